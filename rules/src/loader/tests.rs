@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reports as people read them, options, and files that mean harm.
+
+use std::fmt::Write;
+
+use super::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Selection, Selector};
+use crate::{Action, Argument, Code, Event, EventType, Field, Priority, ProcField, Value};
+
+fn load(options: LoadOptions, content: &str) -> Load {
+    let mut loader = Loader::new(options);
+    loader.add("r.yaml", content.as_bytes());
+    loader.finish()
+}
+
+/// The report of a file, asserted whole.
+#[track_caller]
+fn check(content: &str, expected: &str) {
+    let report = load(LoadOptions::default(), content).report.to_string();
+    assert_eq!(report, expected, "\n{report}");
+}
+
+const REST: &str = "  desc: d\n  output: o\n  priority: INFO\n";
+
+#[test]
+fn a_typo_inside_a_folded_condition_is_underlined_where_it_stands() {
+    check(
+        &format!("- rule: r\n  condition: >\n    evt.type = open\n    and proc.nmae = cat\n{REST}"),
+        "\
+r.yaml: Invalid
+1 Error:
+r.yaml:4:9: LOAD_ERR_COMPILE_CONDITION: filter_check called with nonexistent field proc.nmae
+  in rule 'r', rule condition
+   |
+ 4 |     and proc.nmae = cat
+   |         ^^^^^^^^^
+  help: did you mean `proc.name`?
+",
+    );
+}
+
+#[test]
+fn a_problem_of_a_list_item_is_shown_in_the_list() {
+    check(
+        &format!(
+            "- list: nets\n  items: [10.0.0.0/8, 10.0.0.1]\n- rule: r\n  condition: evt.type = connect and fd.snet in (nets)\n{REST}"
+        ),
+        "\
+r.yaml: Invalid
+1 Error:
+r.yaml:2:23: LOAD_ERR_COMPILE_CONDITION: '10.0.0.1' is not a network such as 10.0.0.0/8
+  in rule 'r', rule condition
+   |
+ 2 |   items: [10.0.0.0/8, 10.0.0.1]
+   |                       ^^^^^^^^
+",
+    );
+}
+
+#[test]
+fn all_problems_are_reported_with_help_and_none_twice() {
+    let content = format!(
+        "- macro: opened\n  condition: evt.type in (open, opnat)\n- rule: a\n  condition: opend\n{REST}- rule: b\n  condition: opened\n{REST}- rule: c\n  condition: opened\n  prioriti: x\n{REST}"
+    );
+    let load = load(LoadOptions::default(), &content);
+    assert!(load.ruleset.is_none());
+    let file = &load.report.files()[0];
+    let errors: Vec<_> =
+        file.errors().iter().map(|error| (error.message(), error.help(), error.place().unwrap().1.line)).collect();
+    assert_eq!(
+        errors,
+        [
+            ("Undefined macro 'opend' used in filter.", Some("did you mean `opened`?"), 3),
+            ("unknown event type opnat", Some("did you mean `openat`?"), 1),
+            ("unknown event type opnat", Some("did you mean `openat`?"), 1),
+        ]
+    );
+    assert_eq!(file.warnings()[0].help(), Some("did you mean `priority`?"));
+}
+
+#[test]
+fn a_broken_macro_is_one_problem_and_not_one_for_each_user() {
+    let content = format!("- macro: m\n  condition: evt.type = (\n- rule: a\n  condition: m and proc.name = x\n{REST}");
+    let load = load(LoadOptions::default(), &content);
+    assert_eq!(load.report.files()[0].errors().len(), 1, "{}", load.report);
+}
+
+#[test]
+fn actions_are_read_replaced_and_checked() {
+    let content = format!(
+        "- rule: r\n  condition: evt.type = open\n  action: deny\n{REST}- rule: r\n  action: kill\n  override: {{action: replace}}\n"
+    );
+    assert_eq!(load(LoadOptions::default(), &content).ruleset.unwrap().rules()[0].action(), Some(Action::Kill));
+    let report = load(LoadOptions::default(), &content.replace("kill", "maim")).report;
+    let error = &report.files()[0].errors()[0];
+    assert_eq!(
+        (error.code(), error.help()),
+        (Code::YamlValidate, Some("`maim` is not an action: use alert, deny or kill"))
+    );
+}
+
+#[test]
+fn selections_apply_in_order_and_priorities_leave_rules_out() {
+    let content = format!(
+        "- rule: one\n  condition: evt.type = open\n  tags: [t]\n{REST}- rule: two\n  condition: evt.type = close\n{REST}- rule: three\n  condition: evt.type = close\n  desc: d\n  output: o\n  priority: DEBUG\n"
+    );
+    let select = |enable, selector| Selection { enable, selector };
+    let selection = vec![select(false, Selector::Rule("*".to_owned())), select(true, Selector::Tag("t".to_owned()))];
+    let options = LoadOptions { selection, priority: Priority::Informational, ..LoadOptions::default() };
+    let ruleset = load(options, &content).ruleset.unwrap();
+    let rules: Vec<_> = ruleset.rules().iter().map(|rule| (rule.name(), rule.is_enabled())).collect();
+    assert_eq!(rules, [("one", true), ("two", false)]);
+    let types: Vec<_> = ruleset.event_types().iter().map(EventType::name).collect();
+    assert_eq!(types, ["open"]);
+}
+
+#[test]
+fn fields_that_are_always_absent_are_noted_outside_of_warnings() {
+    let content = format!("- rule: r\n  condition: evt.type = open and evt.cpu = 1\n{REST}");
+    let report = load(LoadOptions::default(), &content).report;
+    assert!(report.is_ok() && !report.has_warnings());
+    assert_eq!(report.files()[0].notes()[0].code(), Code::FieldAbsent);
+    assert!(!report.to_json().to_string().contains("LANNER"));
+}
+
+/// An event with a process name that tries to write to a terminal.
+struct Cat;
+
+impl Event for Cat {
+    fn event_type(&self) -> EventType {
+        EventType::from_name("open").unwrap()
+    }
+
+    fn value(&self, field: Field, _: &Argument) -> Option<Value<'_>> {
+        (field == Field::Proc(ProcField::Name)).then(|| Value::text(b"c\x1bt\xff"))
+    }
+}
+
+#[test]
+fn outputs_have_what_the_configuration_adds() {
+    let options = LoadOptions {
+        static_fields: vec![("region".to_owned(), "eu".to_owned())],
+        append_output: vec![AppendOutput {
+            extra_output: Some("at %static.region".to_owned()),
+            extra_fields: vec![
+                ExtraField::Field("proc.pname".to_owned()),
+                ExtraField::Format { name: "who".to_owned(), format: "<%proc.name>".to_owned() },
+            ],
+            ..AppendOutput::default()
+        }],
+        ..LoadOptions::default()
+    };
+    let ruleset = load(options, &format!("- rule: r\n  condition: evt.type = open\n{REST}")).ruleset.unwrap();
+    let mut text = String::new();
+    let mut json = Vec::new();
+    ruleset.evaluate(&Cat, &mut |rule| {
+        rule.output().render(&Cat, &mut text);
+        rule.output().write_json(&Cat, &mut json);
+    });
+    assert_eq!(text, "o at eu");
+    let expected = "{\"evt.time\":null,\"proc.pname\":null,\"static.region\":\"eu\",\"who\":\"<c\u{fffd}t\u{fffd}>\"}";
+    assert_eq!(String::from_utf8(json).unwrap(), expected);
+}
+
+#[test]
+fn macros_that_grow_or_nest_without_end_are_refused() {
+    let mut doubling = "- macro: m0\n  condition: evt.type = open\n".to_owned();
+    for n in 1..64 {
+        let inner = n - 1;
+        writeln!(doubling, "- macro: m{n}\n  condition: m{inner} and m{inner}").unwrap();
+    }
+    assert!(!load(LoadOptions::default(), &doubling).report.is_ok());
+    let mut chain = "- macro: m0\n  condition: evt.type = open\n".to_owned();
+    let mut reverse = String::new();
+    for n in 1..3_000 {
+        writeln!(chain, "- macro: m{n}\n  condition: not m{}", n - 1).unwrap();
+        writeln!(reverse, "- macro: m{n}\n  condition: not m{}", n + 1).unwrap();
+    }
+    assert!(!load(LoadOptions::default(), &chain).report.is_ok());
+    for n in 1..3_000 {
+        writeln!(reverse, "- macro: m{n}\n  condition: and evt.num = 1\n  append: true").unwrap();
+    }
+    assert!(!load(LoadOptions::default(), &reverse).report.is_ok());
+}
+
+#[test]
+fn macros_that_contain_themselves_are_refused() {
+    let content = "- macro: a\n  condition: evt.type = open\n- macro: b\n  condition: a\n- macro: a\n  condition: or b\n  append: true\n";
+    let report = load(LoadOptions::default(), content).report;
+    assert!(report.to_string().contains("reference loop in macro"), "{report}");
+}
+
+#[test]
+fn content_that_is_no_text_is_an_error_with_its_place() {
+    let mut loader = Loader::new(LoadOptions::default());
+    loader.add("r.yaml", b"- rule: \xff\n");
+    loader.add_unreadable("s.yaml", "permission denied");
+    let report = loader.finish().report;
+    let codes: Vec<_> = report.files().iter().map(|file| file.errors()[0].code()).collect();
+    assert_eq!(codes, [Code::YamlParse, Code::FileRead]);
+}

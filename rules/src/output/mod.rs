@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Outputs of rules: templates checked when a rule is loaded, rendered as text and as typed fields.
+
+mod json;
+mod parser;
+mod template;
+mod value;
+
+pub(crate) use parser::parse;
+pub use template::Template;
+pub(crate) use value::ValueStyle;

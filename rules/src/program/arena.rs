@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The parts of all conditions, each distinct one stored once and known by a number.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rustc_hash::FxBuildHasher;
+
+use crate::{
+    EventType,
+    compile::{CompiledCheck, Environment, Problem, compile_check},
+    condition::ast::{self, Expression},
+    event_types::constant_result,
+};
+
+/// The number of a part.
+pub(crate) type NodeId = usize;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Node {
+    /// The number of a check.
+    Check(usize),
+    Not(NodeId),
+    And(Box<[NodeId]>),
+    Or(Box<[NodeId]>),
+}
+
+/// All parts of all conditions.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    pub(super) nodes: Vec<Node>,
+    pub(super) checks: Vec<Arc<CompiledCheck>>,
+    node_ids: HashMap<Node, NodeId, FxBuildHasher>,
+    /// The number of each check, and whether its constants gave rise to warnings.
+    check_ids: HashMap<ast::Check, (usize, bool), FxBuildHasher>,
+    /// The bodies of macros by name, so that a shared macro is walked once.
+    macro_ids: HashMap<String, NodeId, FxBuildHasher>,
+}
+
+impl Arena {
+    /// Compiles a check, or finds the one that was compiled before.
+    pub(crate) fn check(
+        &mut self,
+        check: &ast::Check,
+        environment: &Environment,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<usize, Problem> {
+        if let Some((id, suspicious)) = self.check_ids.get(check) {
+            // The warnings of a repeated check belong to its new place.
+            return if *suspicious { compile_check(check, environment, warnings).map(|_| *id) } else { Ok(*id) };
+        }
+        let before = warnings.len();
+        let compiled = compile_check(check, environment, warnings)?;
+        let id = self.checks.len();
+        self.checks.push(Arc::new(compiled));
+        self.check_ids.insert(check.clone(), (id, warnings.len() > before));
+        Ok(id)
+    }
+
+    /// Adds a condition whose checks were all compiled with [`Arena::check`]; nothing if one was not.
+    pub(crate) fn add(&mut self, expression: &Expression) -> Option<NodeId> {
+        let node = match expression {
+            Expression::Check(check) => Node::Check(self.check_ids.get(check)?.0),
+            Expression::Not(child, _) => Node::Not(self.add(child)?),
+            Expression::And(children, _) => Node::And(self.add_all(children)?),
+            Expression::Or(children, _) => Node::Or(self.add_all(children)?),
+            Expression::Name(..) => return None,
+            Expression::Macro(found, _) => {
+                if let Some(id) = self.macro_ids.get(&found.name) {
+                    return Some(*id);
+                }
+                let id = self.add(&found.body)?;
+                self.macro_ids.insert(found.name.clone(), id);
+                return Some(id);
+            }
+        };
+        Some(self.intern(node))
+    }
+
+    fn add_all(&mut self, children: &[Expression]) -> Option<Box<[NodeId]>> {
+        children.iter().map(|child| self.add(child)).collect()
+    }
+
+    fn intern(&mut self, node: Node) -> NodeId {
+        if let Some(id) = self.node_ids.get(&node) {
+            return *id;
+        }
+        let id = self.nodes.len();
+        self.nodes.push(node.clone());
+        self.node_ids.insert(node, id);
+        id
+    }
+
+    /// How many other parts contain each part.
+    pub(super) fn users(&self) -> Vec<usize> {
+        let mut users = vec![0; self.nodes.len()];
+        for node in &self.nodes {
+            let children = match node {
+                Node::Check(_) => &[],
+                Node::Not(child) => std::slice::from_ref(child),
+                Node::And(children) | Node::Or(children) => children.as_ref(),
+            };
+            for child in children {
+                if let Some(count) = users.get_mut(*child) {
+                    *count += 1;
+                }
+            }
+        }
+        users
+    }
+
+    /// The results of all checks on the event's type: types with equal answers share a program.
+    pub(crate) fn signature(&self, event_type: EventType) -> Vec<bool> {
+        self.checks.iter().filter_map(|check| constant_result(check, event_type)).collect()
+    }
+}

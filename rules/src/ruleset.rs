@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The immutable set of rules in force: what each rule is, and which rules match an event.
+
+use std::{collections::HashMap, fmt};
+
+use crate::{
+    Action, Event, EventType, EventTypeSet, Priority, Template,
+    program::{Arena, NodeId, Program, specialise},
+};
+
+/// One loaded rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    pub(crate) priority: Priority,
+    /// Sorted.
+    pub(crate) tags: Vec<String>,
+    pub(crate) source: String,
+    pub(crate) description: String,
+    pub(crate) action: Option<Action>,
+    pub(crate) enabled: bool,
+    pub(crate) output: Template,
+    pub(crate) condition: String,
+    pub(crate) event_types: EventTypeSet,
+}
+
+impl Rule {
+    /// The place in [`Ruleset::rules`], which is the order of first definition.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How severe a match is.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The tags, sorted.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// Where its events come from: `syscall`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The `desc` of the file.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What the rule itself asks for, if it says.
+    pub fn action(&self) -> Option<Action> {
+        self.action
+    }
+
+    /// Whether the rule can match at all.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// The message of an alert.
+    pub fn output(&self) -> &Template {
+        &self.output
+    }
+
+    /// The condition with lists, macros and exceptions written out.
+    pub fn condition(&self) -> &str {
+        &self.condition
+    }
+
+    /// The event types that the condition can match.
+    pub fn event_types(&self) -> &EventTypeSet {
+        &self.event_types
+    }
+}
+
+/// All loaded rules, ready to be evaluated; immutable, so that threads share it freely.
+#[derive(Default)]
+pub struct Ruleset {
+    rules: Vec<Rule>,
+    programs: Vec<Program>,
+    /// The program of each event type, by its index.
+    by_type: Vec<usize>,
+    event_types: EventTypeSet,
+}
+
+impl Ruleset {
+    /// Builds the programs for rules and their conditions.
+    pub(crate) fn new(rules: Vec<Rule>, conditions: &[(usize, NodeId)], arena: &Arena) -> Self {
+        let mut ruleset = Self { rules, ..Self::default() };
+        let mut known: HashMap<Vec<bool>, usize> = HashMap::new();
+        for event_type in EventType::all() {
+            let program = *known.entry(arena.signature(event_type)).or_insert_with(|| {
+                ruleset.programs.push(specialise(arena, conditions, event_type));
+                ruleset.programs.len() - 1
+            });
+            ruleset.by_type.push(program);
+            if ruleset.programs.get(program).is_some_and(|program| program.rules().next().is_some()) {
+                ruleset.event_types.insert(event_type);
+            }
+        }
+        ruleset
+    }
+
+    /// The rules in the order of their first definition, also disabled ones.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The event types that some enabled rule can match.
+    pub fn event_types(&self) -> &EventTypeSet {
+        &self.event_types
+    }
+
+    /// The enabled rules that can match an event type.
+    pub fn rules_for(&self, event_type: EventType) -> impl Iterator<Item = &Rule> {
+        self.program(event_type).into_iter().flat_map(Program::rules).filter_map(|index| self.rules.get(index))
+    }
+
+    /// Calls `on_match` for every enabled rule that matches, in order.
+    pub fn evaluate<'r>(&'r self, event: &dyn Event, on_match: &mut dyn FnMut(&'r Rule)) {
+        let Some(program) = self.program(event.event_type()) else { return };
+        program.run(event, &mut |index| {
+            if let Some(rule) = self.rules.get(index) {
+                on_match(rule);
+            }
+        });
+    }
+
+    fn program(&self, event_type: EventType) -> Option<&Program> {
+        self.by_type.get(event_type.index()).and_then(|program| self.programs.get(*program))
+    }
+}
+
+impl fmt::Debug for Ruleset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Ruleset").field("rules", &self.rules.len()).finish_non_exhaustive()
+    }
+}
