@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From rules and mode to profile and verdict.
+//!
+//! Pure: knows numbers and errnos, and neither tokio nor the kernel.
+#![forbid(unsafe_code)]
+
+mod actions;
+mod errno;
+mod interest;
+mod mode;
+mod profile;
+mod syscall;
+mod verdict;
+
+pub use actions::{ActionEntry, Enforce, ResolvedAction, RuleFacts, resolve};
+pub use errno::{Errno, UnknownErrno};
+pub use interest::{types_named, watchable, watched};
+pub use mode::{Mode, UnknownMode};
+pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, patched};
+pub use syscall::{Arch, Family, Syscall, lookup};
+pub use verdict::Verdict;
