@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Names of users and groups, from the container's own `/etc/passwd` and `/etc/group`.
+//!
+//! The files belong to the container: they are opened below its root without following a link out of it, opened for reading
+//! only when they are regular files (a FIFO or a device would block or act), and read up to a
+//! limit.
+
+use std::{
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2},
+    sys::stat::{FileStat, Mode, SFlag, fstat},
+    unistd::read,
+};
+
+use crate::process::Process;
+
+/// Bytes of each file that are read; 10 000 accounts fit.
+const MAX_FILE: usize = 1 << 20;
+
+/// A line of `passwd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// Login name.
+    pub(crate) name: Vec<u8>,
+    /// Home directory.
+    pub(crate) home: Vec<u8>,
+    /// Login shell.
+    pub(crate) shell: Vec<u8>,
+}
+
+/// The container's accounts, read again when a file changes.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    users: Mutex<Option<Table>>,
+    groups: Mutex<Option<Table>>,
+}
+
+/// A file's content with what tells a changed file from the same one.
+#[derive(Debug, Clone)]
+struct Table {
+    version: Version,
+    content: Arc<[u8]>,
+}
+
+type Version = (u64, u64, i64, i64, i64, i64);
+
+impl Accounts {
+    /// The user with this host id, by the accounts of the root that `process` has.
+    ///
+    /// *Falco:* user 0 has a name even without an entry.
+    pub(crate) fn user(&self, process: &Process, host_id: u32) -> Option<User> {
+        let id = inside(process, "uid_map", host_id)?;
+        let content = table(&self.users, process, "etc/passwd");
+        let found = content.as_deref().and_then(|content| User::parse(&find(content, id)?));
+        found.or_else(|| (id == 0).then(User::root))
+    }
+
+    /// The name of the group with this host id.
+    pub(crate) fn group(&self, process: &Process, host_id: u32) -> Option<Vec<u8>> {
+        let id = inside(process, "gid_map", host_id)?;
+        let content = table(&self.groups, process, "etc/group");
+        let found = content.as_deref().and_then(|content| find(content, id)?.first().map(|name| name.to_vec()));
+        found.or_else(|| (id == 0).then(|| b"root".to_vec()))
+    }
+}
+
+impl User {
+    fn parse(columns: &[&[u8]]) -> Option<Self> {
+        let column = |index: usize| columns.get(index).map(|text| text.to_vec());
+        Some(Self { name: column(0)?, home: column(5)?, shell: column(6).unwrap_or_default() })
+    }
+
+    fn root() -> Self {
+        Self { name: b"root".to_vec(), home: b"/root".to_vec(), shell: Vec::new() }
+    }
+}
+
+/// The columns of the line whose third one is `id`.
+fn find(content: &[u8], id: u32) -> Option<Vec<&[u8]>> {
+    let lines = content.split(|byte| *byte == b'\n');
+    let mut entries = lines.map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
+    entries.find(|columns| columns.get(2).and_then(|word| decimal(word)) == Some(id))
+}
+
+/// The id inside the task's user namespace; the container's files number its own users.
+fn inside(process: &Process, map: &str, host_id: u32) -> Option<u32> {
+    let map = process.read(map, 64 * 1024)?;
+    map.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(decimal);
+        let (first, outside, count) = (words.next()??, words.next()??, words.next()??);
+        let offset = host_id.checked_sub(outside).filter(|offset| *offset < count)?;
+        first.checked_add(offset)
+    })
+}
+
+fn decimal(word: &[u8]) -> Option<u32> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+fn table(slot: &Mutex<Option<Table>>, process: &Process, path: &str) -> Option<Arc<[u8]>> {
+    let file = open_regular(process, path)?;
+    let version = version(&fstat(&file).ok()?);
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = slot.as_ref().filter(|known| known.version == version) {
+        return Some(Arc::clone(&known.content));
+    }
+    let content: Arc<[u8]> = read_bounded(&file)?.into();
+    *slot = Some(Table { version, content: Arc::clone(&content) });
+    Some(content)
+}
+
+fn version(facts: &FileStat) -> Version {
+    (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime, facts.st_mtime_nsec, facts.st_ctime_nsec)
+}
+
+/// A path descriptor of the regular file `path` below the task's root.
+fn open_regular(process: &Process, path: &str) -> Option<OwnedFd> {
+    let root = process.open_link("root")?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = openat2(&root, path, how).ok()?;
+    let mode = fstat(&file).ok()?.st_mode;
+    (mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()).then_some(file)
+}
+
+/// Opens what a path descriptor names for reading and reads up to the limit.
+fn read_bounded(file: &OwnedFd) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = openat(AT_FDCWD, link.as_str(), flags, Mode::empty()).ok()?;
+    let mut content = vec![0; MAX_FILE];
+    let mut length = 0;
+    while let Some(rest) = content.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match read(&file, rest).ok()? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    content.truncate(length);
+    Some(content)
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a supervisor puts in place before it answers: configuration, rules, identity, log, counters.
+
+use std::{io, os::fd::BorrowedFd, path::Path};
+
+use arc_swap::ArcSwap;
+use policy::Mode;
+
+use crate::{
+    config::{Config, ConfigError},
+    container::{Identity, LoadIdentityError},
+    control::ControlError,
+    counters::{Counter, Counters, CountersError},
+    diagnostics,
+    event::Context,
+    event_log::{EventLog, EventLogError},
+    in_force::{InForce, RulesError},
+    internal_alert::InternalAlert,
+    reload::ChangeWatcher,
+    run_directory::{Plan, RunDirectory, RunDirectoryError},
+    shared::Shared,
+    sources::{Sources, SourcesError},
+    sys::{self, SyscallError},
+};
+
+/// Everything in place.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) shared: Shared,
+    pub(crate) changes: ChangeWatcher,
+    /// The texts in force, if rules are.
+    pub(crate) sources: Option<Sources>,
+    /// Why the files do not load, where they do not; it has been reported.
+    pub(crate) failure: Option<String>,
+}
+
+/// Why no container can be supervised.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// No usable configuration.
+    #[error("cannot use the configuration")]
+    Config(#[from] ConfigError),
+    /// Configuration or rule files cannot be read.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// The rules do not load.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The run directory is not as the shim makes it.
+    #[error(transparent)]
+    Directory(#[from] RunDirectoryError),
+    /// The container's identity cannot be read.
+    #[error("cannot tell who the container is")]
+    Identity(#[from] LoadIdentityError),
+    /// Alerts would have nowhere to go.
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
+    /// The counters cannot be mapped.
+    #[error(transparent)]
+    Counters(#[from] CountersError),
+    /// A system call failed.
+    #[error(transparent)]
+    Syscall(#[from] SyscallError),
+    /// Standard input is no socket of ours.
+    #[error("cannot take over the control socket")]
+    ControlSocket(#[source] io::Error),
+    /// The guard cannot be spoken with.
+    #[error("cannot speak with the guard")]
+    Control(#[from] ControlError),
+    /// The guard's first message is another one.
+    #[error("the guard did not say how to begin")]
+    NoBegin,
+}
+
+/// Which rules a supervisor begins with.
+struct Choice {
+    config: Config,
+    in_force: InForce,
+    sources: Option<Sources>,
+    /// Why the files do not load, and what the log must say about it.
+    failure: Option<(String, InternalAlert)>,
+}
+
+impl Beginning {
+    /// Puts everything in place; `inherited` are the texts that were in force under a predecessor.
+    pub(crate) fn prepare(
+        directory: &Path,
+        config_path: &Path,
+        inherited: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, StartError> {
+        sys::check_structure_sizes()?;
+        sys::prepare_interrupts()?;
+        let directory = RunDirectory::new(directory);
+        let Plan { mode, wait_killable, .. } = directory.plan()?;
+        let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
+        let mut changes = ChangeWatcher::new()?;
+        changes.cover(&config);
+        let counters = Counters::open(&directory.counters())?;
+        counters.add(Counter::Starts, 1);
+        let shared = Shared {
+            context: Context::new(Identity::load(directory.path())?),
+            mode,
+            // The shim asks for the flag only where the kernel knows it too.
+            is_wait_killable: wait_killable && sys::supports_wait_killable(),
+            in_force: ArcSwap::from_pointee(in_force),
+            log: EventLog::open(&config.event_log)?,
+            counters,
+        };
+        let failure = failure.map(|(cause, alert)| {
+            alert.write(&shared);
+            cause
+        });
+        Ok(Self { shared, changes, sources, failure })
+    }
+}
+
+/// The files if they load, else what was in force under a predecessor, else, in audit mode, no rules at all.
+fn choose(config_path: &Path, inherited: Option<BorrowedFd<'_>>, mode: Mode) -> Result<Choice, StartError> {
+    let error = match load_files(config_path) {
+        Ok((config, sources, in_force)) => {
+            return Ok(Choice { config, in_force, sources: Some(sources), failure: None });
+        }
+        Err(error) => error,
+    };
+    let cause = diagnostics::chain(&error);
+    if let Some(inherited) = inherited {
+        let (config, sources) = Sources::from_memfd(inherited)?;
+        let (in_force, _report) = InForce::load(&config, &sources)?;
+        let alert = InternalAlert::reload_failed(&cause);
+        let failure = Some((cause, alert));
+        return Ok(Choice { config, in_force, sources: Some(sources), failure });
+    }
+    if mode == Mode::Enforce {
+        return Err(error);
+    }
+    let (config, _notices) = Config::load(config_path, &[])?;
+    let in_force = InForce::empty(&config);
+    let alert = InternalAlert::no_rules(&cause);
+    Ok(Choice { config, in_force, sources: None, failure: Some((cause, alert)) })
+}
+
+/// Reads and compiles what the files say now.
+pub(crate) fn load_files(config_path: &Path) -> Result<(Config, Sources, InForce), StartError> {
+    let (config, sources) = Sources::read(config_path)?;
+    let (in_force, report) = InForce::load(&config, &sources).inspect_err(|error| tracing::error!("{}", error.0))?;
+    if report.has_warnings() {
+        tracing::debug!(%report, "the rules load with warnings");
+    }
+    Ok((config, sources, in_force))
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The layers of the configuration: the main file, the files its `config_files` names, and the command line's options.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use super::{
+    ConfigError, environment, overrides,
+    section::{Findings, Section},
+    source::{Finding, Source},
+    tree::{self, Content, Entry, Node},
+};
+
+/// A configuration is read at every container start; a file beyond this is something else by mistake.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The merged tree and the files it came from.
+pub(super) struct Layers {
+    pub(super) root: Node,
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// How an included file meets the keys that are already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strategy {
+    /// Lists are continued, other keys replaced.
+    Append,
+    /// Every key is replaced.
+    Override,
+    /// Only new keys are taken.
+    AddOnly,
+}
+
+/// Reads and merges all layers.
+pub(super) fn read(
+    path: &Path,
+    options: &[String],
+    lookup: environment::Lookup<'_>,
+    findings: &Findings,
+) -> Result<Layers, ConfigError> {
+    let root = read_file(path, lookup, findings)?;
+    let mut layers = Layers { root, files: vec![path.to_owned()] };
+    for (file, strategy) in included_files(&layers.root, findings) {
+        let node = read_file(&file, lookup, findings)?;
+        merge(&mut layers.root, node, strategy, findings);
+        layers.files.push(file);
+    }
+    for option in options {
+        overrides::apply(&mut layers.root, option).map_err(|found| ConfigError::Content(vec![found]))?;
+    }
+    Ok(layers)
+}
+
+fn read_file(path: &Path, lookup: environment::Lookup<'_>, findings: &Findings) -> Result<Node, ConfigError> {
+    let text = read_text(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let source = Rc::new(Source { name: path.display().to_string(), text });
+    let mut root = tree::parse(&source).map_err(|found| ConfigError::Content(vec![found]))?;
+    if !matches!(root.content, Content::Map(_) | Content::Null) {
+        let message = format!("the file must be a map of keys, and is {}", root.kind());
+        return Err(ConfigError::Content(vec![Finding::at(&root.place, message)]));
+    }
+    let mut notices = Vec::new();
+    environment::expand(&mut root, lookup, &mut notices);
+    for notice in notices {
+        findings.notice(notice);
+    }
+    Ok(root)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let limit = MAX_FILE_BYTES.saturating_add(1);
+    let length = File::open(path)?.take(limit).read_to_string(&mut text)?;
+    if length >= usize::try_from(limit).unwrap_or(usize::MAX) {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// The files that `config_files` names, directories expanded; entries that do not exist are skipped, as in Falco.
+fn included_files(root: &Node, findings: &Findings) -> Vec<(PathBuf, Strategy)> {
+    let mut files = Vec::new();
+    for item in Section::new(Some(root), "", findings).items("config_files") {
+        let (path, strategy) = match &item.content {
+            Content::Scalar(path) => (Some(PathBuf::from(path)), Strategy::Append),
+            Content::Null | Content::List(_) | Content::Map(_) => {
+                let section = Section::new(Some(item), "config_files", findings);
+                let expected = "append, override or add-only";
+                (section.path("path"), section.read("strategy", expected, strategy).unwrap_or(Strategy::Append))
+            }
+        };
+        let found = path.map(|path| super::rules_files::expand_one(&path)).unwrap_or_default();
+        files.extend(found.into_iter().map(|path| (path, strategy)));
+    }
+    files
+}
+
+fn strategy(text: &str) -> Option<Strategy> {
+    match text {
+        "append" => Some(Strategy::Append),
+        "override" => Some(Strategy::Override),
+        "add-only" => Some(Strategy::AddOnly),
+        _ => None,
+    }
+}
+
+fn merge(root: &mut Node, included: Node, strategy: Strategy, findings: &Findings) {
+    let Content::Map(new) = included.content else { return };
+    if matches!(root.content, Content::Null) {
+        root.content = Content::Map(Vec::new());
+    }
+    let Content::Map(entries) = &mut root.content else { return };
+    for entry in new {
+        if entry.key == "config_files" {
+            let message = "`config_files` is not allowed in a file that `config_files` includes";
+            findings.problem(Finding::at(&entry.key_place, message));
+            continue;
+        }
+        match entries.iter_mut().find(|existing| existing.key == entry.key) {
+            None => entries.push(entry),
+            Some(existing) => merge_entry(existing, entry, strategy),
+        }
+    }
+}
+
+fn merge_entry(existing: &mut Entry, new: Entry, strategy: Strategy) {
+    match (strategy, &mut existing.value.content, new.value.content) {
+        (Strategy::AddOnly, ..) => {}
+        (Strategy::Append, Content::List(items), Content::List(more)) => items.extend(more),
+        (Strategy::Append | Strategy::Override, content, replacement) => {
+            *content = replacement;
+            existing.value.place = new.value.place;
+        }
+    }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which rules are loaded and how their outputs are completed: Falco's rule keys.
+
+use std::path::PathBuf;
+
+use rules::Priority;
+
+use super::{
+    section::Section,
+    source::Finding,
+    tree::{Content, Node},
+};
+
+/// Where rules are, unless `rules_files` says otherwise.
+const DEFAULT_FILES: [&str; 3] =
+    ["/etc/lanner/lanner_rules.yaml", "/etc/lanner/lanner_rules.local.yaml", "/etc/lanner/rules.d"];
+
+/// What the rule loader is told.
+#[derive(Debug)]
+pub(crate) struct RulesOptions {
+    /// Files and directories; [`super::rules_files::expand`] gives the files.
+    pub(crate) entries: Vec<PathBuf>,
+    /// Applied in order; a later one wins.
+    pub(crate) selection: Vec<Selection>,
+    /// Rules less severe than this are not loaded.
+    pub(crate) priority: Priority,
+    pub(crate) matching: RuleMatching,
+    pub(crate) append_output: Vec<AppendOutput>,
+    /// Names and values of the `static.NAME` fields.
+    pub(crate) static_fields: Vec<(String, String)>,
+    /// Byte buffers are written in base64.
+    pub(crate) buffer_format_base64: bool,
+}
+
+/// One element of `rules`: enables or disables what it selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) enable: bool,
+    pub(crate) selector: Selector,
+}
+
+/// Which rules a [`Selection`] is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selector {
+    /// The whole name, in which `*` stands for anything.
+    Rule(String),
+    Tag(String),
+}
+
+/// Which of the matching rules raise alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RuleMatching {
+    #[default]
+    First,
+    All,
+}
+
+/// One element of `append_output`: what it adds to the outputs of the rules it fits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct AppendOutput {
+    /// Fits the rule of this name; any, if absent.
+    pub(crate) rule: Option<String>,
+    /// Fits rules of this source; any, if absent.
+    pub(crate) source: Option<String>,
+    /// Fits rules that have all of these.
+    pub(crate) tags: Vec<String>,
+    /// Text with `%` tokens, put behind the rule's own.
+    pub(crate) extra_output: Option<String>,
+    pub(crate) extra_fields: Vec<ExtraField>,
+    /// Adds the container and pod fields.
+    pub(crate) suggested_output: bool,
+}
+
+/// One element of `extra_fields`: a member added to the JSON form's `output_fields`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ExtraField {
+    /// A field under its own name, typed.
+    Plain(String),
+    /// A rendered text under a chosen name.
+    Formatted { name: String, format: String },
+}
+
+impl RulesOptions {
+    pub(super) fn read(root: Section<'_>) -> Self {
+        Self {
+            entries: read_entries(root),
+            selection: root.items("rules").iter().filter_map(|item| Selection::read(item, root)).collect(),
+            priority: root.parsed("priority", "a priority (emergency .. debug)", Priority::Debug),
+            matching: root.read("rule_matching", "first or all", rule_matching).unwrap_or_default(),
+            append_output: root.items("append_output").iter().map(|item| AppendOutput::read(item, root)).collect(),
+            static_fields: read_static_fields(root),
+            buffer_format_base64: root.flag("buffer_format_base64", false),
+        }
+    }
+}
+
+fn rule_matching(text: &str) -> Option<RuleMatching> {
+    match text {
+        "first" => Some(RuleMatching::First),
+        "all" => Some(RuleMatching::All),
+        _ => None,
+    }
+}
+
+fn read_entries(root: Section<'_>) -> Vec<PathBuf> {
+    let Some(texts) = root.texts("rules_files") else { return DEFAULT_FILES.into_iter().map(PathBuf::from).collect() };
+    let absolute = texts.into_iter().filter_map(|(text, place)| {
+        if text.starts_with('/') {
+            return Some(PathBuf::from(text));
+        }
+        root.findings()
+            .problem(Finding::at(place, format!("`rules_files` must hold absolute paths, and has `{text}`")));
+        None
+    });
+    absolute.collect()
+}
+
+fn read_static_fields(root: Section<'_>) -> Vec<(String, String)> {
+    let Some(node) = root.get("static_fields") else { return Vec::new() };
+    let section = Section::new(Some(node), "static_fields", root.findings());
+    let fields = node.entries().iter();
+    fields.map(|entry| (entry.key.clone(), section.text(&entry.key).unwrap_or_default())).collect()
+}
+
+impl Selection {
+    /// Reads `enable: {rule: NAME}` or `disable: {tag: TAG}`.
+    fn read(item: &Node, root: Section<'_>) -> Option<Self> {
+        let selection = Self::parse(item);
+        if selection.is_none() {
+            let message =
+                "an element of `rules` must be `enable:` or `disable:` with one of `rule: NAME` and `tag: TAG`";
+            root.findings().problem(Finding::at(&item.place, message));
+        }
+        selection
+    }
+
+    fn parse(item: &Node) -> Option<Self> {
+        let [entry] = item.entries() else { return None };
+        let enable = match entry.key.as_str() {
+            "enable" => true,
+            "disable" => false,
+            _ => return None,
+        };
+        let [target] = entry.value.entries() else { return None };
+        let Content::Scalar(text) = &target.value.content else { return None };
+        let selector = match target.key.as_str() {
+            "rule" => Selector::Rule(text.clone()),
+            "tag" => Selector::Tag(text.clone()),
+            _ => return None,
+        };
+        Some(Self { enable, selector })
+    }
+}
+
+impl AppendOutput {
+    fn read(item: &Node, root: Section<'_>) -> Self {
+        let section = Section::new(Some(item), "append_output", root.findings());
+        let fits = section.section("match");
+        let tags = fits.texts("tags").unwrap_or_default();
+        Self {
+            rule: fits.text("rule"),
+            source: fits.text("source"),
+            tags: tags.into_iter().map(|(tag, _)| tag).collect(),
+            extra_output: section.text("extra_output"),
+            extra_fields: section
+                .items("extra_fields")
+                .iter()
+                .filter_map(|item| ExtraField::read(item, root))
+                .collect(),
+            suggested_output: section.flag("suggested_output", false),
+        }
+    }
+}
+
+impl ExtraField {
+    fn read(item: &Node, root: Section<'_>) -> Option<Self> {
+        let field = Self::parse(item);
+        if field.is_none() {
+            let message = "an element of `extra_fields` must be a field's name or `name: format`";
+            root.findings().problem(Finding::at(&item.place, message));
+        }
+        field
+    }
+
+    fn parse(item: &Node) -> Option<Self> {
+        if let Content::Scalar(name) = &item.content {
+            return Some(Self::Plain(name.clone()));
+        }
+        let [entry] = item.entries() else { return None };
+        let Content::Scalar(format) = &entry.value.content else { return None };
+        Some(Self::Formatted { name: entry.key.clone(), format: format.clone() })
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who the container is: constant for its life, from what the shim left in the run directory.
+
+mod docker;
+mod identity;
+mod image;
+mod spec;
+
+pub(crate) use identity::{Identity, LoadIdentityError};
+pub(crate) use spec::Mount;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Identities of containers as real engines wrote them.
+
+use std::{fs, path::PathBuf};
+
+use super::Identity;
+
+/// Recorded specs; absent outside the project's own machines.
+fn recorded(name: &str) -> Option<String> {
+    let shared = std::env::var_os("LANNER_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let spec = fs::read_to_string(shared.join("runtimes").join(name)).ok();
+    if spec.is_none() {
+        println!("skipped: no recorded spec {name}");
+    }
+    spec
+}
+
+fn load(plan: &str, spec: &str) -> Identity {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("plan.json"), plan).unwrap();
+    fs::write(directory.path().join("spec.json"), spec).unwrap();
+    Identity::load(directory.path()).unwrap()
+}
+
+fn plan(id: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","mode":"audit","bundle":"/b","runtime":"/usr/sbin/runc","name":null,"started":7,"wait_killable":false}}"#
+    )
+}
+
+/// `file -> container.name image repository tag type pod ns uid sandbox`, and whether it is privileged.
+#[track_caller]
+fn check(file: &str, expected: [&str; 8], privileged: bool) {
+    let Some(spec) = recorded(file) else { return };
+    let identity = load(&plan("0123456789abcdef0123456789abcdef"), &spec);
+    let found = [
+        &*identity.name,
+        &*identity.image.repository,
+        &*identity.image.tag,
+        identity.engine,
+        &*identity.pod.name,
+        &*identity.pod.namespace,
+        &*identity.pod.uid,
+        identity.pod.sandbox.get(..6).unwrap_or_default(),
+    ];
+    assert_eq!((found, identity.is_privileged), (expected, privileged), "{file}");
+    assert_eq!(identity.id, "0123456789ab");
+    assert!(!identity.has_host_pids);
+}
+
+const BUSYBOX: &str = "docker.io/library/busybox";
+const NAME: &str = "falco-ornek-konteynir";
+const POD: &str = "falco-ornek-pod";
+const UID: &str = "0f3c2a1e-1111-2222-3333-444455556666";
+
+#[test]
+fn recorded_specs_give_their_names() {
+    check(
+        "containerd1.6-rtdefault-container-config.json",
+        ["c-rtdefault", BUSYBOX, "latest", "containerd", "pod-rtdefault", "default", "uid-rtdefault", "3db6a6"],
+        false,
+    );
+    check(
+        "containerd1.6-rtdefault-sandbox-config.json",
+        ["pod-rtdefault", "", "", "containerd", "pod-rtdefault", "default", "uid-rtdefault", "3db6a6"],
+        false,
+    );
+    for (file, sandbox) in [("1.7", "fdf593"), ("2.1", "cc6f2e")] {
+        let file = format!("containerd{file}-rtdefault-container-config.json");
+        check(&file, [NAME, BUSYBOX, "latest", "containerd", POD, "default", UID, sandbox], false);
+    }
+    check("crio1.33-container-config.json", [NAME, BUSYBOX, "latest", "cri-o", POD, "default", UID, "ac0bc7"], false);
+    let uid = "1f14af07-7da1-4cd0-9275-a53c72d7b421";
+    let pod = "falco-ornek";
+    check(
+        "k8s1.32-container-config.json",
+        [NAME, BUSYBOX, "latest", "containerd", pod, "default", uid, "f0a88f"],
+        false,
+    );
+    check("k8s1.32-sandbox-config.json", [pod, "", "", "containerd", pod, "default", uid, "f0a88f"], false);
+    let id = "0123456789abcdef0123456789abcdef";
+    check("podman4.3-kube-container-config.json", [id, "", "", "podman", "", "", "", "97b25c"], false);
+}
+
+#[test]
+fn mounts_are_the_host_paths() {
+    let Some(spec) = recorded("k8s1.32-container-config.json") else { return };
+    let identity = load(&plan("a"), &spec);
+    let token = identity.mounts.iter().find(|mount| mount.destination.ends_with("serviceaccount")).unwrap();
+    assert_eq!((token.mode(), token.propagation()), ("ro", "rprivate"));
+    assert_eq!(identity.mounts.len(), 6);
+    assert_eq!(identity.labels["io.kubernetes.container.name"], NAME);
+}
+
+#[test]
+fn podman_is_named_by_its_command_line() {
+    let plan = r#"{"id":"6a20ca468bfd4e82","name":"web"}"#;
+    let spec = r#"{"annotations":{"io.container.manager":"libpod"}}"#;
+    let identity = load(plan, spec);
+    assert_eq!((&*identity.name, identity.engine, &*identity.full_id), ("web", "podman", "6a20ca468bfd4e82"));
+}
+
+#[test]
+fn docker_is_named_by_its_own_record() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("containers/feedbeef0123456789");
+    fs::create_dir_all(&directory).unwrap();
+    let record = r#"{"Name":"/falco-ornek","Config":{"Image":"nginx","Labels":{"a":"b"}},"Other":1}"#;
+    fs::write(directory.join("config.v2.json"), record).unwrap();
+    let source = directory.join("hostname");
+    let spec = format!(
+        r#"{{"annotations":null,"mounts":[{{"destination":"/etc/hostname","type":"bind","source":"{}","options":["rbind"]}}],
+            "linux":{{"cgroupsPath":"/docker/feedbeef0123456789","namespaces":[{{"type":"pid"}}]}}}}"#,
+        source.display()
+    );
+    let identity = load(&plan("feedbeef0123456789"), &spec);
+    assert_eq!((&*identity.name, identity.engine), ("falco-ornek", "docker"));
+    assert_eq!((&*identity.image.repository, &*identity.image.tag), ("nginx", "latest"));
+    assert_eq!(identity.labels["a"], "b");
+    assert!(identity.has_host_network && identity.is_privileged && !identity.has_host_pids);
+}
+
+#[test]
+fn plain_runc_is_named_by_annotation_or_id() {
+    let spec = r#"{"annotations":{"io.kubernetes.cri.container-name":"live"}}"#;
+    assert_eq!(load(&plan("demo"), spec).name, "live");
+    assert_eq!(load(&plan("demo"), "{}").name, "demo");
+}
+
+#[test]
+fn a_broken_directory_is_named_in_the_error() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("plan.json"), "{").unwrap();
+    let error = Identity::load(directory.path()).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot understand `{}/plan.json`", directory.path().display()));
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What guard and supervisor tell each other: JSON messages with descriptors over a `SOCK_SEQPACKET` socket pair.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::sys::{self, SyscallError};
+
+/// Largest message: an error text, not a payload.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
+/// One end of the socket pair.
+#[derive(Debug)]
+pub(crate) struct Control(OwnedFd);
+
+/// Guard to supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum ToSupervisor {
+    /// Always the first message. Comes with the guard's lock and socket, which a supervisor keeps for the case that the
+    /// guard dies, and with the texts that were in force under a predecessor, if there was one.
+    Begin,
+    /// Watch a listener; comes with two descriptors: the listener and its slots.
+    Watch {
+        /// Number of the listener within its container, never used twice.
+        listener: u32,
+    },
+    /// Every task of this listener is gone.
+    Gone {
+        /// The number it was given.
+        listener: u32,
+    },
+    /// The container is gone: leave.
+    Finish,
+}
+
+/// Supervisor to a new guard, after the old one died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum ToNewGuard {
+    /// A listener; comes with the listener and its slots.
+    Listener {
+        /// The number it was given.
+        listener: u32,
+    },
+    /// The last message; comes with the old guard's lock and socket, and with the texts in force, if there are any.
+    Complete {
+        /// The number that the next listener gets.
+        next_listener: u32,
+    },
+}
+
+/// Supervisor to guard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum ToGuard {
+    /// Rules and log are in place.
+    Ready,
+    /// New rules are in force; comes with their texts, for the next supervisor.
+    InForce,
+    /// The container must not start under this supervisor.
+    Failed {
+        /// The cause, in words for the person who must fix it.
+        message: String,
+    },
+}
+
+/// A message could not be exchanged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// The socket failed.
+    #[error(transparent)]
+    Socket(#[from] SyscallError),
+    /// The other side does not speak this version's messages.
+    #[error("cannot understand a control message")]
+    Message(#[source] serde_json::Error),
+}
+
+impl Control {
+    /// A connected pair.
+    pub(crate) fn pair() -> Result<(Self, Self), SyscallError> {
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .map(|(ours, theirs)| (Self(ours), Self(theirs)))
+            .map_err(|errno| SyscallError::from_errno("socketpair", errno))
+    }
+
+    /// Takes a descriptor that was inherited.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
+    /// Gives the descriptor up, to become a child's standard input.
+    pub(crate) fn into_descriptor(self) -> OwnedFd {
+        self.0
+    }
+
+    /// Sends one message.
+    pub(crate) fn send(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> Result<(), ControlError> {
+        let bytes = serde_json::to_vec(message).map_err(ControlError::Message)?;
+        Ok(sys::send_with_descriptors(self.0.as_fd(), &bytes, descriptors)?)
+    }
+
+    /// Waits for one message; `None` when the other side is gone.
+    pub(crate) fn receive<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>, ControlError> {
+        let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+        let (length, descriptors) = loop {
+            match sys::receive_with_descriptors(self.0.as_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(message) => break message,
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET) => return Ok(None),
+                Err(errno) => return Err(SyscallError { call: "recvmsg", source: io::Error::from(errno) }.into()),
+            }
+        };
+        match buffer.get(..length) {
+            None | Some([]) => Ok(None),
+            Some(bytes) => {
+                let message = serde_json::from_slice(bytes).map_err(ControlError::Message)?;
+                Ok(Some((message, descriptors)))
+            }
+        }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_with_its_descriptors_and_a_closed_end_reads_as_none() {
+        let (guard, supervisor) = Control::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        guard.send(&ToSupervisor::Watch { listener: 3 }, &[file.as_fd(), file.as_fd()]).unwrap();
+        let (message, descriptors) = supervisor.receive::<ToSupervisor>().unwrap().unwrap();
+        assert_eq!(message, ToSupervisor::Watch { listener: 3 });
+        assert_eq!(descriptors.len(), 2);
+        drop(guard);
+        assert!(supervisor.receive::<ToSupervisor>().unwrap().is_none());
+    }
+}

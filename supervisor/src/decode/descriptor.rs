@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Calls on an open descriptor.
+
+use super::{
+    Layout, Source,
+    Source::{CloseOnExec, Descriptor, Hex, Mode, NewDescriptor, Number, Outcome},
+    Subject,
+};
+
+const fn layout(name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
+    Layout { name, category, sources, subject: Subject::Descriptor(0) }
+}
+
+pub(super) static LAYOUTS: &[Layout] = &[
+    layout("dup", "file", &[NewDescriptor, Descriptor(0)]),
+    layout("dup2", "file", &[NewDescriptor, Descriptor(0), Descriptor(1)]),
+    layout("dup3", "file", &[NewDescriptor, Descriptor(0), Descriptor(1), CloseOnExec(2)]),
+    layout("fchmod", "file", &[Outcome, Descriptor(0), Mode(1)]),
+    layout("fchown", "file", &[Outcome, Descriptor(0), Number(1), Number(2)]),
+    layout("fchdir", "file", &[Outcome, Descriptor(0)]),
+    layout("ioctl", "file", &[Outcome, Descriptor(0), Hex(1), Hex(2)]),
+    layout("setns", "process", &[Outcome, Descriptor(0), Source::CloneFlags(1)]),
+];

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the registers of a trapped call to an event type and a description of its arguments.
+//!
+//! Nothing here reads memory: a [`Layout`] says where each parameter of an event type comes from, and the event reads it
+//! when a rule asks.
+
+mod credential;
+mod descriptor;
+mod exec;
+mod flags;
+mod open;
+mod path;
+mod socket;
+mod system;
+
+use std::sync::LazyLock;
+
+use rules::EventType;
+
+pub(crate) use exec::ExecParameter;
+pub(crate) use flags::{
+    CHMOD_BITS, CLONE_BITS, EXEC_BITS, OPEN_BITS, RESOLVE_BITS, open as open_bits, render as render_flags,
+};
+pub(crate) use open::Open;
+pub(crate) use socket::SocketAddress;
+pub(crate) use system::clone_flags;
+
+use crate::target::Width;
+
+/// One decoded call: its event type, its registers, and what they mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    event_type: EventType,
+    layout: &'static Layout,
+    arguments: [u64; 6],
+    width: Width,
+}
+
+/// What the registers of a call mean.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// The system call, and the event type in all cases but one.
+    pub(crate) name: &'static str,
+    /// What `evt.category` prints.
+    pub(crate) category: &'static str,
+    /// Where each parameter of the event type comes from, in the order of `evt.args`.
+    pub(crate) sources: &'static [Source],
+    /// What `fd.*` describes.
+    pub(crate) subject: Subject,
+}
+
+/// What `fd.*` describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Nothing.
+    None,
+    /// The file that the call opens.
+    Opened,
+    /// The descriptor in a register.
+    Descriptor(usize),
+    /// The descriptor in a register, a socket that is connected or bound to the address which another register points to.
+    Address(usize, usize),
+}
+
+/// Where a parameter comes from; numbers are registers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    /// 0 or a negative errno.
+    Outcome,
+    /// The descriptor that the call returns, or a negative errno.
+    NewDescriptor,
+    /// A descriptor.
+    Descriptor(usize),
+    /// A path, relative to the descriptor in the first register, or to the working directory.
+    Path(Option<usize>, usize),
+    /// Text that is no path.
+    Text(usize),
+    /// A number of the parameter's type.
+    Number(usize),
+    /// A number that prints in hexadecimal.
+    Hex(usize),
+    /// Bits or values with names.
+    Named(usize, &'static [(&'static str, u32)]),
+    /// A value with names, of which all equal ones print.
+    Enumerated(usize, &'static [(&'static str, u32)]),
+    /// Open flags of `dup3`, `socket` and the like, in the kernel's numbers.
+    CloseOnExec(usize),
+    /// Namespace and sharing bits of `unshare` and `setns`.
+    CloneFlags(usize),
+    /// Permission bits with names.
+    Mode(usize),
+    /// User id.
+    User(usize),
+    /// Group id.
+    Group(usize),
+    /// Task id, as the target numbers it.
+    Task(usize),
+    /// The socket address that is the event's subject.
+    Address,
+    /// Flags, mode and `resolve` of an open.
+    OpenFlags,
+    /// See [`Source::OpenFlags`].
+    OpenMode,
+    /// See [`Source::OpenFlags`].
+    OpenResolve,
+    /// Device number of the opened file.
+    Device,
+    /// Inode number of the opened file.
+    Inode,
+    /// Where `creat` finds the file.
+    CreateFlags,
+    /// State of the process after an exec.
+    Exec(ExecParameter),
+    /// Known only after the call.
+    Unknown,
+}
+
+static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {
+    let mut table = vec![None; EventType::all().count()];
+    let families = [
+        open::LAYOUTS,
+        exec::LAYOUTS,
+        path::LAYOUTS,
+        descriptor::LAYOUTS,
+        socket::LAYOUTS,
+        credential::LAYOUTS,
+        system::LAYOUTS,
+    ];
+    for layout in families.into_iter().flatten() {
+        let slot = EventType::from_name(layout.name).and_then(|event_type| table.get_mut(event_type.index()));
+        if let Some(slot) = slot {
+            *slot = Some(layout);
+        }
+    }
+    table
+});
+
+/// A call whose parameters nobody described: it matches by event type and process only.
+static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[], subject: Subject::None };
+
+static EXECVE: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("execve"));
+
+impl Call {
+    /// The call `number` of the architecture `arch` (both from `seccomp_data`); `None` for one that is not in the table.
+    pub(crate) fn decode(arch: u32, number: i32, arguments: [u64; 6]) -> Option<Self> {
+        let syscall = policy::lookup(arch, number)?;
+        let width = if policy::Arch::of(arch, number)?.pointer_size() == 4 { Width::Four } else { Width::Eight };
+        Some(Self::new(syscall.event_type, width, arguments))
+    }
+
+    /// A call by its own event type, with the pointer width of its architecture.
+    pub(crate) fn new(call: EventType, width: Width, arguments: [u64; 6]) -> Self {
+        let layout = LAYOUTS.get(call.index()).copied().flatten().unwrap_or(&UNDESCRIBED);
+        // *Falco:* a successful execveat is an `execve` (live oracle, execveat-fd), and every exec is judged as one that
+        // succeeds: a rule on `execve` alone must not be evaded by the other call.
+        let event_type = if layout.name == "execveat" { EXECVE.unwrap_or(call) } else { call };
+        Self { event_type, layout, arguments, width }
+    }
+
+    /// What rules are indexed by.
+    pub(crate) fn event_type(&self) -> EventType {
+        self.event_type
+    }
+
+    /// What the registers mean.
+    pub(crate) fn layout(&self) -> &'static Layout {
+        self.layout
+    }
+
+    /// Bytes of a pointer in the target's memory.
+    pub(crate) fn width(&self) -> Width {
+        self.width
+    }
+
+    /// A register; 0 for one that no call has.
+    pub(crate) fn register(&self, index: usize) -> u64 {
+        self.arguments.get(index).copied().unwrap_or(0)
+    }
+
+    /// A register as C's `int`: descriptors and flags, of which the kernel ignores the upper half.
+    pub(crate) fn int(&self, index: usize) -> i32 {
+        self.word(index).cast_signed()
+    }
+
+    /// The lower half of a register.
+    pub(crate) fn word(&self, index: usize) -> u32 {
+        u32::try_from(self.register(index) & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// The sources of the call's path parameters, in the event type's order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (Option<usize>, usize)> {
+        self.layout.sources.iter().filter_map(|source| {
+            if let Source::Path(directory, path) = source { Some((*directory, *path)) } else { None }
+        })
+    }
+
+    /// Whether the event describes a new program.
+    pub(crate) fn is_exec(&self) -> bool {
+        matches!(self.layout.name, "execve" | "execveat")
+    }
+}
+
+#[cfg(test)]
+mod tests;

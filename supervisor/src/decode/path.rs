@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Calls that name files without opening them.
+
+use super::{
+    Layout, Source,
+    Source::{Descriptor, Hex, Mode, Named, Number, Outcome, Path, Text},
+    Subject,
+    flags::{LINK_BITS, OWNER_BITS, RENAME_BITS, UNLINK_BITS, UNMOUNT_BITS},
+};
+
+const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
+    Layout { name, category: "file", sources, subject: Subject::None }
+}
+
+pub(super) static LAYOUTS: &[Layout] = &[
+    layout("rename", &[Outcome, Path(None, 0), Path(None, 1)]),
+    layout("renameat", &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3)]),
+    layout(
+        "renameat2",
+        &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3), Named(4, RENAME_BITS)],
+    ),
+    layout("link", &[Outcome, Path(None, 0), Path(None, 1)]),
+    layout("linkat", &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3), Named(4, LINK_BITS)]),
+    layout("symlink", &[Outcome, Text(0), Path(None, 1)]),
+    layout("symlinkat", &[Outcome, Text(0), Descriptor(1), Path(Some(1), 2)]),
+    layout("unlink", &[Outcome, Path(None, 0)]),
+    layout("unlinkat", &[Outcome, Descriptor(0), Path(Some(0), 1), Named(2, UNLINK_BITS)]),
+    layout("rmdir", &[Outcome, Path(None, 0)]),
+    layout("mkdir", &[Outcome, Path(None, 0), Hex(1)]),
+    layout("mkdirat", &[Outcome, Descriptor(0), Path(Some(0), 1), Hex(2)]),
+    layout("mknod", &[Outcome, Path(None, 0), Mode(1), Number(2)]),
+    layout("mknodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2), Number(3)]),
+    layout("chmod", &[Outcome, Path(None, 0), Mode(1)]),
+    layout("fchmodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2)]),
+    layout("chown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
+    layout("lchown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
+    layout("fchownat", &[Outcome, Descriptor(0), Path(Some(0), 1), Number(2), Number(3), Named(4, OWNER_BITS)]),
+    layout("chdir", &[Outcome, Text(0)]),
+    layout("umount", &[Outcome, Path(None, 0)]),
+    layout("umount2", &[Outcome, Path(None, 0), Named(1, UNMOUNT_BITS)]),
+    Layout { category: "process", ..layout("chroot", &[Outcome, Path(None, 0)]) },
+];

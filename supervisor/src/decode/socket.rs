@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Calls on sockets: layouts, and addresses in argument memory.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{
+    Layout, Source,
+    Source::{Address, CloseOnExec, Descriptor, Enumerated, NewDescriptor, Number, Outcome, Unknown},
+    Subject,
+    flags::FAMILIES,
+};
+use crate::target::{ReadError, Target};
+
+/// `struct sockaddr_storage`: the kernel refuses longer addresses.
+const MAX_ADDRESS: usize = 128;
+
+const fn layout(name: &'static str, sources: &'static [Source], subject: Subject) -> Layout {
+    Layout { name, category: "net", sources, subject }
+}
+
+pub(super) static LAYOUTS: &[Layout] = &[
+    layout("socket", &[NewDescriptor, Enumerated(0, FAMILIES), Number(1), Number(2), CloseOnExec(1)], Subject::None),
+    layout("connect", &[Outcome, Unknown, Descriptor(0), Address], Subject::Address(1, 2)),
+    layout("bind", &[Outcome, Address, Descriptor(0)], Subject::Address(1, 2)),
+    layout("listen", &[Outcome, Descriptor(0), Number(1)], Subject::Descriptor(0)),
+];
+
+/// A socket address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SocketAddress {
+    /// IPv4 or IPv6.
+    Ip(IpAddr, u16),
+    /// A path, or an abstract name behind a NUL byte.
+    Unix(Vec<u8>),
+    /// A family that rules do not look into.
+    Other(u16),
+}
+
+impl SocketAddress {
+    /// The address in the target's memory.
+    pub(crate) fn read(target: &Target<'_>, address: u64, length: u64) -> Result<Self, ReadError> {
+        let mut buffer = [0; MAX_ADDRESS];
+        let length = usize::try_from(length & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+        let raw = buffer.get_mut(..length).ok_or(ReadError::TooLong)?;
+        target.exact(address, raw)?;
+        Self::parse(raw).ok_or(ReadError::Fault)
+    }
+
+    /// What the kernel reads; `None` for an address too short for its family, which the kernel refuses.
+    fn parse(raw: &[u8]) -> Option<Self> {
+        let family = u16::from_ne_bytes(raw.get(..2)?.try_into().ok()?);
+        let port = || Some(u16::from_be_bytes(raw.get(2..4)?.try_into().ok()?));
+        match i32::from(family) {
+            libc::AF_INET => {
+                let bytes: [u8; 4] = raw.get(4..8)?.try_into().ok()?;
+                Some(Self::Ip(IpAddr::V4(Ipv4Addr::from(bytes)), port()?))
+            }
+            libc::AF_INET6 => {
+                let bytes: [u8; 16] = raw.get(8..24)?.try_into().ok()?;
+                Some(Self::Ip(IpAddr::V6(Ipv6Addr::from(bytes)), port()?))
+            }
+            libc::AF_UNIX => Some(Self::Unix(unix_name(raw.get(2..)?))),
+            _ => Some(Self::Other(family)),
+        }
+    }
+
+    /// Falco's form: `127.0.0.1:80`, `::1:80`, a path.
+    pub(crate) fn render(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Ip(address, port) => Some(format!("{address}:{port}").into_bytes()),
+            Self::Unix(name) => Some(name.clone()),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// A path ends at its NUL; an abstract name, which begins with one, is shown with `@` as everywhere else.
+fn unix_name(raw: &[u8]) -> Vec<u8> {
+    match raw.split_first() {
+        Some((0, name)) => [b"@", name].concat(),
+        _ => raw.split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &[u8], expected: Option<&[u8]>) {
+        assert_eq!(SocketAddress::parse(raw).and_then(|address| address.render()).as_deref(), expected);
+    }
+
+    #[test]
+    fn addresses_print_as_falco_prints_them() {
+        check(&[2, 0, 0, 9, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], Some(b"127.0.0.1:9"));
+        let mut six = [0; 28];
+        (six[0], six[3], six[23]) = (10, 9, 1);
+        check(&six, Some(b"::1:9"));
+        check(b"\x01\0/tmp/none.sock\0", Some(b"/tmp/none.sock"));
+        check(b"\x01\0\0abstract", Some(b"@abstract"));
+        check(&[2, 0, 0], None);
+        check(&[], None);
+    }
+}

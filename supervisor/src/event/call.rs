@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! [`CallEvent`]: one trapped call, its lazily read facts, and [`rules::Event`] for it.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use rules::{Argument, Event, EventType, Field, LannerField, UtilField, Value};
+
+use super::{Context, Moment, image::Image, paths::Paths, subject::SubjectFile};
+use crate::{
+    decode::{Call, Open},
+    process::{Process, Stat, Status},
+    target::Target,
+};
+
+/// What was decided about the call, for the fields `lanner.*` of its alerts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decision {
+    /// audit or enforce.
+    pub(crate) mode: &'static str,
+    /// What the matching rules ask for.
+    pub(crate) action: &'static str,
+    /// What was done.
+    pub(crate) verdict: &'static str,
+}
+
+/// One trapped call. Creating it reads nothing and allocates nothing.
+pub(crate) struct CallEvent<'a> {
+    pub(super) context: &'a Context,
+    pub(super) call: Call,
+    pub(super) target: Target<'a>,
+    pub(super) moment: Moment,
+    pub(super) paths: Paths,
+    pub(super) image: Image,
+    pub(super) file: SubjectFile,
+    open: OnceCell<Option<Open>>,
+    thread: OnceCell<Option<Arc<Process>>>,
+    leader: OnceCell<Option<Arc<Process>>>,
+    ancestors: OnceCell<Vec<Arc<Process>>>,
+    stat: OnceCell<Option<Stat>>,
+    status: OnceCell<Option<Status>>,
+    result: OnceCell<i64>,
+    decision: OnceCell<Decision>,
+}
+
+impl<'a> CallEvent<'a> {
+    /// The call of `target`, received at `moment`.
+    pub(crate) fn new(context: &'a Context, call: Call, target: Target<'a>, moment: Moment) -> Self {
+        Self {
+            context,
+            call,
+            target,
+            moment,
+            paths: Paths::default(),
+            image: Image::default(),
+            file: SubjectFile::default(),
+            open: OnceCell::new(),
+            thread: OnceCell::new(),
+            leader: OnceCell::new(),
+            ancestors: OnceCell::new(),
+            stat: OnceCell::new(),
+            status: OnceCell::new(),
+            result: OnceCell::new(),
+            decision: OnceCell::new(),
+        }
+    }
+
+    /// Makes the call's real result known (what the kernel would return); without it, success is assumed.
+    #[cfg(test)]
+    pub(crate) fn set_result(&self, result: i64) {
+        self.result.get_or_init(|| result);
+    }
+
+    /// Makes the decision known to the fields of alerts.
+    pub(crate) fn set_decision(&self, decision: Decision) {
+        self.decision.get_or_init(|| decision);
+    }
+
+    /// When the call was received.
+    pub(crate) fn moment(&self) -> Moment {
+        self.moment
+    }
+
+    /// The result as far as it is known.
+    pub(super) fn known_result(&self) -> Option<i64> {
+        self.result.get().copied()
+    }
+
+    /// Flags and mode of an open; `None` for other calls and where they are unreadable.
+    pub(super) fn open(&self) -> Option<Open> {
+        *self.open.get_or_init(|| Open::of(&self.call, &self.target)?.ok())
+    }
+
+    /// The thread that made the call. Its handle is fetched before asking whether the call still waits, so that it cannot
+    /// be that of a later task with the same number.
+    pub(super) fn thread(&self) -> Option<&Process> {
+        let fetch = || {
+            let process = self.context.processes.get(self.target.tid());
+            process.filter(|_| self.target.is_pending())
+        };
+        self.thread.get_or_init(fetch).as_deref()
+    }
+
+    /// The thread's process, which carries name and start time; its other facts may be gone when the first thread has
+    /// ended, so that those are asked of [`Self::thread`].
+    pub(super) fn leader(&self) -> Option<&Process> {
+        let thread = self.thread()?;
+        let number = thread.leader()?;
+        if number == thread.task() {
+            return Some(thread);
+        }
+        let fetch = || self.context.processes.get(number).filter(|_| self.target.is_pending());
+        self.leader.get_or_init(fetch).as_deref()
+    }
+
+    /// Parent, grandparent, and so on.
+    pub(super) fn ancestors(&self) -> &[Arc<Process>] {
+        self.ancestors
+            .get_or_init(|| self.thread().map(|thread| self.context.processes.ancestors(thread)).unwrap_or_default())
+    }
+
+    /// The parent; alone it costs less than all ancestors.
+    pub(super) fn parent(&self) -> Option<Arc<Process>> {
+        match self.ancestors.get() {
+            Some(ancestors) => ancestors.first().map(Arc::clone),
+            None => self.context.processes.parent(self.thread()?),
+        }
+    }
+
+    /// `stat` of the thread.
+    pub(super) fn stat(&self) -> Option<Stat> {
+        *self.stat.get_or_init(|| self.thread()?.stat())
+    }
+
+    /// `status` of the thread.
+    pub(super) fn status(&self) -> Option<&Status> {
+        self.status.get_or_init(|| self.thread()?.status()).as_ref()
+    }
+}
+
+impl Event for CallEvent<'_> {
+    fn event_type(&self) -> EventType {
+        self.call.event_type()
+    }
+
+    fn value(&self, field: Field, argument: &Argument) -> Option<Value<'_>> {
+        match field {
+            Field::Evt(field) => self.evt(field, argument),
+            Field::Proc(field) => self.proc(field, argument),
+            Field::Thread(field) => self.thread_field(field, argument),
+            Field::User(field) => self.user(field),
+            Field::Group(field) => self.group(field),
+            Field::Fd(field) => self.fd(field, argument),
+            Field::FsPath(field) => self.fs_path(field),
+            // No watched call polls.
+            Field::FdList(_) => None,
+            Field::Util(UtilField::Cnt) => Some(Value::Uint(self.moment.number)),
+            Field::Container(field) => self.container(field, argument),
+            Field::K8s(field) => self.k8s(field),
+            Field::Lanner(field) => self.lanner(field),
+        }
+    }
+}
+
+impl CallEvent<'_> {
+    fn lanner(&self, field: LannerField) -> Option<Value<'_>> {
+        let decision = self.decision.get()?;
+        Some(text(match field {
+            LannerField::Mode => decision.mode,
+            LannerField::Action => decision.action,
+            LannerField::Verdict => decision.verdict,
+        }))
+    }
+}
+
+/// A text value that outlives the event's cells.
+pub(super) fn text(text: &str) -> Value<'_> {
+    Value::text(text.as_bytes())
+}
+
+/// A text value of its own.
+pub(super) fn owned<'a>(text: impl Into<Vec<u8>>) -> Value<'a> {
+    Value::Text(std::borrow::Cow::Owned(text.into()))
+}
+
+/// A text value unless it is empty.
+pub(super) fn filled(value: &str) -> Option<Value<'_>> {
+    (!value.is_empty()).then(|| text(value))
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//! [`Context`]: what all events of one container share.
+
+use std::sync::OnceLock;
+
+use super::Clock;
+use crate::{account::Accounts, container::Identity, process::ProcessTable};
+
+/// Lives as long as the supervisor; all parts may be used by several threads.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Who the container is.
+    pub(crate) identity: Identity,
+    /// Handles of processes.
+    pub(crate) processes: ProcessTable,
+    /// The container's users and groups.
+    pub(crate) accounts: Accounts,
+    /// Numbers and dates events.
+    pub(crate) clock: Clock,
+    hostname: String,
+    init: OnceLock<u32>,
+}
+
+impl Context {
+    /// For the container `identity`.
+    ///
+    /// *Falco:* the environment variable `FALCO_HOSTNAME` replaces the host's own name.
+    pub(crate) fn new(identity: Identity) -> Self {
+        let named = std::env::var("FALCO_HOSTNAME").ok().filter(|name| !name.is_empty());
+        let own = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+        Self {
+            identity,
+            processes: ProcessTable::default(),
+            accounts: Accounts::default(),
+            clock: Clock::new(),
+            hostname: named.unwrap_or_else(own),
+            init: OnceLock::new(),
+        }
+    }
+
+    /// The host's name.
+    pub(crate) fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// Notes the container's first process (in our pid namespace), as the low-level runtime reports it. Later calls, for
+    /// processes that join the container, change nothing.
+    pub(crate) fn set_init(&self, process: u32) {
+        self.init.get_or_init(|| process);
+    }
+
+    /// The container's first process, once it is known.
+    pub(super) fn init(&self) -> Option<u32> {
+        self.init.get().copied()
+    }
+}

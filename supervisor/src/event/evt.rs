@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Fields `evt.*` that are not parameters.
+
+use nix::errno::Errno;
+use rules::{Argument, EvtField, Value};
+
+use super::{
+    CallEvent,
+    call::{owned, text},
+    clock::{SECOND, iso_8601},
+};
+use crate::decode::Subject;
+
+impl CallEvent<'_> {
+    /// The value of a field of the event itself.
+    pub(super) fn evt(&self, field: EvtField, argument: &Argument) -> Option<Value<'_>> {
+        use EvtField as E;
+        match field {
+            E::Num => Some(Value::Uint(self.moment.number)),
+            E::Source => Some(text("syscall")),
+            E::Hostname => Some(text(self.context.hostname())),
+            // *Falco:* the type of a call is that of its event; only calls without an own event differ.
+            E::Type | E::SyscallType => Some(text(self.call.event_type().name())),
+            E::TypeIs => match argument {
+                Argument::Key(name) => Some(Value::Uint(u64::from(**name == *self.call.event_type().name()))),
+                Argument::Unused | Argument::Index(_) => None,
+            },
+            E::Category => Some(text(self.call.layout().category)),
+            // Events are judged with the result that the call is assumed to have, that is as exit events.
+            E::Dir => Some(text("<")),
+            E::Count | E::CountExit => Some(Value::Uint(1)),
+            E::Args | E::Info => Some(owned(self.parameters())),
+            E::Arg => self.argument(argument),
+            E::Rawarg => self.raw_argument(argument),
+            E::Abspath => self.absolute_path(argument),
+            E::IsAsync | E::IsIo | E::IsIoRead | E::IsIoWrite | E::IsWait => Some(Value::Bool(false)),
+            E::Res | E::Rawres | E::Failed => Some(self.outcome(field)),
+            E::CountError | E::CountErrorFile | E::CountErrorNet | E::CountErrorMemory | E::CountErrorOther => {
+                self.error_count(field)
+            }
+            E::IsOpenRead | E::IsOpenWrite | E::IsOpenExec | E::IsOpenCreate => {
+                Some(Value::Bool(self.open_kind(field)))
+            }
+            E::Around => None,
+            _ => self.time_field(field),
+        }
+    }
+
+    /// The result: what is known of it, else success.
+    pub(super) fn result(&self) -> i64 {
+        let assumed =
+            if self.call.layout().subject == Subject::Opened { super::subject::PREDICTED_DESCRIPTOR } else { 0 };
+        self.known_result().unwrap_or(assumed)
+    }
+
+    fn outcome(&self, field: EvtField) -> Value<'_> {
+        let result = self.result();
+        match field {
+            EvtField::Rawres => Value::Int(result),
+            EvtField::Failed => Value::Bool(result < 0),
+            _ if result < 0 => owned(errno_name(result)),
+            _ => text("SUCCESS"),
+        }
+    }
+
+    /// 1 for a failed call of the field's kind; absent for all others.
+    fn error_count(&self, field: EvtField) -> Option<Value<'_>> {
+        let category = self.call.layout().category;
+        let counts = match field {
+            EvtField::CountError => true,
+            EvtField::CountErrorFile => category == "file",
+            EvtField::CountErrorNet => category == "net",
+            EvtField::CountErrorMemory => category == "memory",
+            _ => !matches!(category, "file" | "net" | "memory"),
+        };
+        (counts && self.is_failed()).then_some(Value::Uint(1))
+    }
+
+    fn open_kind(&self, field: EvtField) -> bool {
+        let open = self.open();
+        match field {
+            EvtField::IsOpenRead => open.is_some_and(|open| open.reads()),
+            EvtField::IsOpenWrite => open.is_some_and(|open| open.writes()),
+            EvtField::IsOpenExec => open.is_some_and(|open| open.may_create() && open.mode & 0o111 != 0),
+            // Falco calls every open of a directory a creation (live oracle, open-dir), since O_TMPFILE contains
+            // O_DIRECTORY. In enforce mode that would deny listing a directory.
+            _ => self.creates(),
+        }
+    }
+
+    fn time_field(&self, field: EvtField) -> Option<Value<'_>> {
+        use EvtField as E;
+        let (clock, time) = (&self.context.clock, self.moment.time);
+        let (relative, delta) = (clock.relative(time), time.saturating_sub(self.moment.previous));
+        let span = |ns: u64| i64::try_from(ns).ok().map(Value::Int);
+        match field {
+            E::Time | E::Outputtime => clock.time(time, true).map(owned),
+            E::TimeS => clock.time(time, false).map(owned),
+            E::TimeIso8601 => iso_8601(time).map(owned),
+            E::Datetime => clock.date_time(time, true).map(owned),
+            E::DatetimeS => clock.date_time(time, false).map(owned),
+            E::Rawtime => Some(Value::Uint(time)),
+            E::RawtimeS => Some(Value::Uint(time / SECOND)),
+            E::RawtimeNs => Some(Value::Uint(time % SECOND)),
+            E::Reltime => span(relative),
+            E::ReltimeS => span(relative / SECOND),
+            E::ReltimeNs => span(relative % SECOND),
+            E::Deltatime => span(delta),
+            E::DeltatimeS => span(delta / SECOND),
+            E::DeltatimeNs => span(delta % SECOND),
+            _ => None,
+        }
+    }
+}
+
+/// `EACCES` for -13; the number for an errno that nobody knows.
+pub(super) fn errno_name(result: i64) -> String {
+    let number = i32::try_from(result.saturating_neg()).unwrap_or(0);
+    let errno = Errno::from_raw(number);
+    if errno == Errno::UnknownErrno { result.to_string() } else { format!("{errno:?}") }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Facts of program files: inode, times, layer, and whether the caller may write to them.
+
+use nix::sys::stat::{FileStat, SFlag};
+
+use super::{CallEvent, clock::SECOND};
+use crate::process::{Layer, Process, Status, layer};
+
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
+const CAP_FOWNER: u64 = 1 << 3;
+
+/// The program file of the event's process: the new one of an exec, else the one that runs.
+pub(super) struct ProgramFile {
+    /// Path as the kernel names it.
+    pub(super) path: Vec<u8>,
+    /// What `stat` says.
+    pub(super) facts: FileStat,
+}
+
+impl CallEvent<'_> {
+    /// The program file that `proc.exe_ino` and its siblings describe.
+    pub(super) fn program_file(&self) -> Option<ProgramFile> {
+        if self.call.is_exec() {
+            let program = self.program()?;
+            return Some(ProgramFile { path: program.path.clone(), facts: program.facts });
+        }
+        let thread = self.thread()?;
+        Some(ProgramFile { path: exe_path(thread)?, facts: thread.file_facts("exe")? })
+    }
+
+    /// The layer of the program file.
+    pub(super) fn program_layer(&self) -> Option<Layer> {
+        let file = self.program_file()?;
+        layer(self.thread()?, file.facts.st_dev, &file.path)
+    }
+
+    /// Falco's bits of `evt.arg.flags` of an exec.
+    pub(super) fn program_bits(&self) -> u32 {
+        let Some(file) = self.program_file() else { return 0 };
+        let layer = self.program_layer();
+        [
+            (self.status().is_some_and(|status| may_write(status, &file.facts)), 1),
+            (layer == Some(Layer::Upper), 2),
+            (file.path.starts_with(b"memfd:"), 4),
+            (layer == Some(Layer::Lower), 8),
+        ]
+        .iter()
+        .filter(|(is_set, _)| *is_set)
+        .fold(0, |bits, (_, bit)| bits | bit)
+    }
+}
+
+/// Whether the task may write to the file, or owns it and could allow itself to.
+///
+/// *Falco:* asks the kernel's `inode_permission` and `inode_owner_or_capable`. Read-only mounts and access control lists are
+/// not looked at here.
+pub(super) fn may_write(status: &Status, facts: &FileStat) -> bool {
+    let in_group = status.group == facts.st_gid || status.groups.contains(&facts.st_gid);
+    let bits = if status.user == facts.st_uid {
+        return true;
+    } else if in_group {
+        0o020
+    } else {
+        0o002
+    };
+    status.effective & (CAP_DAC_OVERRIDE | CAP_FOWNER) != 0 || facts.st_mode & bits != 0
+}
+
+/// The user whose rights a program file gives: its owner if it is set-user-id.
+pub(super) fn set_user(facts: &FileStat) -> Option<u32> {
+    (facts.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && facts.st_mode & 0o4000 != 0)
+        .then_some(facts.st_uid)
+}
+
+/// The running program's path, as the kernel names it for the task.
+pub(super) fn exe_path(process: &Process) -> Option<Vec<u8>> {
+    let link = process.link("exe")?;
+    if link.ends_with(b" (deleted)") && is_named_so(process, &link) {
+        return Some(link);
+    }
+    Some(super::image::program_path(link))
+}
+
+/// Whether ` (deleted)` is part of the file's name: somebody may call a program so to be taken for another one.
+fn is_named_so(process: &Process, link: &[u8]) -> bool {
+    let Some(facts) = process.file_facts("exe") else { return false };
+    let literal = super::resolve::resolve(process, None, link).and_then(|file| nix::sys::stat::fstat(&file).ok());
+    literal.is_some_and(|literal| (literal.st_dev, literal.st_ino) == (facts.st_dev, facts.st_ino))
+}
+
+/// A time of a file in ns since the epoch.
+pub(super) fn nanoseconds(seconds: i64, fraction: i64) -> u64 {
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    part(seconds).saturating_mul(SECOND).saturating_add(part(fraction))
+}

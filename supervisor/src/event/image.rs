@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The program that an exec is about to start: what `proc.*` describes on exec events.
+//!
+//! Everything is a prediction from the call's arguments. The kernel reads them again, and finds the file again; the exec is
+//! verified elsewhere.
+
+use std::{cell::OnceCell, os::fd::OwnedFd};
+
+use nix::sys::stat::{FileStat, fstat};
+
+use super::{CallEvent, join::file_name, resolve};
+use crate::target::{Limits, Strings, Text};
+
+/// Bytes of `argv` and `envp` that are read: Falco keeps 4096 of each, and of `argv[0]` 4096 more.
+const LIMITS: Limits = Limits { count: 8192, bytes: 2 * 4096 };
+/// Bytes that Falco keeps of the arguments behind the first.
+const MAX_ARGUMENTS: usize = 4096;
+/// The kernel's limit of a task's name (`TASK_COMM_LEN` without the terminator).
+const MAX_NAME: usize = 15;
+/// Interpreters that are interpreted themselves, before the kernel gives up with ELOOP.
+const MAX_INTERPRETERS: usize = 5;
+
+/// Facts of the new program.
+#[derive(Default)]
+pub(super) struct Image {
+    path: OnceCell<Option<Text>>,
+    given: OnceCell<Option<Strings>>,
+    arguments: OnceCell<Option<Strings>>,
+    environment: OnceCell<Option<Strings>>,
+    program: OnceCell<Option<Program>>,
+}
+
+/// The file that the kernel will map, and the scripts on the way to it.
+pub(super) struct Program {
+    /// Its path as the kernel names it.
+    pub(super) path: Vec<u8>,
+    /// What `stat` says of it.
+    pub(super) facts: FileStat,
+    /// Interpreters, the first script's first.
+    interpreters: Vec<Interpreter>,
+}
+
+/// The first line of a script.
+#[derive(Debug, PartialEq, Eq)]
+struct Interpreter {
+    path: Vec<u8>,
+    argument: Option<Vec<u8>>,
+}
+
+impl CallEvent<'_> {
+    /// The path argument of an exec.
+    pub(super) fn exec_path(&self) -> Option<&[u8]> {
+        let registers = self.call.exec_registers()?;
+        let read = || self.target.path(self.call.register(registers.path)).ok();
+        self.image.path.get_or_init(read).as_ref().map(Text::as_bytes)
+    }
+
+    /// The kernel's name for the new program: the last component of the path, even of a script's.
+    pub(super) fn exec_name(&self) -> Option<Vec<u8>> {
+        let path = self.exec_path()?;
+        let name = if path.is_empty() {
+            // The descriptor's file; kernels before 6.14 take the descriptor's number instead, which says nothing.
+            let link = resolve::name_of(&self.exec_file()?)?;
+            file_name(&crate::process::without_deleted(link)).to_vec()
+        } else if is_own_program(path) {
+            // A multi-call program starts its other self: the kernel would say `exe`, and the program renames itself
+            // after its first argument as soon as it runs, which is what everybody expects to read.
+            file_name(self.given_arguments()?.get(0)?).to_vec()
+        } else {
+            file_name(path).to_vec()
+        };
+        Some(name.into_iter().take(MAX_NAME).collect())
+    }
+
+    /// `argv` as the kernel will hand it over: a script's is preceded by its interpreter.
+    pub(super) fn exec_arguments(&self) -> Option<&Strings> {
+        self.image.arguments.get_or_init(|| self.final_arguments()).as_ref()
+    }
+
+    /// `envp`.
+    pub(super) fn exec_environment(&self) -> Option<&Strings> {
+        let registers = self.call.exec_registers()?;
+        let read = || self.strings(registers.environment).map(|given| cut(given.iter()));
+        self.image.environment.get_or_init(read).as_ref()
+    }
+
+    /// The file that the kernel will map; `None` where it cannot be found now.
+    pub(super) fn program(&self) -> Option<&Program> {
+        self.image.program.get_or_init(|| self.find_program()).as_ref()
+    }
+
+    /// The path as the kernel sees it: an empty one stands for the descriptor.
+    pub(super) fn exec_filename(&self) -> Option<Vec<u8>> {
+        let path = self.exec_path()?;
+        let descriptor = self.call.exec_registers()?.directory.map(|register| self.call.int(register));
+        Some(match descriptor {
+            Some(number) if path.is_empty() => format!("/dev/fd/{number}").into_bytes(),
+            Some(number) if number != libc::AT_FDCWD && !path.starts_with(b"/") => {
+                [format!("/dev/fd/{number}/").as_bytes(), path].concat()
+            }
+            _ => path.to_vec(),
+        })
+    }
+
+    fn given_arguments(&self) -> Option<&Strings> {
+        let registers = self.call.exec_registers()?;
+        self.image.given.get_or_init(|| self.strings(registers.arguments)).as_ref()
+    }
+
+    fn strings(&self, register: usize) -> Option<Strings> {
+        self.target.strings(self.call.register(register), self.call.width(), LIMITS).ok()
+    }
+
+    fn final_arguments(&self) -> Option<Strings> {
+        let given = self.given_arguments()?;
+        let interpreters = self.program().map(|program| program.interpreters.as_slice()).unwrap_or_default();
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        let mut script = self.exec_filename()?;
+        for interpreter in interpreters {
+            // The kernel drops the first argument and puts interpreter, its argument and the script before the rest.
+            let first = [Some(interpreter.path.clone()), interpreter.argument.clone(), Some(script.clone())];
+            all = first.into_iter().flatten().chain(all.into_iter().skip(1)).collect();
+            script.clone_from(&interpreter.path);
+        }
+        let skipped = usize::from(!interpreters.is_empty());
+        let mut texts = all.iter().map(Vec::as_slice).chain(given.iter().skip(skipped));
+        let mut strings = Strings::default();
+        if let Some(first) = texts.next() {
+            strings.push(first);
+        }
+        cut(texts).iter().for_each(|text| strings.push(text));
+        Some(strings)
+    }
+
+    fn exec_file(&self) -> Option<OwnedFd> {
+        let (registers, thread, path) = (self.call.exec_registers()?, self.thread()?, self.exec_path()?);
+        let directory = registers.directory.map(|register| self.call.int(register));
+        match directory {
+            Some(number) if path.is_empty() => thread.open_link(&format!("fd/{number}")),
+            _ if path.starts_with(b"/") => resolve::resolve(thread, None, path),
+            _ => resolve::resolve(thread, self.base(registers.directory).as_deref(), path),
+        }
+    }
+
+    fn find_program(&self) -> Option<Program> {
+        let thread = self.thread()?;
+        let mut file = self.exec_file()?;
+        let mut interpreters = Vec::new();
+        while interpreters.len() < MAX_INTERPRETERS {
+            let Some(interpreter) = resolve::head(&file).as_deref().and_then(Interpreter::parse) else { break };
+            let next = resolve::resolve(thread, self.base(None).as_deref(), &interpreter.path);
+            interpreters.push(interpreter);
+            file = next?;
+        }
+        let path = program_path(resolve::name_of(&file)?);
+        Some(Program { path, facts: fstat(&file).ok()?, interpreters })
+    }
+}
+
+impl Interpreter {
+    /// The interpreter that a script's first line names; see `load_script` of the kernel's `binfmt_script.c`.
+    fn parse(head: &[u8]) -> Option<Self> {
+        let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+        let line = line.trim_ascii();
+        let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t' | 0)).unwrap_or(line.len());
+        let path = line.get(..end).filter(|path| !path.is_empty())?.to_vec();
+        let argument = line.get(end..)?.split(|byte| *byte == 0).next()?.trim_ascii();
+        Some(Self { path, argument: (!argument.is_empty()).then(|| argument.to_vec()) })
+    }
+}
+
+/// Whether a path is spelled like the link to a running program.
+fn is_own_program(path: &[u8]) -> bool {
+    path.starts_with(b"/proc/") && path.ends_with(b"/exe")
+}
+
+/// *Falco:* a program in memory is named without the slash that the kernel puts before it (live oracle, exec-memfd).
+pub(super) fn program_path(link: Vec<u8>) -> Vec<u8> {
+    let path = crate::process::without_deleted(link);
+    match path.strip_prefix(b"/") {
+        Some(name) if name.starts_with(b"memfd:") => name.to_vec(),
+        _ => path,
+    }
+}
+
+/// The texts up to Falco's limit, the last one shortened.
+fn cut<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Strings {
+    let mut strings = Strings::default();
+    let mut left = MAX_ARGUMENTS;
+    for text in texts {
+        if left == 0 {
+            break;
+        }
+        strings.push(text.get(..left).unwrap_or(text));
+        left = left.saturating_sub(text.len() + 1);
+    }
+    strings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(head: &[u8], expected: Option<(&str, Option<&str>)>) {
+        let found = Interpreter::parse(head);
+        let expected = expected.map(|(path, argument)| Interpreter {
+            path: path.into(),
+            argument: argument.map(|argument| argument.as_bytes().to_vec()),
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn first_lines_name_interpreters() {
+        check(b"#!/bin/sh -e\nexit 0\n", Some(("/bin/sh", Some("-e"))));
+        check(b"#! /usr/bin/env  python3 -u \n", Some(("/usr/bin/env", Some("python3 -u"))));
+        check(b"#!/bin/sh", Some(("/bin/sh", None)));
+        check(b"#!\n/bin/sh", None);
+        check(b"\x7fELF", None);
+        check(b"", None);
+    }
+
+    #[test]
+    fn lists_are_cut_where_falco_cuts_them() {
+        let long = vec![b'a'; 5000];
+        assert_eq!(cut([long.as_slice(), b"x"].into_iter()).total(), 4096);
+        assert_eq!(cut([b"ab".as_slice(), b"", b"c"].into_iter()).len(), 3);
+    }
+}

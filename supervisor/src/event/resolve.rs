@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Finding the file that a path of the target names, the way the kernel would for the target.
+//!
+//! The result is a path descriptor: nothing is opened for reading, so that FIFOs do not block and devices do not act. It says
+//! what the path named when we looked; the kernel will look again.
+
+use std::os::{
+    fd::{AsRawFd, OwnedFd},
+    unix::ffi::OsStrExt,
+};
+use std::{ffi::OsStr, path::Path};
+
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat},
+    sys::stat::{Mode, SFlag, fstat},
+    unistd::read,
+};
+
+use crate::process::Process;
+
+/// Bytes of a program that the kernel looks at to find out what it is (`BINPRM_BUF_SIZE`).
+const HEAD: usize = 256;
+
+/// The file that `path` names for `process`, whose directory `base` is used when the path is relative.
+pub(super) fn resolve(process: &Process, base: Option<&[u8]>, path: &[u8]) -> Option<OwnedFd> {
+    if let Some(link) = own_link(process, path) {
+        return process.open_link(&link);
+    }
+    let full = if path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        [&process.below_root(base?)?, b"/".as_slice(), path].concat()
+    };
+    let root = process.open_link("root")?;
+    // Magic links would be resolved for us instead of the target.
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(&root, Path::new(OsStr::from_bytes(&full)), how).ok()
+}
+
+/// The entry of the target's own `/proc` directory that a path names: `exe` or `fd/3`.
+///
+/// Only the spelling is looked at: `/proc/self` inside the container's procfs would lead us to ourselves or nowhere.
+pub(super) fn own_link(process: &Process, path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?;
+    let descriptor = |rest: &str| rest.parse::<u32>().ok().map(|number| format!("fd/{number}"));
+    match path {
+        "/dev/stdin" => return descriptor("0"),
+        "/dev/stdout" => return descriptor("1"),
+        "/dev/stderr" => return descriptor("2"),
+        _ => {}
+    }
+    if let Some(rest) = path.strip_prefix("/dev/fd/") {
+        return descriptor(rest);
+    }
+    let (task, entry) = path.strip_prefix("/proc/")?.split_once('/')?;
+    let is_own = || {
+        let number = task.parse().ok();
+        number.is_some() && process.status().is_some_and(|status| number == Some(status.own_process))
+    };
+    if !matches!(task, "self" | "thread-self") && !is_own() {
+        return None;
+    }
+    if entry == "exe" { Some(entry.to_owned()) } else { descriptor(entry.strip_prefix("fd/")?) }
+}
+
+/// Where a path descriptor leads, as the kernel names it.
+pub(super) fn name_of(file: &OwnedFd) -> Option<Vec<u8>> {
+    let name = readlinkat(AT_FDCWD, own_descriptor(file).as_str()).ok()?;
+    Some(name.as_bytes().to_vec())
+}
+
+/// The first bytes of a regular file; `None` for anything else and where it is unreadable.
+pub(super) fn head(file: &OwnedFd) -> Option<Vec<u8>> {
+    let mode = fstat(file).ok()?.st_mode;
+    if mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+        return None;
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let readable = openat(AT_FDCWD, own_descriptor(file).as_str(), flags, Mode::empty()).ok()?;
+    let mut head = vec![0; HEAD];
+    let length = read(&readable, &mut head).ok()?;
+    head.truncate(length);
+    Some(head)
+}
+
+fn own_descriptor(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `fd.*` describes: the file that is opened, the descriptor that is used, or the address that is connected.
+
+use std::cell::OnceCell;
+
+use nix::sys::stat::{FileStat, fstat};
+
+use super::{CallEvent, resolve};
+use crate::{
+    decode::{SocketAddress, Subject},
+    process::{Descriptor, Kind, Layer, layer},
+};
+
+/// The number that an open is assumed to return: only its sign decides matches, and finding the lowest free number would
+/// cost several times the event.
+pub(super) const PREDICTED_DESCRIPTOR: i64 = 3;
+
+/// Facts of the subject.
+#[derive(Default)]
+pub(super) struct SubjectFile {
+    found: OnceCell<Option<Found>>,
+    descriptor: OnceCell<Option<Descriptor>>,
+    address: OnceCell<Option<SocketAddress>>,
+}
+
+/// The file that the path of an open names now.
+#[derive(Clone)]
+struct Found {
+    facts: FileStat,
+    path: Option<Vec<u8>>,
+}
+
+impl CallEvent<'_> {
+    /// The number that `fd.num` shows; -1 for an open that failed.
+    pub(super) fn descriptor_number(&self) -> Option<i64> {
+        match self.call.layout().subject {
+            Subject::None => None,
+            Subject::Opened => Some(self.known_result().map_or(PREDICTED_DESCRIPTOR, |result| result.max(-1))),
+            Subject::Descriptor(register) => Some(i64::from(self.call.int(register))),
+            Subject::Address(..) => Some(i64::from(self.call.int(0))),
+        }
+    }
+
+    /// The type of the subject; `None` where it is not open.
+    pub(super) fn subject_kind(&self) -> Option<Kind> {
+        match self.call.layout().subject {
+            Subject::None => None,
+            Subject::Opened if self.is_failed() => None,
+            Subject::Opened => Some(self.opened_kind()),
+            Subject::Descriptor(_) => self.subject_descriptor().map(|descriptor| descriptor.kind),
+            Subject::Address(..) => match self.subject_address()? {
+                SocketAddress::Ip(address, _) => Some(if address.is_ipv4() { Kind::Ipv4 } else { Kind::Ipv6 }),
+                SocketAddress::Unix(_) => Some(Kind::Unix),
+                SocketAddress::Other(_) => Some(Kind::Other),
+            },
+        }
+    }
+
+    /// *Falco:* what an open makes is a directory if it says so, else a file, whatever is there.
+    pub(super) fn opened_kind(&self) -> Kind {
+        if self.open().is_some_and(|open| open.is_directory()) { Kind::Directory } else { Kind::File }
+    }
+
+    /// The open descriptor in the call's register.
+    pub(super) fn subject_descriptor(&self) -> Option<&Descriptor> {
+        let Subject::Descriptor(register) = self.call.layout().subject else { return None };
+        let find = || self.thread()?.descriptor(self.call.int(register));
+        self.file.descriptor.get_or_init(find).as_ref()
+    }
+
+    /// The address in the target's memory.
+    pub(super) fn subject_address(&self) -> Option<&SocketAddress> {
+        let Subject::Address(address, length) = self.call.layout().subject else { return None };
+        let (address, length) = (self.call.register(address), self.call.register(length));
+        let read = || SocketAddress::read(&self.target, address, length).ok();
+        self.file.address.get_or_init(read).as_ref()
+    }
+
+    /// What `stat` says of the subject's file; for an open, of the file that the path names now.
+    pub(super) fn subject_facts(&self) -> Option<FileStat> {
+        match self.call.layout().subject {
+            Subject::Opened => self.found().map(|found| found.facts),
+            Subject::Descriptor(register) => self.thread()?.file_facts(&format!("fd/{}", self.call.int(register))),
+            Subject::None | Subject::Address(..) => None,
+        }
+    }
+
+    /// The overlay layer of the file that is opened.
+    pub(super) fn subject_layer(&self) -> Option<Layer> {
+        let found = self.found()?;
+        layer(self.thread()?, found.facts.st_dev, found.path.as_deref()?)
+    }
+
+    /// Whether the open will make a file: it may, and there is none yet.
+    pub(super) fn creates(&self) -> bool {
+        let Some(open) = self.open().filter(|_| !self.is_failed()) else { return false };
+        open.is_unnamed() || (open.may_create() && self.found().is_none())
+    }
+
+    /// Whether the call is known to fail.
+    pub(super) fn is_failed(&self) -> bool {
+        self.known_result().is_some_and(|result| result < 0)
+    }
+
+    fn found(&self) -> Option<&Found> {
+        let find = || {
+            let (directory, _) = self.call.paths().next()?;
+            let path = self.raw_path(0)?;
+            let base = if path.starts_with(b"/") { None } else { self.base(directory) };
+            let file = resolve::resolve(self.thread()?, base.as_deref(), path)?;
+            Some(Found { facts: fstat(&file).ok()?, path: resolve::name_of(&file) })
+        };
+        self.file.found.get_or_init(find).as_ref()
+    }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The append-only log that every alert enters before its call proceeds.
+//!
+//! One write per notification with `O_APPEND`: writers of different containers never interleave inside a record (write(2):
+//! the offset is moved and the data written as one step). The log is the queue of all outputs, so it is also what a
+//! successor asks whether its predecessor's alert was written.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use arc_swap::ArcSwap;
+use memchr::memmem;
+
+/// How much of the log is searched for a predecessor's alert: far more than all containers of a node write while one
+/// supervisor is replaced.
+const MAX_SEARCH_BYTES: u64 = 64 << 20;
+/// Piece in which the log is searched.
+const SEARCH_CHUNK: usize = 64 << 10;
+
+/// The event log, open for appending.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    path: PathBuf,
+    file: ArcSwap<File>,
+}
+
+/// A place in the log that stays meaningful when the file is renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Which file.
+    pub(crate) inode: u64,
+    /// Bytes from its start.
+    pub(crate) offset: u64,
+}
+
+/// The event log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventLogError {
+    /// It cannot be opened for appending.
+    #[error("cannot open event log `{path}`")]
+    Open {
+        /// As configured.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A record cannot be appended.
+    #[error("cannot append to event log `{path}`")]
+    Append {
+        /// As configured.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+impl EventLog {
+    /// Opens the log, making the file and its folder where they are missing. Readable for its owner and group alone: it
+    /// holds command lines.
+    pub(crate) fn open(path: &Path) -> Result<Self, EventLogError> {
+        let file = open_for_appending(path).map_err(|source| EventLogError::Open { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file: ArcSwap::from_pointee(file) })
+    }
+
+    /// Where the next record of this process will stand, or further on.
+    pub(crate) fn end(&self) -> io::Result<Position> {
+        let metadata = self.file.load().metadata()?;
+        Ok(Position { inode: metadata.ino(), offset: metadata.len() })
+    }
+
+    /// Appends whole lines with one write.
+    pub(crate) fn append(&self, lines: &[u8]) -> Result<(), EventLogError> {
+        let failed = |source| EventLogError::Append { path: self.path.clone(), source };
+        let file = self.file.load();
+        let written = (&**file).write(lines).map_err(failed)?;
+        if written == lines.len() {
+            return Ok(());
+        }
+        // A full disk cuts a write short. Readers step over the torn line; the alert counts as not written.
+        Err(failed(io::ErrorKind::StorageFull.into()))
+    }
+
+    /// Follows a rotation: if the path no longer names the open file, opens the one it names now, or a new one.
+    pub(crate) fn reopen_if_moved(&self) -> Result<(), EventLogError> {
+        let failed = |source| EventLogError::Open { path: self.path.clone(), source };
+        let open = self.file.load().metadata().map_err(failed)?;
+        let moved = match self.path.metadata() {
+            Ok(named) => (named.ino(), named.dev()) != (open.ino(), open.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(failed(error)),
+        };
+        if moved {
+            self.file.store(open_for_appending(&self.path).map_err(failed)?.into());
+        }
+        Ok(())
+    }
+
+    /// Whether a record with this `id` stands in the log at `from` or behind it.
+    ///
+    /// Where the log was rotated since, the new file is searched from its start and the old one, under its usual name
+    /// with `.1`, from `from`.
+    pub(crate) fn contains(&self, id: &str, from: Position) -> io::Result<bool> {
+        let needle = format!("\"id\":\"{id}\"");
+        let mut rotated = self.path.clone().into_os_string();
+        rotated.push(".1");
+        for path in [self.path.as_path(), Path::new(&rotated)] {
+            let mut file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let metadata = file.metadata()?;
+            let start = if metadata.ino() == from.inode { from.offset } else { 0 };
+            let start = start.max(metadata.len().saturating_sub(MAX_SEARCH_BYTES));
+            file.seek(SeekFrom::Start(start))?;
+            if stream_contains(&mut file, needle.as_bytes())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn open_for_appending(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+/// Searches a stream piece by piece, keeping enough of each piece that a needle across the border is found.
+fn stream_contains(stream: &mut impl Read, needle: &[u8]) -> io::Result<bool> {
+    let finder = memmem::Finder::new(needle);
+    let mut window = Vec::with_capacity(SEARCH_CHUNK + needle.len());
+    loop {
+        let kept = window.len();
+        let read = stream.by_ref().take(u64::try_from(SEARCH_CHUNK).unwrap_or(u64::MAX)).read_to_end(&mut window)?;
+        if finder.find(&window).is_some() {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+        let surplus = (kept + read).saturating_sub(needle.len());
+        window.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> (tempfile::TempDir, EventLog) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EventLog::open(&folder.path().join("logs/events.jsonl")).unwrap();
+        (folder, log)
+    }
+
+    #[test]
+    fn a_record_is_found_from_the_position_before_it_and_not_from_behind() {
+        let (_folder, log) = log();
+        let before = log.end().unwrap();
+        log.append(b"{\"time\":1,\"id\":\"a-1-2\"}\n").unwrap();
+        assert!(log.contains("a-1-2", before).unwrap());
+        assert!(!log.contains("a-1-3", before).unwrap());
+        assert!(!log.contains("a-1-2", log.end().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_record_across_the_border_of_two_pieces_is_found() {
+        let (_folder, log) = log();
+        let before = log.end().unwrap();
+        log.append(&vec![b'x'; SEARCH_CHUNK - 5]).unwrap();
+        log.append(b"{\"id\":\"border\"}\n").unwrap();
+        log.append(&vec![b'y'; 3 * SEARCH_CHUNK]).unwrap();
+        assert!(log.contains("border", before).unwrap());
+    }
+
+    #[test]
+    fn a_rotated_log_is_followed_and_still_searched() {
+        let (folder, log) = log();
+        let before = log.end().unwrap();
+        log.append(b"{\"id\":\"old\"}\n").unwrap();
+        let path = folder.path().join("logs/events.jsonl");
+        std::fs::rename(&path, folder.path().join("logs/events.jsonl.1")).unwrap();
+        log.reopen_if_moved().unwrap();
+        log.append(b"{\"id\":\"new\"}\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"{\"id\":\"new\"}\n");
+        assert!(log.contains("old", before).unwrap());
+        assert!(log.contains("new", before).unwrap());
+    }
+}

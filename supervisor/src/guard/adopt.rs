@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A guard's second beginning: the old one died, and the supervisor, which holds everything twice, has started us.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{net::UnixListener, process::parent_id},
+    },
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use nix::unistd::{Pid, setsid};
+
+use super::{
+    custody::Custody,
+    emergency::Emergency,
+    keeper::Guard,
+    supervisor_process::{Backoff, SupervisorCommand, SupervisorProcess},
+};
+use crate::{
+    config::Config,
+    control::{Control, ControlError, ToNewGuard},
+    diagnostics,
+    event_log::{EventLog, EventLogError},
+    run_directory::{RunDirectory, RunDirectoryError},
+    slots::SlotsFile,
+    sources::{Sources, SourcesError},
+    sys::{Listener, Pidfd},
+};
+
+/// What the supervisor says on the command line.
+#[derive(Debug)]
+pub(crate) struct AdoptArguments {
+    /// The container's run directory.
+    pub(crate) directory: PathBuf,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+}
+
+/// Why the supervisor's gift cannot be taken.
+#[derive(Debug, thiserror::Error)]
+enum AdoptError {
+    #[error("cannot take over the control socket")]
+    ControlSocket(#[source] io::Error),
+    #[error("cannot speak with the supervisor")]
+    Control(#[from] ControlError),
+    #[error("the supervisor stopped in the middle")]
+    Incomplete,
+    #[error("cannot watch the supervisor")]
+    Supervisor(#[source] io::Error),
+    #[error(transparent)]
+    Directory(#[from] RunDirectoryError),
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
+    #[error("cannot find our own executable")]
+    Executable(#[source] io::Error),
+}
+
+/// Runs a guard that takes over; the control socket is our standard input.
+pub(crate) fn adopt(arguments: AdoptArguments) -> ExitCode {
+    diagnostics::start_as_told();
+    match take_over(arguments) {
+        Ok(guard) => {
+            tracing::warn!(directory = %guard.directory.path().display(), "a new guard has taken over");
+            guard.keep();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no new guard");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
+    let control = io::stdin().as_fd().try_clone_to_owned().map(Control::from_descriptor);
+    let control = control.map_err(AdoptError::ControlSocket)?;
+    let parent = Pid::from_raw(i32::try_from(parent_id()).unwrap_or(i32::MAX));
+    let supervisor = Pidfd::open(parent).map_err(AdoptError::Supervisor)?;
+    if let Err(errno) = setsid() {
+        tracing::warn!(%errno, "the guard shares its starter's session");
+    }
+    let mut custody = Custody::default();
+    let (lock, socket, sources) = loop {
+        let Some((message, descriptors)) = control.receive::<ToNewGuard>()? else { return Err(AdoptError::Incomplete) };
+        let mut descriptors = descriptors.into_iter();
+        let (Some(first), Some(second)) = (descriptors.next(), descriptors.next()) else {
+            return Err(AdoptError::Incomplete);
+        };
+        match message {
+            ToNewGuard::Listener { listener } => {
+                custody.adopt(listener, Listener::new(first), SlotsFile::from_descriptor(second));
+            }
+            ToNewGuard::Complete { next_listener } => {
+                custody.skip_to(next_listener);
+                let sources: Option<OwnedFd> = descriptors.next();
+                break (first, UnixListener::from(second), sources);
+            }
+        }
+    };
+    let executable = std::env::current_exe().map_err(AdoptError::Executable)?;
+    let AdoptArguments { directory: path, config } = arguments;
+    let directory = RunDirectory::new(&path);
+    let plan = directory.plan()?;
+    let settings = settings(&config, sources.as_ref())?;
+    let event_log = EventLog::open(&settings.event_log)?;
+    let mut emergency = Emergency::new(plan.mode, settings.enforcement.enforce.errno, event_log, plan.id);
+    emergency.supervisor_is_ready();
+    let log_level = settings.log_level.0;
+    Ok(Guard {
+        directory,
+        socket,
+        lock,
+        runtime: None,
+        command: SupervisorCommand { executable, directory: path, config, log_level },
+        supervisor: Some(SupervisorProcess::adopt(supervisor, control)),
+        connections: Vec::new(),
+        custody,
+        sources,
+        backoff: Backoff::default(),
+        restart_at: None,
+        emergency,
+    })
+}
+
+/// The configuration as the file says, or, if that has become bad, as it was when the rules in force were loaded.
+fn settings(path: &Path, sources: Option<&OwnedFd>) -> Result<Config, AdoptError> {
+    match (Config::load(path, &[]), sources) {
+        (Ok((config, _notices)), _) => Ok(config),
+        (Err(_), Some(sources)) => Ok(Sources::from_memfd(sources.as_fd())?.0),
+        (Err(error), None) => Err(SourcesError::from(error).into()),
+    }
+}

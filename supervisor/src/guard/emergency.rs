@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a guard does while no supervisor can be had: the container's calls get the mode's failure verdict.
+//!
+//! Calls wait while a supervisor is replaced, which takes milliseconds. If none becomes ready for longer than
+//! [`PATIENCE`], something is wrong with the node, and a container must not stand still for ever because of it: in audit
+//! mode its calls pass, in enforce mode they fail, and the event log says from when to when and how many.
+
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use policy::{Errno, Mode};
+
+use crate::{
+    event_log::EventLog,
+    internal_alert::{About, InternalAlert},
+    slots::{Slot, SlotsFile},
+    sys::{Listener, Response, SendError},
+};
+
+/// How long calls wait for a supervisor before they get the failure verdict.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Calls answered in one go before the guard looks at its other descriptors again.
+const BATCH: usize = 64;
+
+/// The time without a supervisor.
+#[derive(Debug)]
+pub(super) struct Emergency {
+    mode: Mode,
+    errno: Errno,
+    log: EventLog,
+    container: String,
+    /// Since when no supervisor is ready.
+    since: Option<Instant>,
+    /// Calls that got the failure verdict; `None` before the emergency begins.
+    answered: Option<u64>,
+}
+
+impl Emergency {
+    /// Begins with no supervisor ready.
+    pub(super) fn new(mode: Mode, errno: Errno, log: EventLog, container: String) -> Self {
+        Self { mode, errno, log, container, since: Some(Instant::now()), answered: None }
+    }
+
+    /// The container's mode.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// A supervisor is ready: everything is as it should be again.
+    pub(super) fn supervisor_is_ready(&mut self) {
+        self.since = None;
+        if let Some(calls) = self.answered.take() {
+            self.raise(&InternalAlert::supervised_again(calls));
+        }
+    }
+
+    /// The supervisor has died.
+    pub(super) fn supervisor_is_lost(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether calls are to be answered here and now.
+    pub(super) fn is_on(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= PATIENCE)
+    }
+
+    /// When it begins, unless a supervisor becomes ready or it has begun already.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.since.map(|since| since + PATIENCE).filter(|due| *due > Instant::now())
+    }
+
+    /// Answers what waits on a listener: first what the last supervisor had received, then what comes.
+    pub(super) fn answer(&mut self, listener: &Listener, slots: &SlotsFile) {
+        if self.answered.is_none() {
+            self.answered = Some(0);
+            self.raise(&InternalAlert::not_supervised(self.mode));
+        }
+        let slots = match slots.map() {
+            Ok(slots) => slots,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "waiting calls cannot be answered");
+                return;
+            }
+        };
+        slots.iter().filter(|slot| slot.notification().is_some()).for_each(|slot| self.answer_one(listener, slot));
+        // The last slot: a supervisor that becomes ready meanwhile receives into the first one.
+        let Some(slot) = slots.iter().last() else { return };
+        for _ in 0..BATCH {
+            if !has_notification(listener) {
+                return;
+            }
+            // Failing to receive is everyday: the target died or was interrupted.
+            if listener.receive(slot.cells()).is_ok() {
+                self.answer_one(listener, slot);
+            }
+            slot.clear();
+        }
+    }
+
+    fn answer_one(&mut self, listener: &Listener, slot: Slot<'_>) {
+        let Some(notification) = slot.notification() else { return };
+        let response = match self.mode {
+            Mode::Audit => Response::Continue,
+            Mode::Enforce => Response::Errno(self.errno.number()),
+        };
+        match listener.send(notification.id, response) {
+            Ok(()) => self.answered = self.answered.map(|calls| calls + 1),
+            Err(SendError::Gone) => {}
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "a call is left without an answer"),
+        }
+        slot.clear();
+    }
+
+    fn raise(&self, alert: &InternalAlert) {
+        let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+        let about = About { hostname: &hostname, container: &self.container };
+        tracing::error!(container = self.container, "{}", alert.message());
+        alert.append(&self.log, about);
+    }
+}
+
+/// Whether receiving would find something (RECV waits where it does not).
+fn has_notification(listener: &Listener) -> bool {
+    let mut wanted = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    let found = poll(&mut wanted, PollTimeout::ZERO).unwrap_or(0);
+    found > 0 && wanted.iter().any(|entry| entry.revents().is_some_and(|events| events.contains(PollFlags::POLLIN)))
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The guard's first moments: check everything, go into the background, and tell the shim that the socket listens.
+
+use std::{
+    fs::{File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::{
+        fd::AsFd,
+        unix::{
+            fs::{OpenOptionsExt, PermissionsExt},
+            net::UnixListener,
+        },
+    },
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
+use policy::Mode;
+use serde::Serialize;
+
+use super::{
+    custody::Custody,
+    emergency::Emergency,
+    keeper::Guard,
+    supervisor_process::{Backoff, SupervisorCommand, SupervisorError},
+};
+use crate::{
+    config::{Config, ConfigError},
+    diagnostics,
+    event_log::{EventLog, EventLogError},
+    run_directory::{RunDirectory, RunDirectoryError},
+    sys::{self, Background, Pidfd, SyscallError},
+};
+
+/// How long a supervisor may take to load its rules; the shim waits a little longer.
+const READY_PATIENCE: Duration = Duration::from_secs(8);
+/// Longest path of a Unix socket (unix(7): `sun_path` has 108 bytes with the final NUL).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// What the shim says on the command line.
+#[derive(Debug)]
+pub(crate) struct GuardArguments {
+    /// The container's run directory, with the plan in it.
+    pub(crate) directory: PathBuf,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+    /// The shim's pid, which becomes the low-level runtime's.
+    pub(crate) runtime_pid: i32,
+}
+
+/// Why a guard cannot take a container.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot use the configuration")]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Directory(#[from] RunDirectoryError),
+    #[error(transparent)]
+    Syscall(#[from] SyscallError),
+    #[error("cannot open our own log `{path}`")]
+    Log { path: PathBuf, source: io::Error },
+    #[error(
+        "the listener socket's path `{path}` has {length} bytes, and a Unix socket's may have {MAX_SOCKET_PATH}: choose a shorter `run_dir`"
+    )]
+    SocketPath { path: PathBuf, length: usize },
+    #[error("cannot listen on `{path}`")]
+    Socket { path: PathBuf, source: io::Error },
+    #[error("the low-level runtime (pid {pid}) cannot be watched")]
+    Runtime { pid: i32, source: io::Error },
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
+    #[error("cannot find our own executable")]
+    Executable(#[source] io::Error),
+}
+
+/// The one line that the shim reads.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Ready { ready: bool, wait_killable: bool },
+    Error { error: String },
+}
+
+/// Runs a guard; returns in the process that the shim started, and in the background when the container is gone.
+pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
+    let prepared = sys::close_inherited().map_err(StartError::from).and_then(|()| prepare(arguments));
+    let guard = match prepared {
+        Ok(guard) => guard,
+        Err(error) => return refuse(&error),
+    };
+    match sys::go_into_background() {
+        // The child holds the lock and the socket; nothing here may undo them, and nothing does: leaving drops only
+        // this process' descriptors.
+        Ok(Background::Parent) => return ExitCode::SUCCESS,
+        Ok(Background::Child) => {}
+        Err(error) => return refuse(&error.into()),
+    }
+    match begin(guard) {
+        Ok(guard) => {
+            guard.keep();
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn prepare(arguments: &GuardArguments) -> Result<Guard, StartError> {
+    let (config, _notices) = Config::load(&arguments.config, &[])?;
+    let log = open_log(&config.log)?;
+    let directory = RunDirectory::new(&arguments.directory);
+    let plan = directory.plan()?;
+    let event_log = EventLog::open(&config.event_log)?;
+    let lock = directory.lock()?;
+    let runtime = Pidfd::open(Pid::from_raw(arguments.runtime_pid))
+        .map_err(|source| StartError::Runtime { pid: arguments.runtime_pid, source })?;
+    let socket = listen(&directory.listener())?;
+    make_counters(&directory)?;
+    let executable = std::env::current_exe().map_err(StartError::Executable)?;
+    let command = SupervisorCommand {
+        executable,
+        directory: arguments.directory.clone(),
+        config: arguments.config.clone(),
+        log_level: config.log_level.0,
+    };
+    dup2_stderr(log.as_fd()).map_err(|errno| SyscallError::from_errno("dup2", errno))?;
+    diagnostics::start(config.log_level.0);
+    Ok(Guard {
+        directory,
+        socket,
+        lock,
+        runtime: Some(runtime),
+        command,
+        supervisor: None,
+        connections: Vec::new(),
+        custody: Custody::default(),
+        sources: None,
+        backoff: Backoff::default(),
+        restart_at: None,
+        emergency: Emergency::new(plan.mode, config.enforcement.enforce.errno, event_log, plan.id),
+    })
+}
+
+/// Starts the first supervisor and lets the shim go on.
+///
+/// An enforced container must not start before its rules are known to load. An audited one may: its calls wait for the
+/// supervisor, which starts and loads its rules while the low-level runtime is at work.
+fn begin(mut guard: Guard) -> Result<Guard, StartError> {
+    let ready = Answer::Ready { ready: true, wait_killable: sys::supports_wait_killable() };
+    if guard.emergency.mode() == Mode::Audit {
+        answer(&ready);
+        guard.restart_at = Some(Instant::now());
+        return Ok(guard);
+    }
+    let supervisor = guard.command.start(&guard.estate())?;
+    if let Err(error) = supervisor.wait_until_ready(READY_PATIENCE) {
+        if let Err(error) = supervisor.finish(Duration::ZERO) {
+            tracing::error!(%error, "the supervisor cannot be waited for");
+        }
+        return Err(error.into());
+    }
+    guard.emergency.supervisor_is_ready();
+    guard.supervisor = Some(supervisor);
+    answer(&ready);
+    Ok(guard)
+}
+
+fn refuse(error: &StartError) -> ExitCode {
+    answer(&Answer::Error { error: diagnostics::chain(error) });
+    ExitCode::FAILURE
+}
+
+/// Writes the shim's line and closes the pipe, so that no engine waits for an end of file of ours.
+fn answer(answer: &Answer) {
+    let written = serde_json::to_string(answer)
+        .map_err(io::Error::other)
+        .and_then(|line| io::stdout().lock().write_all(format!("{line}\n").as_bytes()));
+    if let Err(error) = written {
+        tracing::error!(%error, "the shim is gone before its answer");
+    }
+    let closed = File::open("/dev/null").and_then(|null| dup2_stdout(null).map_err(io::Error::from));
+    if let Err(error) = closed {
+        tracing::error!(%error, "the shim's pipe stays open");
+    }
+}
+
+fn open_log(path: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Log { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(failed)
+}
+
+fn listen(path: &Path) -> Result<UnixListener, StartError> {
+    let length = path.as_os_str().len();
+    if length > MAX_SOCKET_PATH {
+        return Err(StartError::SocketPath { path: path.to_owned(), length });
+    }
+    let failed = |source| StartError::Socket { path: path.to_owned(), source };
+    let socket = UnixListener::bind(path).map_err(failed)?;
+    // A rootless runtime of another user has no business here; the directory says so too.
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket)
+}
+
+fn make_counters(directory: &RunDirectory) -> Result<(), StartError> {
+    let path = directory.counters();
+    let failed = |source| StartError::Directory(RunDirectoryError::File { path: path.clone(), source });
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+    file.set_len(crate::counters::Counters::FILE_BYTES).map_err(failed)
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a supervisor keeps for the case that its guard dies, and how it starts a new one with it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use crate::{
+    control::{Control, ControlError, ToNewGuard},
+    slots::SlotsFile,
+    sys::{Listener, SyscallError},
+};
+
+/// The guard's lock and socket, and what was in force.
+#[derive(Debug)]
+pub(crate) struct GuardEstate {
+    /// Says that the container is supervised, for as long as anybody holds it.
+    lock: OwnedFd,
+    /// The listener socket.
+    socket: OwnedFd,
+    /// The texts in force.
+    sources: Option<OwnedFd>,
+    /// A guard that this supervisor has started, to be collected when it ends.
+    guard: Option<Child>,
+}
+
+/// No new guard can be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NewGuardError {
+    /// The process cannot be made.
+    #[error("cannot start a guard")]
+    Spawn(#[from] io::Error),
+    /// A system call on its behalf failed.
+    #[error(transparent)]
+    Syscall(#[from] SyscallError),
+    /// It does not listen.
+    #[error("cannot speak with the new guard")]
+    Control(#[from] ControlError),
+}
+
+impl GuardEstate {
+    /// Takes the descriptors that come with the guard's first message; `None` where one is missing.
+    pub(crate) fn new(descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let (lock, socket) = (descriptors.next()?, descriptors.next()?);
+        Some(Self { lock, socket, sources: descriptors.next(), guard: None })
+    }
+
+    /// The texts that were in force under a predecessor.
+    pub(crate) fn sources(&self) -> Option<BorrowedFd<'_>> {
+        self.sources.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Replaces the texts in force.
+    pub(crate) fn set_sources(&mut self, sources: OwnedFd) {
+        self.sources = Some(sources);
+    }
+
+    /// Starts a guard and hands it everything; returns the socket to speak with it.
+    pub(crate) fn start_guard<'l>(
+        &mut self,
+        directory: &Path,
+        config: &Path,
+        listeners: impl Iterator<Item = (u32, &'l Listener, &'l SlotsFile)>,
+    ) -> Result<Control, NewGuardError> {
+        if let Some(mut dead) = self.guard.take() {
+            dead.wait()?;
+        }
+        let (control, theirs) = Control::pair()?;
+        let guard = Command::new(std::env::current_exe()?)
+            .arg("--config")
+            .arg(config)
+            .args(["guard", "--adopt", "--directory"])
+            .arg(directory)
+            .stdin(Stdio::from(theirs.into_descriptor()))
+            .stdout(Stdio::null())
+            .spawn()?;
+        self.guard = Some(guard);
+        let mut next_listener = 0;
+        for (number, listener, slots) in listeners {
+            control.send(&ToNewGuard::Listener { listener: number }, &[listener.as_fd(), slots.as_fd()])?;
+            next_listener = next_listener.max(number.saturating_add(1));
+        }
+        let mut last = vec![self.lock.as_fd(), self.socket.as_fd()];
+        last.extend(self.sources());
+        control.send(&ToNewGuard::Complete { next_listener }, &last)?;
+        Ok(control)
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is in force for one container: a compiled ruleset with each rule's action, loaded from files, never changed.
+
+use policy::{Errno, ResolvedAction, RuleFacts};
+use rules::{LoadReport, Loader, Rule, Ruleset};
+
+use crate::{
+    config::{Config, RuleMatching},
+    sources::Sources,
+};
+
+/// A ruleset with the operator's decisions about it. One event sees one version.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    /// Which version of the files this was made of.
+    pub(crate) fingerprint: u64,
+    /// The compiled rules.
+    pub(crate) ruleset: Ruleset,
+    /// By rule index.
+    actions: Vec<ResolvedAction>,
+    /// What a rule of no known index asks for.
+    default_action: ResolvedAction,
+    /// Whether every matching rule alerts, or only the first.
+    pub(crate) matching: RuleMatching,
+    /// What a denied call fails with.
+    pub(crate) errno: Errno,
+}
+
+/// The rules do not load. In one line, for alerts and runtimes' logs; the report has the cited lines.
+#[derive(Debug, thiserror::Error)]
+#[error("the rules do not load: {}", summary(.0))]
+pub(crate) struct RulesError(pub(crate) Box<LoadReport>);
+
+/// The first error with its place and its remedy, and how many more there are.
+fn summary(report: &LoadReport) -> String {
+    let mut errors = report.files().iter().flat_map(|file| file.errors().iter().map(move |error| (file.name(), error)));
+    let Some((file, error)) = errors.next() else { return "no reason is known".to_owned() };
+    let (file, place) = match error.place() {
+        Some((file, position)) => (file, format!(":{}:{}", position.line + 1, position.column + 1)),
+        None => (file, String::new()),
+    };
+    let help = error.help().map(|help| format!(" ({help})")).unwrap_or_default();
+    let more = match errors.count() {
+        0 => String::new(),
+        more => format!("; {more} more"),
+    };
+    format!("{file}{place}: {}{help}{more}", error.message())
+}
+
+impl InForce {
+    /// Compiles `sources`; the report holds the warnings of a load that succeeds.
+    pub(crate) fn load(config: &Config, sources: &Sources) -> Result<(Self, LoadReport), RulesError> {
+        let mut loader = Loader::new(config.rules.load_options());
+        for file in &sources.rules {
+            loader.add(&file.name, file.content.as_bytes());
+        }
+        let load = loader.finish();
+        match load.ruleset {
+            Some(ruleset) => Ok((Self::new(config, ruleset, sources.fingerprint()), load.report)),
+            None => Err(RulesError(Box::new(load.report))),
+        }
+    }
+
+    /// No rule at all: what an audited container starts with when its rules do not load.
+    pub(crate) fn empty(config: &Config) -> Self {
+        Self::new(config, Ruleset::default(), 0)
+    }
+
+    fn new(config: &Config, ruleset: Ruleset, fingerprint: u64) -> Self {
+        let enforce = config.enforcement.enforce;
+        let resolve = |rule: &Rule| {
+            let facts =
+                RuleFacts { name: rule.name(), tags: rule.tags(), priority: rule.priority(), action: rule.action() };
+            policy::resolve(&config.enforcement.actions, enforce, &facts)
+        };
+        Self {
+            fingerprint,
+            actions: ruleset.rules().iter().map(resolve).collect(),
+            default_action: ResolvedAction { action: enforce.default_action, explicit: false },
+            matching: config.rules.matching,
+            errno: enforce.errno,
+            ruleset,
+        }
+    }
+
+    /// What a match of `rule` asks for.
+    pub(crate) fn action(&self, rule: &Rule) -> ResolvedAction {
+        self.actions.get(rule.index()).copied().unwrap_or(self.default_action)
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Alerts about Lanner itself, beside those of rules: in the same log, with source `internal`, as Falco's own.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use policy::Mode;
+use rules::Priority;
+
+use crate::{
+    alert::{AlertRecord, INTERNAL_SOURCE},
+    counters::Counter,
+    diagnostics,
+    event_log::EventLog,
+    shared::Shared,
+};
+
+/// Characters of a container's id that alerts show, as Falco does.
+const SHORT_ID: usize = 12;
+
+/// Whom an alert is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About<'a> {
+    /// The node's name.
+    pub(crate) hostname: &'a str,
+    /// The container's full id.
+    pub(crate) container: &'a str,
+}
+
+/// One alert that no rule raised.
+#[derive(Debug)]
+pub(crate) struct InternalAlert {
+    rule: &'static str,
+    priority: Priority,
+    message: String,
+}
+
+impl InternalAlert {
+    /// New rules or a new configuration do not load.
+    pub(crate) fn reload_failed(cause: &str) -> Self {
+        Self {
+            rule: "Lanner internal: reload failure",
+            priority: Priority::Critical,
+            message: format!("The rules in force stay, because the new ones do not load: {cause}"),
+        }
+    }
+
+    /// An audited container starts without rules.
+    pub(crate) fn no_rules(cause: &str) -> Self {
+        Self {
+            rule: "Lanner internal: no rules in force",
+            priority: Priority::Critical,
+            message: format!("The container is audited without rules until they load: {cause}"),
+        }
+    }
+
+    /// A container called `io_uring_setup`, whose operations no listener sees.
+    pub(crate) fn io_uring(pid: u32) -> Self {
+        Self {
+            rule: "Lanner internal: io_uring",
+            priority: Priority::Warning,
+            message: format!("Process {pid} sets up io_uring: files it opens through the ring are not seen"),
+        }
+    }
+
+    /// No supervisor can be had, and the guard answers.
+    pub(crate) fn not_supervised(mode: Mode) -> Self {
+        let verdict = match mode {
+            Mode::Audit => "pass unseen",
+            Mode::Enforce => "fail",
+        };
+        Self {
+            rule: "Lanner internal: container not supervised",
+            priority: Priority::Critical,
+            message: format!("No supervisor can be started; until one can, the container's watched calls {verdict}"),
+        }
+    }
+
+    /// A supervisor is back after calls got the failure verdict.
+    pub(crate) fn supervised_again(calls: u64) -> Self {
+        Self {
+            rule: "Lanner internal: container supervised again",
+            priority: Priority::Critical,
+            message: format!("A supervisor is ready again; {calls} calls were answered without one"),
+        }
+    }
+
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Writes the alert about the container of `shared`.
+    pub(crate) fn write(&self, shared: &Shared) {
+        let about = About { hostname: shared.context.hostname(), container: &shared.context.identity.full_id };
+        if self.append(&shared.log, about) {
+            shared.counters.add(Counter::Alerts, 1);
+        }
+    }
+
+    /// Appends the alert to the log; `false` where it cannot be written, which our own log reports, as nobody waits for
+    /// this alert.
+    pub(crate) fn append(&self, log: &EventLog, about: About<'_>) -> bool {
+        let time = unix_time();
+        let short: String = about.container.chars().take(SHORT_ID).collect();
+        let record = AlertRecord {
+            time,
+            id: &format_args!("{short}-internal-{time:x}"),
+            rule: self.rule,
+            priority: self.priority,
+            source: INTERNAL_SOURCE,
+            tags: &[],
+            hostname: about.hostname,
+            message: &self.message,
+            fields: serde_json::json!({ "container.id": short, "evt.time": time }),
+            container: Some(about.container),
+            outcome: None,
+        };
+        let mut line = Vec::new();
+        let written = record.write_line(&mut line).map_err(|error| error.to_string());
+        match written.and_then(|()| log.append(&line).map_err(|error| diagnostics::chain(&error))) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, rule = self.rule, "an alert cannot be written");
+                false
+            }
+        }
+    }
+}
+
+/// Unix time in nanoseconds; 0 for a clock before 1970.
+fn unix_time() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

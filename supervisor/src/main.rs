@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `lanner`: watches containers, answers their calls, and brings the alerts where they are read.
+
+mod cli;
+mod config;
+
+mod guard;
+mod guard_estate;
+
+mod beginning;
+mod in_force;
+mod reload;
+mod shared;
+mod sources;
+mod supervise;
+mod watch;
+
+mod account;
+mod container;
+mod decode;
+mod event;
+mod process;
+mod target;
+
+mod alert;
+mod event_log;
+mod internal_alert;
+
+mod control;
+mod counters;
+mod diagnostics;
+mod run_directory;
+mod slots;
+mod sys;
+
+mod logs;
+mod node;
+mod ps;
+mod validate;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

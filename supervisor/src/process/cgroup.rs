@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/proc/PID/cgroup`: the control groups of a task.
+
+/// One line of the file: a hierarchy's controllers and the path below its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cgroup {
+    /// Controller names; empty for the unified hierarchy.
+    controllers: Vec<Vec<u8>>,
+    /// Path as the kernel shows it to us.
+    pub(crate) path: Vec<u8>,
+}
+
+impl Cgroup {
+    /// All lines of the file.
+    pub(crate) fn parse(content: &[u8]) -> Vec<Self> {
+        content.split(|byte| *byte == b'\n').filter_map(Self::parse_line).collect()
+    }
+
+    fn parse_line(line: &[u8]) -> Option<Self> {
+        let mut parts = line.splitn(3, |byte| *byte == b':').skip(1);
+        let controllers = parts.next()?.split(|byte| *byte == b',').filter(|name| !name.is_empty());
+        Some(Self { controllers: controllers.map(<[u8]>::to_vec).collect(), path: parts.next()?.to_vec() })
+    }
+
+    /// The names that rules use: `cpu`, `memory`, ..; the unified hierarchy carries all of Falco's controllers.
+    pub(crate) fn names(&self) -> Vec<&[u8]> {
+        const UNIFIED: [&[u8]; 5] = [b"cpuset", b"cpu", b"cpuacct", b"io", b"memory"];
+        if self.controllers.is_empty() {
+            UNIFIED.to_vec()
+        } else {
+            self.controllers.iter().map(Vec::as_slice).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hybrid_lines_give_a_path_per_controller() {
+        let groups = Cgroup::parse(b"5:cpu,cpuacct:/docker/ab:c\n1:name=systemd:/x\n0::/u\n");
+        assert_eq!(groups[0].names(), [b"cpu".as_slice(), b"cpuacct"]);
+        assert_eq!(groups[0].path, b"/docker/ab:c");
+        assert_eq!(groups[2].path, b"/u");
+        assert_eq!(groups.len(), 3);
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/proc/PID/fd/N`: what an open descriptor of a task is.
+
+use nix::{
+    fcntl::{AtFlags, OFlag, openat},
+    sys::stat::{FileStat, Mode, SFlag, fstatat},
+};
+
+use super::Process;
+
+/// Descriptors that are counted or listed; a process above its usual limit of 1024 is cut here.
+const MAX_LISTED: usize = 65_536;
+/// Bytes of one `/proc/PID/net` table in which a socket is looked for.
+const MAX_TABLE: usize = 1 << 20;
+
+/// What a descriptor refers to; Falco's type words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Ipv4,
+    Ipv6,
+    Unix,
+    Pipe,
+    Event,
+    Signal,
+    Poll,
+    Inotify,
+    Bpf,
+    UserFault,
+    IoUring,
+    Memory,
+    Pid,
+    Other,
+}
+
+impl Kind {
+    /// What `fd.type` prints.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Unix => "unix",
+            Self::Pipe => "pipe",
+            Self::Event => "event",
+            Self::Signal => "signalfd",
+            Self::Poll => "eventpoll",
+            Self::Inotify => "inotify",
+            Self::Bpf => "bpf",
+            Self::UserFault => "userfaultfd",
+            Self::IoUring => "io_uring",
+            Self::Memory => "memfd",
+            Self::Pid => "pidfd",
+            Self::Other => "<NA>",
+        }
+    }
+
+    /// What `fd.typechar` prints.
+    pub(crate) fn letter(self) -> &'static str {
+        match self {
+            Self::File => "f",
+            Self::Directory => "d",
+            Self::Ipv4 => "4",
+            Self::Ipv6 => "6",
+            Self::Unix | Self::UserFault => "u",
+            Self::Pipe => "p",
+            Self::Event => "e",
+            Self::Signal => "s",
+            Self::Poll => "l",
+            Self::Inotify => "i",
+            Self::Bpf => "b",
+            Self::IoUring => "r",
+            Self::Memory => "m",
+            Self::Pid => "P",
+            Self::Other => "o",
+        }
+    }
+}
+
+/// An open descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    /// Its type.
+    pub(crate) kind: Kind,
+    /// The path of a file; the kernel's name of anything else.
+    pub(crate) name: Vec<u8>,
+}
+
+impl Process {
+    /// The open descriptor `number` of the task.
+    pub(crate) fn descriptor(&self, number: i32) -> Option<Descriptor> {
+        let path = format!("fd/{number}");
+        let name = self.link(&path)?;
+        let kind = match Named::of(&name) {
+            Named::Path => self.path_kind(&path),
+            Named::Kind(kind) => kind,
+            Named::Socket(inode) => self.socket_kind(inode),
+        };
+        let name = if kind == Kind::Directory || kind == Kind::File { without_deleted(name) } else { name };
+        Some(Descriptor { kind, name })
+    }
+
+    /// The numbers of all open descriptors.
+    pub(crate) fn descriptors(&self) -> Option<Vec<i32>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut directory = nix::dir::Dir::openat(self.directory(), "fd", flags, Mode::empty()).ok()?;
+        let names = directory.iter().filter_map(Result::ok).take(MAX_LISTED);
+        Some(names.filter_map(|entry| super::stat::number(entry.file_name().to_bytes())).collect())
+    }
+
+    /// What the file behind a magic link of the directory is; follows the link, but no symlink behind it.
+    pub(crate) fn file_facts(&self, link: &str) -> Option<FileStat> {
+        fstatat(self.directory(), link, AtFlags::empty()).ok()
+    }
+
+    fn path_kind(&self, link: &str) -> Kind {
+        let mode = self.file_facts(link).map(|facts| SFlag::from_bits_truncate(facts.st_mode & SFlag::S_IFMT.bits()));
+        match mode {
+            Some(SFlag::S_IFDIR) => Kind::Directory,
+            Some(SFlag::S_IFIFO) => Kind::Pipe,
+            _ => Kind::File,
+        }
+    }
+
+    /// The family of a socket, by the table of the task's network namespace that lists its inode.
+    fn socket_kind(&self, inode: &[u8]) -> Kind {
+        const TABLES: [(&str, Kind); 7] = [
+            ("net/unix", Kind::Unix),
+            ("net/tcp", Kind::Ipv4),
+            ("net/udp", Kind::Ipv4),
+            ("net/raw", Kind::Ipv4),
+            ("net/tcp6", Kind::Ipv6),
+            ("net/udp6", Kind::Ipv6),
+            ("net/raw6", Kind::Ipv6),
+        ];
+        let listed = |name: &str| {
+            let table = self.read(name, MAX_TABLE).unwrap_or_default();
+            table.split(u8::is_ascii_whitespace).any(|word| word == inode)
+        };
+        TABLES.iter().find(|(name, _)| listed(name)).map_or(Kind::Other, |(_, kind)| *kind)
+    }
+
+    /// Opens a magic link of the directory itself, without reading or writing rights and without side effects.
+    pub(crate) fn open_link(&self, link: &str) -> Option<std::os::fd::OwnedFd> {
+        openat(self.directory(), link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()
+    }
+}
+
+/// What the text of a magic link says.
+enum Named<'a> {
+    Path,
+    Kind(Kind),
+    Socket(&'a [u8]),
+}
+
+impl<'a> Named<'a> {
+    fn of(link: &'a [u8]) -> Self {
+        const ANONYMOUS: [(&[u8], Kind); 10] = [
+            (b"pipe:[", Kind::Pipe),
+            (b"anon_inode:[eventfd]", Kind::Event),
+            (b"anon_inode:[signalfd]", Kind::Signal),
+            (b"anon_inode:[eventpoll]", Kind::Poll),
+            (b"anon_inode:inotify", Kind::Inotify),
+            (b"anon_inode:bpf", Kind::Bpf),
+            (b"anon_inode:[userfaultfd]", Kind::UserFault),
+            (b"anon_inode:[io_uring]", Kind::IoUring),
+            (b"anon_inode:[pidfd]", Kind::Pid),
+            (b"pidfd:[", Kind::Pid),
+        ];
+        if let Some(inode) = link.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]")) {
+            return Self::Socket(inode);
+        }
+        if link.starts_with(b"/memfd:") {
+            return Self::Kind(Kind::Memory);
+        }
+        let known = ANONYMOUS.iter().find(|(prefix, _)| link.starts_with(prefix)).map(|(_, kind)| *kind);
+        match known {
+            Some(kind) => Self::Kind(kind),
+            None if link.starts_with(b"/") => Self::Path,
+            None => Self::Kind(Kind::Other),
+        }
+    }
+}
+
+/// The path without the mark that the kernel puts behind the name of a removed file.
+pub(crate) fn without_deleted(mut path: Vec<u8>) -> Vec<u8> {
+    const MARK: &[u8] = b" (deleted)";
+    if path.ends_with(MARK) {
+        path.truncate(path.len() - MARK.len());
+    }
+    path
+}

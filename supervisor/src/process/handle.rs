@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One task through open descriptors of its `/proc` directory.
+
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    sync::OnceLock,
+};
+
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, openat, readlinkat},
+    sys::{stat::Mode, uio::pread},
+    unistd::read,
+};
+
+use super::{Cgroup, Stat, Status, stat::number};
+use crate::target::Strings;
+
+/// Bytes of `cmdline` and `environ` that are read: what Falco keeps of each, plus the program's name before it.
+const MAX_STRINGS: usize = 2 * 4096;
+/// `stat` needs some 300 bytes, `status` 1500; supplementary groups may add up to 700 KB, which nobody needs.
+const MAX_FILE: usize = 16 * 1024;
+/// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
+const MAX_NAME: usize = 16;
+
+/// A task. All values are read anew; those that never change are remembered.
+#[derive(Debug)]
+pub(crate) struct Process {
+    task: u32,
+    directory: OwnedFd,
+    name: OnceLock<OwnedFd>,
+    stat: OnceLock<OwnedFd>,
+    status: OnceLock<OwnedFd>,
+    leader: OnceLock<u32>,
+}
+
+impl Process {
+    /// The task with this number in our pid namespace; any thread's number will do.
+    pub(crate) fn open(task: u32) -> Option<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = openat(AT_FDCWD, format!("/proc/{task}").as_str(), flags, Mode::empty()).ok()?;
+        Some(Self {
+            task,
+            directory,
+            name: OnceLock::new(),
+            stat: OnceLock::new(),
+            status: OnceLock::new(),
+            leader: OnceLock::new(),
+        })
+    }
+
+    /// The number it was opened by, in our pid namespace.
+    pub(crate) fn task(&self) -> u32 {
+        self.task
+    }
+
+    /// Its directory in `/proc`.
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Whether the task is alive or a zombie; false for ever once its number is free.
+    pub(crate) fn exists(&self) -> bool {
+        self.name().is_some()
+    }
+
+    /// The kernel's name of the task (`comm`).
+    pub(crate) fn name(&self) -> Option<Vec<u8>> {
+        let mut buffer = [0; MAX_NAME];
+        let length = self.reread(&self.name, "comm", &mut buffer)?;
+        let line = buffer.get(..length)?;
+        // Only the last byte is the file's own; a name may hold line feeds.
+        Some(line.strip_suffix(b"\n").unwrap_or(line).to_vec())
+    }
+
+    /// Parentage, terminal, faults.
+    pub(crate) fn stat(&self) -> Option<Stat> {
+        let mut buffer = [0; 1024];
+        let length = self.reread(&self.stat, "stat", &mut buffer)?;
+        Stat::parse(buffer.get(..length)?)
+    }
+
+    /// Credentials, namespaces, memory.
+    pub(crate) fn status(&self) -> Option<Status> {
+        let mut buffer = [0; 4096];
+        let length = self.reread(&self.status, "status", &mut buffer)?;
+        if length < buffer.len() {
+            return Status::parse(buffer.get(..length)?);
+        }
+        Status::parse(&self.read("status", MAX_FILE)?)
+    }
+
+    /// The process that the task is a thread of; never changes while the directory's task lives, since a thread that
+    /// executes takes over the leader's directory and loses its own.
+    pub(crate) fn leader(&self) -> Option<u32> {
+        if let Some(known) = self.leader.get() {
+            return Some(*known);
+        }
+        let leader = self.status()?.process;
+        Some(*self.leader.get_or_init(|| leader))
+    }
+
+    /// `argv` as the process shows it now; empty for a zombie or kernel thread.
+    pub(crate) fn arguments(&self) -> Option<Strings> {
+        self.read("cmdline", MAX_STRINGS).map(|content| Strings::from_terminated(&content))
+    }
+
+    /// The environment the program was started with, as the process shows it now.
+    pub(crate) fn environment(&self) -> Option<Strings> {
+        self.read("environ", MAX_STRINGS).map(|content| Strings::from_terminated(&content))
+    }
+
+    /// Where a magic link of the directory leads: `exe`, `cwd`, `root`, `fd/3`, `ns/pid`.
+    pub(crate) fn link(&self, name: &str) -> Option<Vec<u8>> {
+        readlinkat(self.directory(), name).ok().map(OsStringExt::into_vec)
+    }
+
+    /// A path as the task's own root sees it: after chroot(2) the kernel names files from the mount namespace's root.
+    /// `None` for one outside the root.
+    pub(crate) fn below_root(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let root = self.link("root")?;
+        let inside = if root == b"/" { Some(path) } else { path.strip_prefix(root.as_slice()) };
+        inside.filter(|inside| inside.is_empty() || inside.starts_with(b"/")).map(<[u8]>::to_vec)
+    }
+
+    /// Control groups.
+    pub(crate) fn cgroups(&self) -> Option<Vec<Cgroup>> {
+        self.read("cgroup", MAX_FILE).map(|content| Cgroup::parse(&content))
+    }
+
+    /// The audit login user; `None` where the kernel has none, `u32::MAX` where none is set.
+    pub(crate) fn login_user(&self) -> Option<u32> {
+        number(&self.read("loginuid", 64)?)
+    }
+
+    /// The soft limit of open descriptors.
+    pub(crate) fn descriptor_limit(&self) -> Option<i64> {
+        let limits = self.read("limits", MAX_FILE)?;
+        let line = limits.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"Max open files"))?;
+        let soft = line.split(|byte: &u8| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).nth(3)?;
+        if soft == b"unlimited" { Some(i64::MAX) } else { number(soft) }
+    }
+
+    /// A file of the directory, cut after `limit` bytes.
+    pub(crate) fn read(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
+        let file = self.open_file(name)?;
+        let mut content = vec![0; limit];
+        let mut length = 0;
+        while let Some(rest) = content.get_mut(length..).filter(|rest| !rest.is_empty()) {
+            match read(&file, rest).ok()? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        content.truncate(length);
+        Some(content)
+    }
+
+    fn open_file(&self, name: &str) -> Option<OwnedFd> {
+        openat(self.directory(), name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+    }
+
+    /// A small file from its start, through a descriptor that is opened once: the kernel makes the content anew for each
+    /// read at position 0.
+    fn reread(&self, slot: &OnceLock<OwnedFd>, name: &str, buffer: &mut [u8]) -> Option<usize> {
+        if slot.get().is_none() {
+            // Only a success is kept: we may be out of descriptors now and not the next time.
+            let file = self.open_file(name)?;
+            slot.get_or_init(|| file);
+        }
+        let file = slot.get()?;
+        pread(file, buffer, 0).ok().filter(|length| *length > 0)
+    }
+}

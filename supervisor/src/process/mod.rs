@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Facts of processes, read from `/proc` when asked.
+//!
+//! No *value* outlives an event: a process may execute, rename itself or change its user between two calls, and a second
+//! thread may open a file while the first one is still inside `execve`. What is kept are open descriptors of `/proc/PID` and
+//! of the files in it, which saves most of the cost: the kernel binds them to the task, not to its number, so that reads
+//! fail with ESRCH once the task is gone, whoever got its number meanwhile.
+
+mod capability;
+mod cgroup;
+mod descriptor;
+mod handle;
+mod mount;
+mod stat;
+mod status;
+mod table;
+
+pub(crate) use capability::names as capability_names;
+pub(crate) use cgroup::Cgroup;
+pub(crate) use descriptor::{Descriptor, Kind, without_deleted};
+pub(crate) use handle::Process;
+pub(crate) use mount::{Layer, layer};
+pub(crate) use stat::Stat;
+pub(crate) use status::Status;
+pub(crate) use table::ProcessTable;
+
+#[cfg(test)]
+mod tests;

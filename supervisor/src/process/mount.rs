@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/proc/PID/mountinfo`: which layer of an overlay a file lives in.
+
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path};
+
+use nix::{
+    fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2},
+    sys::stat::{Mode, SFlag, fstatat},
+};
+
+use super::{Process, stat::number};
+
+/// Bytes of the mount table that are read: some 2000 mounts.
+const MAX_TABLE: usize = 256 * 1024;
+
+/// Where a file of an overlay lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// In the writable layer: made or changed since the container was created.
+    Upper,
+    /// In a layer of the image.
+    Lower,
+}
+
+/// One line of the table.
+struct Mount<'a> {
+    device: u64,
+    point: Vec<u8>,
+    kind: &'a [u8],
+    options: &'a [u8],
+}
+
+impl<'a> Mount<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut words = line.split(|byte| *byte == b' ');
+        let device = words.nth(2)?;
+        let point = unescape(words.nth(1)?);
+        let mut behind = words.skip_while(|word| *word != b"-").skip(1);
+        let kind = behind.next()?;
+        Some(Self { device: device_number(device)?, point, kind, options: behind.nth(1)? })
+    }
+
+    fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut options = self.options.split(|byte| *byte == b',');
+        options.find_map(|option| option.strip_prefix(name)?.strip_prefix(b"=")).map(unescape)
+    }
+}
+
+/// The layer of the file `path` (as the kernel names it in the task's mount namespace) on `device`; `None` where it is on no overlay.
+///
+/// The file is looked for in the upper directory by name, which is the host's path of the directory that the engine
+/// mounted; where we cannot see that directory, the answer is `None` too.
+pub(crate) fn layer(process: &Process, device: u64, path: &[u8]) -> Option<Layer> {
+    let path = process.below_root(path)?;
+    let table = process.read("mountinfo", MAX_TABLE)?;
+    let mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
+    let overlays = mounts.filter(|mount| mount.kind == b"overlay" && mount.device == device);
+    let mount = overlays.filter(|mount| below(&mount.point, &path).is_some()).max_by_key(|mount| mount.point.len())?;
+    let upper = open(
+        Path::new(&OsString::from_vec(mount.option(b"upperdir")?)),
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()?;
+    let relative = OsString::from_vec(below(&mount.point, &path)?.to_vec());
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let found = openat2(&upper, Path::new(&relative), how).ok();
+    let facts = found.and_then(|file| fstatat(file, "", AtFlags::AT_EMPTY_PATH).ok());
+    // A character device in the upper layer may be a whiteout, which hides a removed file.
+    let present = facts.is_some_and(|facts| facts.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFCHR.bits());
+    Some(if present { Layer::Upper } else { Layer::Lower })
+}
+
+/// The part of `path` below `point`, without a leading slash.
+fn below<'a>(point: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    path.strip_prefix(point.strip_suffix(b"/").unwrap_or(point))?.strip_prefix(b"/")
+}
+
+fn device_number(word: &[u8]) -> Option<u64> {
+    let colon = memchr::memchr(b':', word)?;
+    Some(nix::sys::stat::makedev(number(word.get(..colon)?)?, number(word.get(colon + 1..)?)?))
+}
+
+/// Undoes the octal escapes of the table.
+fn unescape(word: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((first, behind)) = rest.split_first() {
+        let code = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if *first == b'\\' => {
+                text.push(byte);
+                rest = behind.get(3..).unwrap_or_default();
+            }
+            _ => {
+                text.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_gives_its_overlay() {
+        let line = b"91 80 0:44 / /a\\040b rw,relatime master:1 - overlay overlay rw,lowerdir=/l1:/l2,upperdir=/up\\040x,workdir=/w";
+        let mount = Mount::parse(line).unwrap();
+        assert_eq!((mount.point.as_slice(), mount.kind), (b"/a b".as_slice(), b"overlay".as_slice()));
+        assert_eq!(mount.option(b"upperdir").unwrap(), b"/up x");
+        assert_eq!(mount.device, nix::sys::stat::makedev(0, 44));
+    }
+
+    #[test]
+    fn only_whole_components_are_below() {
+        assert_eq!(below(b"/", b"/bin/sh"), Some(b"bin/sh".as_slice()));
+        assert_eq!(below(b"/mnt", b"/mnt/x"), Some(b"x".as_slice()));
+        assert_eq!(below(b"/mnt", b"/mntx"), None);
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/proc/PID/stat`: parentage, session, terminal, faults and start time of a task.
+//!
+//! The format is in `proc_pid_stat(5)`. The name in parentheses may hold any byte, parentheses included, but everything behind
+//! the last `)` is numbers.
+
+/// The numbers of `/proc/PID/stat` that some field needs; ids are those of our pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Process id of the parent; 0 for none.
+    pub(crate) parent: u32,
+    /// Process group.
+    pub(crate) group: u32,
+    /// Session.
+    pub(crate) session: u32,
+    /// Device number of the controlling terminal; 0 for none.
+    pub(crate) terminal: u32,
+    /// Page faults without I/O.
+    pub(crate) minor_faults: u64,
+    /// Page faults with I/O.
+    pub(crate) major_faults: u64,
+    /// Live threads of the process.
+    pub(crate) threads: u64,
+    /// Clock ticks between boot and start.
+    pub(crate) started: u64,
+}
+
+impl Stat {
+    /// The content of the file.
+    pub(crate) fn parse(content: &[u8]) -> Option<Self> {
+        let behind = memchr::memrchr(b')', content)? + 1;
+        let mut numbers = content.get(behind..)?.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        // Word 3 of the man page's count is the state; each `nth` below skips the words in between.
+        numbers.next()?;
+        let parent = number(numbers.next()?)?;
+        let group = number(numbers.next()?)?;
+        let session = number(numbers.next()?)?;
+        let terminal = number(numbers.next()?)?;
+        let minor_faults = number(numbers.nth(2)?)?;
+        let major_faults = number(numbers.nth(1)?)?;
+        let threads = number(numbers.nth(7)?)?;
+        let started = number(numbers.nth(1)?)?;
+        Some(Self { parent, group, session, terminal, minor_faults, major_faults, threads, started })
+    }
+}
+
+/// A decimal number; negative ones and garbage are `None`.
+pub(super) fn number<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
+    std::str::from_utf8(word).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_move_the_numbers() {
+        let line = b"42 (a) R 1 (b)) S 7 8 9 34816 -1 4194304 11 12 13 14 15 16 17 18 20 0 3 0 555 1 2\n";
+        let expected = Stat {
+            parent: 7,
+            group: 8,
+            session: 9,
+            terminal: 34816,
+            minor_faults: 11,
+            major_faults: 13,
+            threads: 3,
+            started: 555,
+        };
+        assert_eq!(Stat::parse(line), Some(expected));
+    }
+
+    #[test]
+    fn a_torn_line_is_no_stat() {
+        assert_eq!(Stat::parse(b"42 (a) S 7 8"), None);
+        assert_eq!(Stat::parse(b""), None);
+    }
+}

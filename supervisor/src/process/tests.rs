@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Handles follow the task, not its number.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::{Kind, Process, ProcessTable};
+
+fn start(program: &str, argument: &str) -> Child {
+    Command::new(program).arg(argument).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_reused_number_is_another_process() {
+    const LAST: &str = "/proc/sys/kernel/ns_last_pid";
+    let table = ProcessTable::default();
+    // Other processes of the machine take numbers too, so that we may come too late.
+    for _ in 0..200 {
+        let first = start("sleep", "60");
+        let number = first.id();
+        let handle = table.get(number).unwrap();
+        let stat = handle.stat();
+        assert!(stat.is_some() && handle.exists());
+        end(first);
+        assert_eq!((handle.exists(), handle.stat(), handle.name()), (false, None, None));
+        assert!(table.get(number).is_none());
+        if fs::write(LAST, (number - 1).to_string()).is_err() {
+            println!("skipped: needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE to write {LAST}");
+            return;
+        }
+        let second = start("cat", "-");
+        let is_reused = second.id() == number;
+        if is_reused {
+            assert!(!handle.exists(), "the old handle leads to the new process");
+            assert_eq!((handle.status(), handle.arguments()), (None, None));
+            let fresh = table.get(number).unwrap();
+            // The child is visible a moment before its arguments are in place.
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while fresh.arguments().unwrap().len() == 0 && Instant::now() < deadline {}
+            assert_eq!(fresh.arguments().unwrap().get(0), Some(b"cat".as_slice()));
+        }
+        end(second);
+        if is_reused {
+            return;
+        }
+    }
+    println!("skipped: the number was never free for us");
+}
+
+#[test]
+fn a_handle_of_a_parent_is_that_of_the_real_parent() {
+    let table = ProcessTable::default();
+    let child = start("sleep", "60");
+    let process = table.get(child.id()).unwrap();
+    assert_eq!(table.parent(&process).unwrap().task(), std::process::id());
+    let ancestors = table.ancestors(&process);
+    assert_eq!(ancestors.last().unwrap().stat().unwrap().parent, 0, "the chain ends at the first process");
+    end(child);
+    assert!(table.parent(&process).is_none());
+}
+
+#[test]
+fn the_table_forgets_the_oldest() {
+    let table = ProcessTable::default();
+    let children: Vec<Child> = (0..140).map(|_| start("sleep", "60")).collect();
+    let handles: Vec<_> = children.iter().map(|child| table.get(child.id()).unwrap()).collect();
+    let again: Vec<_> = children.iter().rev().take(100).map(|child| table.get(child.id()).unwrap()).collect();
+    assert!(std::sync::Arc::ptr_eq(&handles[139], &again[0]), "a recent handle is kept");
+    children.into_iter().for_each(end);
+}
+
+#[test]
+fn descriptors_have_types() {
+    use std::os::fd::AsRawFd;
+    let directory = fs::File::open("/etc").unwrap();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let memory = nix::sys::memfd::memfd_create(c"payload", nix::sys::memfd::MFdFlags::empty()).unwrap();
+    let event = nix::sys::eventfd::EventFd::new().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
+    let own = Process::open(std::process::id()).unwrap();
+    let kind = |file: &dyn AsRawFd| own.descriptor(file.as_raw_fd()).unwrap().kind;
+    assert_eq!(kind(&directory), Kind::Directory);
+    assert_eq!(kind(&reader), Kind::Pipe);
+    assert_eq!(kind(&memory), Kind::Memory);
+    assert_eq!(kind(&std::os::fd::AsFd::as_fd(&event)), Kind::Event);
+    assert_eq!(kind(&listener), Kind::Ipv4);
+    assert_eq!(kind(&near), Kind::Unix);
+    assert_eq!(own.descriptor(directory.as_raw_fd()).unwrap().name, b"/etc");
+}

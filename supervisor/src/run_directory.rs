@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The directory of one supervised container: which files it holds, who holds its lock, and the shim's plan.
+
+use std::{
+    fs::{self, OpenOptions, TryLockError},
+    io,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use policy::Mode;
+use serde::Deserialize;
+
+/// One container's directory below `run_dir`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunDirectory(PathBuf);
+
+/// What the shim decided when the container was created (`plan.json`).
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Plan {
+    /// The container's full id.
+    pub(crate) id: String,
+    /// Audit or enforce.
+    pub(crate) mode: Mode,
+    /// Whether the low-level runtime knows the flag that holds signals back while a received call waits.
+    pub(crate) wait_killable: bool,
+}
+
+/// The directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunDirectoryError {
+    /// One of its files cannot be read or made.
+    #[error("cannot use `{path}`")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The plan is not what a shim of this version writes.
+    #[error("cannot read the plan `{path}`")]
+    Plan {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Another guard lives here.
+    #[error("`{0}` belongs to a guard that is alive")]
+    Taken(PathBuf),
+}
+
+impl RunDirectory {
+    /// Names the directory; nothing is read.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The Unix socket that `listenerPath` names.
+    pub(crate) fn listener(&self) -> PathBuf {
+        self.0.join("listener")
+    }
+
+    /// The counters that `lanner ps` shows.
+    pub(crate) fn counters(&self) -> PathBuf {
+        self.0.join("counters")
+    }
+
+    /// Reads the plan.
+    pub(crate) fn plan(&self) -> Result<Plan, RunDirectoryError> {
+        let path = self.0.join("plan.json");
+        let bytes = fs::read(&path).map_err(|source| RunDirectoryError::File { path: path.clone(), source })?;
+        serde_json::from_slice(&bytes).map_err(|source| RunDirectoryError::Plan { path, source })
+    }
+
+    /// Takes the lock that says "this container is supervised". The kernel frees it with its last descriptor, of which
+    /// the guard has one and the supervisor another.
+    pub(crate) fn lock(&self) -> Result<OwnedFd, RunDirectoryError> {
+        let path = self.0.join("lock");
+        let failed = |source| RunDirectoryError::File { path: path.clone(), source };
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file.into()),
+            Err(TryLockError::WouldBlock) => Err(RunDirectoryError::Taken(self.0.clone())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Removes the directory with all its files.
+    pub(crate) fn remove(&self) -> Result<(), RunDirectoryError> {
+        match fs::remove_dir_all(&self.0) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(RunDirectoryError::File { path: self.0.clone(), source }),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What all watches of one container share.
+
+use arc_swap::ArcSwap;
+use policy::Mode;
+
+use crate::{counters::Counters, event::Context, event_log::EventLog, in_force::InForce};
+
+/// Fixed at start, but for the rules in force.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The container's identity, its processes and accounts, and the clock.
+    pub(crate) context: Context,
+    /// Audit or enforce, for the container's whole life.
+    pub(crate) mode: Mode,
+    /// Whether the kernel holds signals back while a received call waits for its answer.
+    pub(crate) is_wait_killable: bool,
+    /// The rules; one event sees one version.
+    pub(crate) in_force: ArcSwap<InForce>,
+    /// Where alerts go before their call proceeds.
+    pub(crate) log: EventLog,
+    /// For `lanner ps`.
+    pub(crate) counters: Counters,
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The shared page of one listener: notifications in flight, kept where they survive the process that received them.
+//!
+//! A notification that was received and not answered is never delivered again. So the kernel writes it straight into a
+//! slot of a memfd that the guard owns too; a successor finds there what its predecessor left.
+//!
+//! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before), then slots of 32: the kernel's `seccomp_notif` (16
+//! cells, all zero while the slot is free), the number of supervisors that died on it, and where the event log ended
+//! before its alert was written (inode, position).
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use nix::{
+    sys::memfd::{MFdFlags, memfd_create},
+    unistd::ftruncate,
+};
+
+use crate::{
+    event_log::Position,
+    sys::{Mapping, NOTIFICATION_CELLS, Notification, SyscallError},
+};
+
+/// Cells of the header and of each slot.
+const BLOCK_CELLS: usize = 32;
+
+/// The memfd behind the page, as the guard holds it and hands it on.
+#[derive(Debug)]
+pub(crate) struct SlotsFile(OwnedFd);
+
+/// The page, mapped.
+#[derive(Debug)]
+pub(crate) struct Slots(Mapping);
+
+/// One place for a notification in flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot<'a> {
+    notification: &'a [AtomicU64; NOTIFICATION_CELLS],
+    attempts: &'a AtomicU64,
+    log_inode: &'a AtomicU64,
+    log_position: &'a AtomicU64,
+}
+
+/// How far the process that installed the filter has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The low-level runtime's init is still preparing; its calls are not the container's.
+    Preparing,
+    /// The first program was executed.
+    Started {
+        /// By this task, in our pid namespace: for the container's first listener, the container's first process.
+        task: u32,
+    },
+}
+
+impl SlotsFile {
+    /// A page of free slots.
+    pub(crate) fn create() -> Result<Self, SyscallError> {
+        let file = memfd_create(c"lanner-slots", MFdFlags::MFD_CLOEXEC)
+            .map_err(|errno| SyscallError::from_errno("memfd_create", errno))?;
+        let bytes = i64::try_from(Mapping::BYTES).unwrap_or(i64::MAX);
+        ftruncate(&file, bytes).map_err(|errno| SyscallError::from_errno("ftruncate", errno))?;
+        Ok(Self(file))
+    }
+
+    /// Takes a descriptor that came from the guard.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
+    /// Maps the page.
+    pub(crate) fn map(&self) -> Result<Slots, SyscallError> {
+        Mapping::new(self.0.as_fd()).map(Slots)
+    }
+}
+
+impl AsFd for SlotsFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Slots {
+    /// How far the first process of this listener has come.
+    pub(crate) fn phase(&self) -> Phase {
+        let task = self.0.cells().first().map_or(0, |cell| cell.load(Ordering::Acquire));
+        match u32::try_from(task) {
+            Ok(task) if task != 0 => Phase::Started { task },
+            _ => Phase::Preparing,
+        }
+    }
+
+    /// Records that `task` executes the listener's first program.
+    pub(crate) fn set_started(&self, task: u32) {
+        if let Some(cell) = self.0.cells().first() {
+            cell.store(u64::from(task), Ordering::Release);
+        }
+    }
+
+    /// All slots, free and taken.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
+        self.0.cells().chunks_exact(BLOCK_CELLS).skip(1).filter_map(|block| {
+            let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
+            let [attempts, log_inode, log_position, ..] = rest else { return None };
+            Some(Slot { notification, attempts, log_inode, log_position })
+        })
+    }
+}
+
+impl<'a> Slot<'a> {
+    /// Where the kernel writes.
+    pub(crate) fn cells(&self) -> &'a [AtomicU64; NOTIFICATION_CELLS] {
+        self.notification
+    }
+
+    /// The notification in it, or `None` while the slot is free.
+    pub(crate) fn notification(&self) -> Option<Notification> {
+        let notification = Notification::from_cells(self.notification);
+        (notification.id != 0).then_some(notification)
+    }
+
+    /// Counts one more supervisor that died with this notification unanswered; returns how many did.
+    pub(crate) fn count_attempt(&self) -> u64 {
+        self.attempts.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Remembers where the event log ends, before an alert of this notification is written.
+    pub(crate) fn mark_log(&self, position: Position) {
+        self.log_position.store(position.offset, Ordering::Release);
+        self.log_inode.store(position.inode, Ordering::Release);
+    }
+
+    /// Where the alert of this notification stands, if it was written at all; `None` if writing was never begun.
+    pub(crate) fn log_mark(&self) -> Option<Position> {
+        let inode = self.log_inode.load(Ordering::Acquire);
+        let offset = self.log_position.load(Ordering::Acquire);
+        (inode != 0).then_some(Position { inode, offset })
+    }
+
+    /// Frees the slot; the kernel wants all cells zero before it writes the next notification. The marks go first, so
+    /// that a slot with a notification never carries those of an earlier one.
+    pub(crate) fn clear(&self) {
+        for cell in [self.log_inode, self.log_position, self.attempts] {
+            cell.store(0, Ordering::Relaxed);
+        }
+        for cell in self.notification {
+            cell.store(0, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_mapping_sees_what_the_first_one_wrote() {
+        let file = SlotsFile::create().unwrap();
+        let (first, second) = (file.map().unwrap(), file.map().unwrap());
+        assert_eq!(second.phase(), Phase::Preparing);
+        first.set_started(71);
+        assert_eq!(second.phase(), Phase::Started { task: 71 });
+
+        let slot = first.iter().next().unwrap();
+        slot.cells()[0].store(7, Ordering::Release);
+        slot.mark_log(Position { inode: 3, offset: 5 });
+        let same = second.iter().next().unwrap();
+        assert_eq!(same.notification().map(|notification| notification.id), Some(7));
+        assert_eq!(same.log_mark(), Some(Position { inode: 3, offset: 5 }));
+        assert_eq!(same.count_attempt(), 1);
+        slot.clear();
+        assert!(second.iter().all(|slot| slot.notification().is_none() && slot.log_mark().is_none()));
+    }
+
+    #[test]
+    fn a_page_holds_fifteen_slots() {
+        assert_eq!(SlotsFile::create().unwrap().map().unwrap().iter().count(), 15);
+    }
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The supervisor's main thread: take listeners from the guard, reload rules, leave with the container.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use crate::{
+    beginning::{Beginning, StartError, load_files},
+    control::{Control, ToGuard, ToSupervisor},
+    counters::Counter,
+    diagnostics,
+    guard_estate::GuardEstate,
+    internal_alert::InternalAlert,
+    reload::{ChangeWatcher, SETTLE},
+    shared::Shared,
+    slots::SlotsFile,
+    sources::Sources,
+    sys::{Listener, SyscallError},
+    watch::{Watch, WatchThread},
+};
+
+/// How often ended watches are collected while nothing else happens.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// Pause before another guard is started after one could not be.
+const NEW_GUARD_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the guard says on the command line.
+#[derive(Debug)]
+pub(crate) struct SupervisorArguments {
+    /// The container's run directory.
+    pub(crate) directory: PathBuf,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+}
+
+/// The main thread's state.
+#[derive(Debug)]
+struct Supervisor {
+    arguments: SupervisorArguments,
+    control: Control,
+    estate: GuardEstate,
+    shared: Arc<Shared>,
+    watched: HashMap<u32, Watched>,
+    changes: ChangeWatcher,
+    reload_at: Option<Instant>,
+    /// What the last failed reload said, so that one broken edit raises one alert.
+    last_failure: Option<String>,
+}
+
+/// A listener with its watch, and second descriptors of both for a new guard.
+#[derive(Debug)]
+struct Watched {
+    thread: WatchThread,
+    listener: Listener,
+    slots: SlotsFile,
+}
+
+/// Runs a supervisor until its container is gone.
+pub(crate) fn run(arguments: SupervisorArguments) -> ExitCode {
+    diagnostics::start_as_told();
+    // The control socket is our standard input.
+    let control = io::stdin().as_fd().try_clone_to_owned().map(Control::from_descriptor);
+    let started = control.map_err(StartError::ControlSocket).and_then(|control| Supervisor::start(control, arguments));
+    match started {
+        Ok(supervisor) => supervisor.supervise(),
+        Err(error) => {
+            tracing::error!(error = diagnostics::chain(&error), "the supervisor cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Supervisor {
+    /// Puts everything in place and tells the guard how that went.
+    fn start(control: Control, arguments: SupervisorArguments) -> Result<Self, StartError> {
+        let mut estate = match control.receive()? {
+            Some((ToSupervisor::Begin, descriptors)) => GuardEstate::new(descriptors).ok_or(StartError::NoBegin)?,
+            _ => return Err(StartError::NoBegin),
+        };
+        let beginning = match Beginning::prepare(&arguments.directory, &arguments.config, estate.sources()) {
+            Ok(beginning) => beginning,
+            Err(error) => {
+                let message = diagnostics::chain(&error);
+                control.send(&ToGuard::Failed { message }, &[])?;
+                return Err(error);
+            }
+        };
+        let Beginning { shared, changes, sources, failure } = beginning;
+        control.send(&ToGuard::Ready, &[])?;
+        if let Some(sources) = sources {
+            keep_sources(&control, &mut estate, &sources);
+        }
+        let shared = Arc::new(shared);
+        let watched = HashMap::new();
+        Ok(Self { arguments, control, estate, shared, watched, changes, reload_at: None, last_failure: failure })
+    }
+
+    fn supervise(mut self) -> ExitCode {
+        loop {
+            let (message, changed) = match self.wait() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn Error, "the supervisor cannot wait");
+                    return ExitCode::FAILURE;
+                }
+            };
+            if changed {
+                self.note_changes();
+            }
+            if self.reload_at.is_some_and(|due| due <= Instant::now()) {
+                self.reload_at = None;
+                self.reload();
+            }
+            if message && !self.read_message() {
+                return self.finish();
+            }
+            self.watched.retain(|_, watched| !watched.thread.has_ended());
+        }
+    }
+
+    fn note_changes(&mut self) {
+        let changes = self.changes.drain();
+        if changes.texts && self.reload_at.is_none() {
+            self.reload_at = Some(Instant::now() + SETTLE);
+        }
+        if changes.log
+            && let Err(error) = self.shared.log.reopen_if_moved()
+        {
+            tracing::error!(error = &error as &dyn Error, "the event log was moved and cannot be opened anew");
+        }
+    }
+
+    /// Waits for a message, a change of files, or the next thing to do; says which of the first two happened.
+    fn wait(&self) -> Result<(bool, bool), SyscallError> {
+        let mut wanted = [
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.changes.as_fd(), PollFlags::POLLIN),
+        ];
+        let patience = self.reload_at.map_or(HOUSEKEEPING, |due| {
+            // Rounded up, so that the deadline has passed when the wait ends.
+            due.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+        });
+        match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok((false, false)),
+            Err(errno) => return Err(SyscallError::from_errno("poll", errno)),
+        }
+        let [control, changes] = wanted.map(|entry| entry.any().unwrap_or(true));
+        Ok((control, changes))
+    }
+
+    /// Does what the guard says; `false` when this supervisor is to leave.
+    fn read_message(&mut self) -> bool {
+        match self.control.receive() {
+            Ok(Some((ToSupervisor::Watch { listener }, descriptors))) => self.begin_watch(listener, descriptors),
+            Ok(Some((ToSupervisor::Gone { listener }, _))) => {
+                if let Some(watched) = self.watched.remove(&listener) {
+                    watched.thread.stop();
+                }
+            }
+            Ok(Some((ToSupervisor::Finish, _))) => return false,
+            Ok(Some((ToSupervisor::Begin, _))) => tracing::error!("the guard begins twice"),
+            Ok(None) => self.replace_guard(),
+            Err(error) => tracing::error!(error = &error as &dyn Error, "the guard's message is lost"),
+        }
+        true
+    }
+
+    /// Starts another guard with everything the dead one held.
+    fn replace_guard(&mut self) {
+        tracing::error!(container = %self.shared.context.identity.id, "the guard is dead and is replaced");
+        let listeners = self.watched.iter().map(|(number, watched)| (*number, &watched.listener, &watched.slots));
+        let SupervisorArguments { directory, config } = &self.arguments;
+        match self.estate.start_guard(directory, config, listeners) {
+            Ok(control) => self.control = control,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn Error, "no new guard can be started");
+                thread::sleep(NEW_GUARD_PAUSE);
+            }
+        }
+    }
+
+    fn begin_watch(&mut self, number: u32, descriptors: Vec<OwnedFd>) {
+        let mut descriptors = descriptors.into_iter();
+        let (Some(listener), Some(slots)) = (descriptors.next(), descriptors.next()) else {
+            tracing::error!(listener = number, "a listener came without its descriptors");
+            return;
+        };
+        self.shared.counters.set_once(Counter::Since, unix_time());
+        match self.watch(number, Listener::new(listener), SlotsFile::from_descriptor(slots)) {
+            Ok(watched) => drop(self.watched.insert(number, watched)),
+            // Dying hands the listener to the next supervisor; going on would leave its calls waiting for ever.
+            Err(error) => {
+                tracing::error!(listener = number, %error, "a watch cannot begin");
+                std::process::abort();
+            }
+        }
+    }
+
+    fn watch(&self, number: u32, listener: Listener, slots: SlotsFile) -> io::Result<Watched> {
+        let mapped = slots.map().map_err(io::Error::other)?;
+        let watch = Watch { number, listener: listener.try_clone()?, slots: mapped };
+        Ok(Watched { thread: watch.start(Arc::clone(&self.shared))?, listener, slots })
+    }
+
+    /// Compiles what the files say now beside what is in force, and swaps if it loads.
+    fn reload(&mut self) {
+        match load_files(&self.arguments.config) {
+            Ok((config, sources, in_force)) => {
+                self.changes.cover(&config);
+                self.last_failure = None;
+                if in_force.fingerprint != self.shared.in_force.load().fingerprint {
+                    tracing::info!(rules = in_force.ruleset.rules().len(), "new rules are in force");
+                    self.shared.in_force.store(Arc::new(in_force));
+                    keep_sources(&self.control, &mut self.estate, &sources);
+                }
+            }
+            Err(error) => self.reload_failed(&error),
+        }
+    }
+
+    fn reload_failed(&mut self, error: &StartError) {
+        let message = diagnostics::chain(error);
+        if self.last_failure.as_ref() == Some(&message) {
+            return;
+        }
+        tracing::error!(%message, "the rules in force stay");
+        InternalAlert::reload_failed(&message).write(&self.shared);
+        self.last_failure = Some(message);
+    }
+
+    /// Lets the watches end; the guard says this when all listeners have hung up.
+    fn finish(self) -> ExitCode {
+        self.watched.into_values().for_each(|watched| watched.thread.stop());
+        ExitCode::SUCCESS
+    }
+}
+
+/// Unix time in nanoseconds; 0 for a clock before 1970.
+fn unix_time() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Lets the guard, and a new guard, keep the texts in force.
+fn keep_sources(control: &Control, estate: &mut GuardEstate, sources: &Sources) {
+    let memfd = match sources.to_memfd() {
+        Ok(memfd) => memfd,
+        Err(error) => {
+            tracing::error!(%error, "a successor will not know the rules in force if the files become bad");
+            return;
+        }
+    };
+    let descriptors: [BorrowedFd<'_>; 1] = [memfd.as_fd()];
+    if let Err(error) = control.send(&ToGuard::InForce, &descriptors) {
+        tracing::error!(error = &error as &dyn Error, "the guard is gone");
+    }
+    estate.set_sources(memfd);
+}

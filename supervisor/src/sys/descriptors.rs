@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Descriptors that travel over Unix sockets, and those that a careless parent left open.
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+
+use super::SyscallError;
+
+/// Most descriptors one message may bring; the kernel closes what does not fit.
+const MAX_DESCRIPTORS: usize = 8;
+
+/// Sends `bytes` with `descriptors` in one message.
+pub(crate) fn send_with_descriptors(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), SyscallError> {
+    let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)
+        .map(drop)
+        .map_err(|errno| SyscallError::from_errno("sendmsg", errno))
+}
+
+/// Receives up to `buffer.len()` bytes and the descriptors that came with them, all close-on-exec. Zero bytes mean that
+/// the other side has closed.
+pub(crate) fn receive_with_descriptors(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: MsgFlags,
+) -> Result<(usize, Vec<OwnedFd>), nix::Error> {
+    let mut control = nix::cmsg_space!([RawFd; MAX_DESCRIPTORS]);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags | MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(received) = part {
+            for raw in received {
+                // SAFETY: the kernel has just installed this descriptor for us, and nobody else knows its number.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(raw) });
+            }
+        }
+    }
+    Ok((message.bytes, descriptors))
+}
+
+/// Closes every descriptor above standard error: engines hand pipes and sockets down that must not be held open.
+pub(crate) fn close_inherited() -> Result<(), SyscallError> {
+    // SAFETY: called first thing in `main`, before anything in this process owns a descriptor above 2.
+    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    if result == 0 { Ok(()) } else { Err(SyscallError::last("close_range")) }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every unsafe block of the workspace: the system calls for which no safe wrapper exists.
+//!
+//! Wrappers take borrowed descriptors and return owned ones, turn expected errnos into types, and convert -1 once.
+#![expect(unsafe_code, reason = "this module is the one place where raw system calls are made")]
+
+mod descriptors;
+mod mapping;
+mod process;
+mod seccomp;
+
+use std::io;
+
+pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_with_descriptors};
+pub(crate) use mapping::Mapping;
+pub(crate) use process::{Background, Pidfd, go_into_background, interrupt_thread, prepare_interrupts};
+pub(crate) use seccomp::{
+    Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
+    supports_wait_killable,
+};
+
+/// A system call failed in a way that nobody decides on.
+#[derive(Debug, thiserror::Error)]
+#[error("{call} failed")]
+pub(crate) struct SyscallError {
+    /// The call's name as in its man page.
+    pub(crate) call: &'static str,
+    /// What the kernel said.
+    #[source]
+    pub(crate) source: io::Error,
+}
+
+impl SyscallError {
+    /// The failure that `errno` holds now.
+    fn last(call: &'static str) -> Self {
+        Self { call, source: io::Error::last_os_error() }
+    }
+
+    /// A failure that nix reported.
+    pub(crate) fn from_errno(call: &'static str, errno: nix::Error) -> Self {
+        Self { call, source: errno.into() }
+    }
+}

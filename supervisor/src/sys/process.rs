@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Processes and threads: going into the background, pidfds, and interrupting a thread that waits in the kernel.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::thread::{JoinHandleExt, RawPthread},
+    },
+    thread::JoinHandle,
+};
+
+use nix::{
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    unistd::{ForkResult, Pid, fork, setsid},
+};
+
+use super::SyscallError;
+
+/// Which side of [`go_into_background`] this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// The process that was started; it should leave at once.
+    Parent,
+    /// The process that goes on, in a session of its own.
+    Child,
+}
+
+/// A stable reference to a process: unlike its number it is never given to another one.
+#[derive(Debug)]
+pub(crate) struct Pidfd(OwnedFd);
+
+/// Forks; the child gets its own session, so that no signal for the starter's terminal or group reaches it.
+pub(crate) fn go_into_background() -> Result<Background, SyscallError> {
+    // SAFETY: the process has a single thread here, so the child may go on using everything.
+    let side = unsafe { fork() }.map_err(|errno| SyscallError::from_errno("fork", errno))?;
+    match side {
+        ForkResult::Parent { .. } => Ok(Background::Parent),
+        ForkResult::Child => {
+            setsid().map_err(|errno| SyscallError::from_errno("setsid", errno))?;
+            Ok(Background::Child)
+        }
+    }
+}
+
+impl Pidfd {
+    /// Opens the process `pid` (a thread-group leader).
+    pub(crate) fn open(pid: Pid) -> io::Result<Self> {
+        // SAFETY: the call takes two integers and touches no memory of ours.
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0 as libc::c_uint) };
+        let raw = i32::try_from(result).ok().filter(|raw| *raw >= 0).ok_or_else(io::Error::last_os_error)?;
+        // SAFETY: the kernel has just returned this descriptor, and nobody else knows its number.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(raw) }))
+    }
+
+    /// Sends SIGKILL to the whole process.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        // SAFETY: a null siginfo is what kill(2) uses; the descriptor is open.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                libc::SIGKILL,
+                std::ptr::null::<libc::siginfo_t>(),
+                0 as libc::c_uint,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl AsFd for Pidfd {
+    /// Readable once the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The signal that gets a watch out of RECV.
+const INTERRUPT: Signal = Signal::SIGUSR1;
+
+/// Does nothing: its only purpose is to make a blocked call return `EINTR`.
+extern "C" fn ignore(_signal: libc::c_int) {}
+
+/// Installs the handler that [`interrupt_thread`] relies on, without `SA_RESTART`.
+pub(crate) fn prepare_interrupts() -> Result<(), SyscallError> {
+    let action = SigAction::new(SigHandler::Handler(ignore), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing, so it is safe at any point of any thread.
+    unsafe { sigaction(INTERRUPT, &action) }.map(drop).map_err(|errno| SyscallError::from_errno("sigaction", errno))
+}
+
+/// Makes a system call in which `thread` waits return `EINTR`. A thread that is just about to wait is not caught: repeat
+/// until it has ended.
+pub(crate) fn interrupt_thread(thread: &JoinHandle<()>) {
+    let handle: RawPthread = thread.as_pthread_t();
+    // SAFETY: the thread has not been joined, as we hold its handle, so `handle` names it or its remains.
+    let result = unsafe { libc::pthread_kill(handle, libc::SIGUSR1) };
+    debug_assert!(result == 0 || result == libc::ESRCH, "pthread_kill takes any joinable thread");
+}

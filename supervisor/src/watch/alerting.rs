@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The alerts of one call: rendering the lines, and making sure that each is written once.
+
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hasher},
+};
+
+use policy::{Errno, Verdict};
+use rules::{Action, Argument, Event, EventType, EvtField, Field, Rule, UtilField, Value};
+
+use crate::{
+    alert::{AlertRecord, Outcome},
+    config::RuleMatching,
+    event::{CallEvent, Decision},
+    in_force::InForce,
+    shared::Shared,
+};
+
+/// The source of all events that come from a listener.
+const SOURCE: &str = "syscall";
+
+/// What identifies a notification in the log: the container, the listener, the kernel's number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AlertId<'a> {
+    pub(super) container: &'a str,
+    pub(super) listener: u32,
+    pub(super) notification: u64,
+}
+
+impl fmt::Display for AlertId<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}-{:x}", self.container, self.listener, self.notification)
+    }
+}
+
+/// The rules that one call matches, and what they lead to.
+#[derive(Debug)]
+pub(super) struct Matches<'r> {
+    /// Those that alert, in the ruleset's order.
+    rules: Vec<&'r Rule>,
+    action: Action,
+    explicit: bool,
+    matching: RuleMatching,
+    errno: Errno,
+}
+
+impl<'r> Matches<'r> {
+    /// Asks every rule; `None` where none matches, which allocates nothing.
+    pub(super) fn of(in_force: &'r InForce, event: &CallEvent<'_>) -> Option<Self> {
+        let InForce { matching, errno, .. } = *in_force;
+        let mut matches = Self { rules: Vec::new(), action: Action::Alert, explicit: false, matching, errno };
+        in_force.ruleset.evaluate(event, &mut |rule| matches.add(rule, in_force));
+        (!matches.rules.is_empty()).then_some(matches)
+    }
+
+    /// The strictest action of all matches counts, whichever of them alert; it is explicit if any that asks for it is.
+    fn add(&mut self, rule: &'r Rule, in_force: &InForce) {
+        let resolved = in_force.action(rule);
+        self.explicit = match resolved.action.cmp(&self.action) {
+            std::cmp::Ordering::Less => self.explicit,
+            std::cmp::Ordering::Equal => self.explicit || resolved.explicit,
+            std::cmp::Ordering::Greater => resolved.explicit,
+        };
+        self.action = self.action.max(resolved.action);
+        if self.rules.is_empty() || self.matching == RuleMatching::All {
+            self.rules.push(rule);
+        }
+    }
+
+    /// The strictest action that the matching rules ask for.
+    pub(super) fn action(&self) -> Action {
+        self.action
+    }
+
+    /// What the call fails with if it is denied.
+    pub(super) fn errno(&self) -> Errno {
+        self.errno
+    }
+
+    /// How many alerts this makes.
+    pub(super) fn count(&self) -> u64 {
+        u64::try_from(self.rules.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Appends one line per alerting rule to `lines`.
+    pub(super) fn write_lines(
+        &self,
+        shared: &Shared,
+        event: &CallEvent<'_>,
+        id: AlertId<'_>,
+        lines: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let verdict = Verdict::of(shared.mode, self.action);
+        event.set_decision(Decision {
+            mode: shared.mode.as_str(),
+            action: self.action.as_str(),
+            verdict: verdict.as_str(),
+        });
+        let outcome = Outcome {
+            mode: shared.mode,
+            action: self.action,
+            explicit: self.explicit,
+            verdict,
+            errno: (verdict == Verdict::Deny).then(|| self.errno.as_str()),
+        };
+        self.rules.iter().try_for_each(|rule| {
+            let output = rule.output();
+            let mut message = String::new();
+            output.render(event, &mut message);
+            AlertRecord {
+                time: event.moment().time,
+                id: &id,
+                rule: rule.name(),
+                priority: rule.priority(),
+                source: SOURCE,
+                tags: rule.tags(),
+                hostname: shared.context.hostname(),
+                message: &message,
+                fields: output.fields(event),
+                container: Some(&shared.context.identity.full_id),
+                outcome: Some(outcome),
+            }
+            .write_line(lines)
+        })
+    }
+
+    /// A hash of what the alerts say, times and counters left out: the same call notified again has the same words.
+    pub(super) fn words(&self, event: &CallEvent<'_>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for rule in &self.rules {
+            hasher.write_usize(rule.index());
+            let mut message = String::new();
+            rule.output().render(&Timeless(event), &mut message);
+            hasher.write(message.as_bytes());
+        }
+        hasher.finish()
+    }
+}
+
+/// An event without what differs between two notifications of one call.
+struct Timeless<'a>(&'a CallEvent<'a>);
+
+impl Event for Timeless<'_> {
+    fn event_type(&self) -> EventType {
+        self.0.event_type()
+    }
+
+    fn value(&self, field: Field, argument: &Argument) -> Option<Value<'_>> {
+        match field {
+            Field::Evt(
+                EvtField::Num
+                | EvtField::Time
+                | EvtField::TimeS
+                | EvtField::TimeIso8601
+                | EvtField::Datetime
+                | EvtField::DatetimeS
+                | EvtField::Rawtime
+                | EvtField::RawtimeS
+                | EvtField::RawtimeNs
+                | EvtField::Reltime
+                | EvtField::ReltimeS
+                | EvtField::ReltimeNs
+                | EvtField::Deltatime
+                | EvtField::DeltatimeS
+                | EvtField::DeltatimeNs,
+            )
+            | Field::Util(UtilField::Cnt) => None,
+            Field::Evt(_)
+            | Field::Proc(_)
+            | Field::Thread(_)
+            | Field::User(_)
+            | Field::Group(_)
+            | Field::Fd(_)
+            | Field::FsPath(_)
+            | Field::FdList(_)
+            | Field::Container(_)
+            | Field::K8s(_)
+            | Field::Lanner(_) => self.0.value(field, argument),
+        }
+    }
+}

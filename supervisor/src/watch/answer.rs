@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a notification to its answer: who asks, what the rules say, what is written, what is sent.
+
+use std::{
+    error::Error,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
+
+use nix::unistd::Pid;
+use policy::{Mode, Verdict};
+use rules::{Argument, Event, EventType, Field, ProcField, Value};
+
+use super::{
+    alerting::{AlertId, Matches},
+    interrupted::Interrupted,
+    waiting,
+};
+use crate::{
+    counters::Counter,
+    decode::Call,
+    event::CallEvent,
+    internal_alert::InternalAlert,
+    shared::Shared,
+    slots::{Phase, Slot, Slots},
+    sys::{Listener, Notification, Pidfd, Response, SendError},
+    target::Target,
+};
+
+/// Supervisors that may die on one notification before it is answered by the failure verdict: whatever kills them, the
+/// container must not wait for ever.
+const MAX_ATTEMPTS: u64 = 3;
+
+/// What sets a ring up through which files are opened unseen; watched only where it is not denied.
+static IO_URING_SETUP: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("io_uring_setup"));
+
+/// Where a notification comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From the kernel, just now.
+    Received,
+    /// From the slot of a supervisor that died on it; `attempts` have done so by now.
+    Adopted {
+        /// At least one.
+        attempts: u64,
+    },
+}
+
+/// Answers the notifications of one listener.
+#[derive(Debug)]
+pub(super) struct Answerer<'a> {
+    shared: &'a Arc<Shared>,
+    number: u32,
+    listener: &'a Listener,
+    slots: &'a Slots,
+    interrupted: Interrupted,
+    /// Re-used for the lines of one call's alerts.
+    lines: Vec<u8>,
+}
+
+/// A notification, where it lies, and where it comes from.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    slot: Slot<'a>,
+    notification: &'a Notification,
+    origin: Origin,
+}
+
+/// What is decided about one call.
+#[derive(Debug, Clone, Copy)]
+struct Decision {
+    response: Response,
+    /// The process that ends before the answer is sent.
+    kill: Option<u32>,
+    /// Hash of the alert's words, where one was written for this notification.
+    alerted: Option<u64>,
+}
+
+impl Decision {
+    const CONTINUE: Self = Self { response: Response::Continue, kill: None, alerted: None };
+}
+
+impl<'a> Answerer<'a> {
+    /// For listener `number` of the container.
+    pub(super) fn new(shared: &'a Arc<Shared>, number: u32, listener: &'a Listener, slots: &'a Slots) -> Self {
+        Self { shared, number, listener, slots, interrupted: Interrupted::default(), lines: Vec::new() }
+    }
+
+    /// The first program of a container's first listener is executed by the container's first process.
+    pub(super) fn note_init(&self) {
+        if let (0, Phase::Started { task }) = (self.number, self.slots.phase()) {
+            self.shared.context.set_init(task);
+        }
+    }
+
+    /// Decides and answers. Returning without an answer means that nobody waits for one any more.
+    pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin) {
+        let Some(call) = Call::decode(notification.arch, notification.nr, notification.args) else {
+            let decision = self.failure("the call is in no table");
+            return self.send(notification, decision);
+        };
+        if self.slots.phase() == Phase::Preparing {
+            // The low-level runtime's init opens files and then blocks in the open of its exec FIFO: not the container's
+            // doing. Its first exec is the entrypoint.
+            if !call.is_exec() {
+                return self.send(notification, Decision::CONTINUE);
+            }
+            self.slots.set_started(notification.target_tid);
+            self.note_init();
+        }
+        let decision = match origin {
+            Origin::Adopted { attempts } if attempts >= MAX_ATTEMPTS => {
+                Some(self.failure("several supervisors died on this call"))
+            }
+            Origin::Received | Origin::Adopted { .. } => self.judge(slot, notification, call, origin),
+        };
+        if let Some(decision) = decision {
+            self.send(notification, decision);
+        }
+    }
+
+    /// Asks the rules; `None` when nobody waits for an answer any more.
+    fn judge(&mut self, slot: Slot<'_>, notification: &Notification, call: Call, origin: Origin) -> Option<Decision> {
+        let shared = self.shared;
+        shared.counters.add(Counter::Events, 1);
+        let listener = self.listener;
+        let still_pending = || listener.is_pending(notification.id);
+        let target = Target::new(notification.target_tid, &still_pending);
+        let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
+        if Some(call.event_type()) == *IO_URING_SETUP {
+            InternalAlert::io_uring(notification.target_tid).write(shared);
+        }
+        let in_force = shared.in_force.load();
+        let Some(matches) = Matches::of(&in_force, &event) else { return Some(Decision::CONTINUE) };
+        let place = Place { slot, notification, origin };
+        let alerted = match self.alert(place, &event, &matches) {
+            Ok(Some(words)) => Some(words),
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::error!(error = &*error, "an alert cannot be written");
+                return Some(self.failure("its alert cannot be written"));
+            }
+        };
+        let errno = Response::Errno(matches.errno().number());
+        let (response, kill) = match Verdict::of(shared.mode, matches.action()) {
+            Verdict::Allow => (Response::Continue, None),
+            Verdict::Deny => (errno, None),
+            Verdict::Kill => (errno, process_of(&event)),
+        };
+        Some(Decision { response, kill, alerted })
+    }
+
+    /// Makes sure that the alerts of a call stand in the log, and returns their words; `None` if the call was withdrawn
+    /// before: it is notified anew if it happens.
+    fn alert(
+        &mut self,
+        Place { slot, notification, origin }: Place<'_>,
+        event: &CallEvent<'_>,
+        matches: &Matches<'_>,
+    ) -> Result<Option<u64>, Box<dyn Error>> {
+        let shared = self.shared;
+        let id =
+            AlertId { container: &shared.context.identity.id, listener: self.number, notification: notification.id };
+        let now = Instant::now();
+        let words = matches.words(event);
+        if !self.interrupted.is_empty() && self.interrupted.was_alerted(notification, words, now) {
+            return Ok(Some(words));
+        }
+        if let (Origin::Adopted { .. }, Some(mark)) = (origin, slot.log_mark())
+            && shared.log.contains(&id.to_string(), mark)?
+        {
+            return Ok(Some(words));
+        }
+        self.lines.clear();
+        matches.write_lines(shared, event, id, &mut self.lines)?;
+        // Asked when everything was read: a target that left meanwhile left facts absent, or another task's in their place.
+        if !self.listener.is_pending(notification.id) {
+            return Ok(None);
+        }
+        slot.mark_log(shared.log.end()?);
+        shared.log.append(&self.lines)?;
+        shared.counters.add(Counter::Alerts, matches.count());
+        Ok(Some(words))
+    }
+
+    /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.
+    fn failure(&self, why: &'static str) -> Decision {
+        self.shared.counters.add(Counter::Failures, 1);
+        tracing::error!(container = %self.shared.context.identity.id, why, "a call gets the failure verdict");
+        let response = match self.shared.mode {
+            Mode::Audit => Response::Continue,
+            Mode::Enforce => Response::Errno(self.shared.in_force.load().errno.number()),
+        };
+        Decision { response, ..Decision::CONTINUE }
+    }
+
+    fn send(&mut self, notification: &Notification, decision: Decision) {
+        if let Some(process) = decision.kill {
+            self.kill(notification, process);
+        }
+        if decision.response != Response::Continue {
+            self.shared.counters.add(Counter::Denied, 1);
+        }
+        let still_pending = || self.listener.is_pending(notification.id);
+        let waits = decision.alerted.is_none()
+            || self.shared.is_wait_killable
+            || waiting::settle(notification.target_tid, still_pending) == waiting::Target::Waits;
+        let sent = if waits { self.listener.send(notification.id, decision.response) } else { Err(SendError::Gone) };
+        match sent {
+            Ok(()) => {}
+            // Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
+            Err(SendError::Gone) => {
+                if let Some(words) = decision.alerted {
+                    self.interrupted.remember(notification, words, Instant::now());
+                }
+            }
+            Err(error) => {
+                self.shared.counters.add(Counter::Failures, 1);
+                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
+            }
+        }
+    }
+
+    /// Ends the process that made the call. The notification is checked after the descriptor is open, so that the
+    /// number cannot have been given to another process.
+    fn kill(&self, notification: &Notification, process: u32) {
+        let pid = Pid::from_raw(i32::try_from(process).unwrap_or(i32::MAX));
+        let killed = match Pidfd::open(pid) {
+            Ok(pidfd) if self.listener.is_pending(notification.id) => pidfd.kill(),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = killed {
+            tracing::error!(%error, process, "a process that a rule ends cannot be killed; its call is denied");
+        }
+    }
+}
+
+/// The process that made the call, in our pid namespace.
+fn process_of(event: &CallEvent<'_>) -> Option<u32> {
+    let Some(Value::Int(number)) = event.value(Field::Proc(ProcField::Pid), &Argument::Unused) else { return None };
+    u32::try_from(number).ok()
+}

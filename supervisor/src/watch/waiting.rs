@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Making sure that a target still waits for the answer that is about to be sent.
+//!
+//! Without `WAIT_KILLABLE_RECV` a signal wakes a waiting target, and it then withdraws its notification. In between, which
+//! on a busy machine lasts until the target gets a CPU, the kernel accepts an answer that the target will not take: the
+//! call is notified anew although the answer was sent (kernel/seccomp.c, `seccomp_do_user_notification`: the interrupted
+//! wait does not look at a reply that came before it took the lock). For a call with an alert that would mean a second
+//! one, so its target's state is looked at first: asleep means waiting.
+
+use std::{fs, thread, time::Duration};
+
+/// Pause before the state is looked at again.
+const PAUSE: Duration = Duration::from_micros(50);
+/// Looks before the answer is sent in any case: a call must not wait for ever for a state to change.
+const LOOKS: u32 = 100;
+
+/// What the target of a notification is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// It waits for the answer.
+    Waits,
+    /// It has withdrawn its notification.
+    Left,
+}
+
+/// Looks until the task is asleep or its notification is withdrawn.
+pub(super) fn settle(target_tid: u32, still_pending: impl Fn() -> bool) -> Target {
+    for _ in 0..LOOKS {
+        if is_asleep(target_tid) {
+            return Target::Waits;
+        }
+        if !still_pending() {
+            return Target::Left;
+        }
+        thread::sleep(PAUSE);
+    }
+    Target::Waits
+}
+
+/// Whether the task sleeps interruptibly (proc(5), `/proc/pid/stat`, `state`).
+fn is_asleep(task: u32) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{task}/stat")) else { return false };
+    // The name, in parentheses, may hold anything.
+    let Some(end) = memchr::memrchr(b')', &stat) else { return false };
+    stat.get(end + 2) == Some(&b'S')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_sleeping_task_waits_and_a_missing_one_has_left() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        assert_eq!(settle(child.id(), || true), Target::Waits);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(settle(child.id(), || false), Target::Left);
+    }
+}
