@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# One line per recipe; anything longer is a script. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help packages build demo test lint doc bench install ci
+
+PREFIX ?= /usr/local
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+packages: ## install what builds and tests need (Debian, as root)
+	@scripts/install-packages
+
+build: ## build the release binaries
+	cargo build --release --locked -p supervisor -p shim
+
+demo: packages build ## watch and guard a container for real, in under a minute
+	@PATH="$(abspath $(RELEASE)):$$PATH" scripts/demo
+
+test: packages ## run every test, end-to-end ones included
+	@scripts/test
+
+lint: packages ## check format, clippy's lints and documentation
+	@scripts/lint
+
+bench: packages build ## compare native, a bare loop and Lanner; writes target/bench.json
+	@LANNER_BIN_DIR="$(abspath $(RELEASE))" cargo run --quiet --locked --profile ci -p integration --bin bench
+
+install: build ## install the binaries below PREFIX
+	scripts/install "$(RELEASE)" "$(DESTDIR)$(PREFIX)/bin"
+
+ci: lint test ## what continuous integration runs

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//! OCI bundles: a busybox root filesystem and a `config.json` that tests change as a JSON tree.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const TEMPLATE: &str = include_str!("../assets/config.json"); // what `runc spec` of Debian 12 writes
+const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "probe", "proc", "root", "sys", "tmp", "var"];
+
+/// A bundle in a temporary folder.
+#[derive(Debug)]
+pub struct Bundle {
+    folder: TempDir,
+    spec: Value,
+}
+
+impl Bundle {
+    /// A bundle whose process is `arguments`; no terminal, a control group of its own.
+    pub fn new<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
+        let folder = tempfile::Builder::new().prefix("lanner-bundle-").tempdir().expect("cannot make a bundle");
+        busybox(&folder.path().join("rootfs"));
+        let mut spec: Value = serde_json::from_str(TEMPLATE).expect("the template is JSON");
+        put(&mut spec, "/process/terminal", json!(false));
+        put(&mut spec, "/process/args", texts(arguments));
+        put(&mut spec, "/root/readonly", json!(false));
+        put(&mut spec, "/hostname", json!("bundle"));
+        set_member(&mut spec, "/linux", "cgroupsPath", json!(format!("/{}", unique("lanner-test"))));
+        Self { folder, spec }
+    }
+
+    /// Changes the specification.
+    #[must_use]
+    pub fn edit(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.spec);
+        self
+    }
+
+    /// Sets the value at a JSON pointer whose parent exists.
+    #[must_use]
+    pub fn set(mut self, pointer: &str, value: Value) -> Self {
+        let (parent, member) = pointer.rsplit_once('/').expect("a JSON pointer begins with a slash");
+        set_member(&mut self.spec, parent, member, value);
+        self
+    }
+
+    /// Adds an annotation.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        if self.spec.get("annotations").is_none() {
+            set_member(&mut self.spec, "", "annotations", json!({}));
+        }
+        set_member(&mut self.spec, "/annotations", key, json!(value));
+        self
+    }
+
+    /// The annotations with which CRI engines name a container.
+    #[must_use]
+    pub fn named(self, container: &str) -> Self {
+        self.annotation("io.kubernetes.cri.container-type", "container")
+            .annotation("io.kubernetes.cri.container-name", container)
+    }
+
+    /// Gives the container a seccomp profile that a CRI engine might have made.
+    #[must_use]
+    pub fn profile(self, profile: Value) -> Self {
+        self.set("/linux/seccomp", profile)
+    }
+
+    /// Copies a host file to a path of the container.
+    #[must_use]
+    pub fn file(self, host: &Path, inside: &str) -> Self {
+        let place = self.inside(inside);
+        fs::copy(host, &place).expect("cannot copy a file into the bundle");
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("cannot make a file executable");
+        self
+    }
+
+    /// Where a path of the container lies on the host.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        self.path().join("rootfs").join(path.trim_start_matches('/'))
+    }
+
+    /// The folder of the bundle.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes `config.json`; call again after the shim has patched it to start afresh.
+    pub fn write(&self) {
+        let text = serde_json::to_vec_pretty(&self.spec).expect("the specification is JSON");
+        fs::write(self.path().join("config.json"), text).expect("cannot write config.json");
+    }
+}
+
+/// A name that no other test of this machine uses at this time.
+pub(crate) fn unique(prefix: &str) -> String {
+    let (process, count) = next();
+    format!("{prefix}-{process}-{count}")
+}
+
+/// A container id as engines make them, 64 hexadecimal digits, of which the first twelve tell it from all others.
+pub(crate) fn unique_id() -> String {
+    let (process, count) = next();
+    format!("{process:06x}{count:06x}{:052x}", 0)
+}
+
+fn next() -> (u32, u32) {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    (process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The folder below `target/` for what all tests share: compiled workloads, images.
+pub(crate) fn assets() -> PathBuf {
+    let executable = env::current_exe().expect("cannot name the test executable");
+    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    let folder = target.map_or_else(env::temp_dir, Path::to_owned).join("integration");
+    fs::create_dir_all(&folder).expect("cannot make the folder of shared assets");
+    folder
+}
+
+/// Fills `root` with busybox and the few files programs expect.
+pub(crate) fn busybox(root: &Path) {
+    for folder in FOLDERS {
+        fs::create_dir_all(root.join(folder)).expect("cannot make a root filesystem");
+    }
+    let program = root.join("bin/busybox");
+    fs::copy("/usr/bin/busybox", &program)
+        .or_else(|_| fs::copy("/bin/busybox", &program))
+        .expect("cannot copy busybox");
+    for applet in applets(&program) {
+        symlink("busybox", root.join("bin").join(applet)).expect("cannot link an applet");
+    }
+    let files = [
+        ("passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n"),
+        ("group", "root:x:0:\nuser:x:1000:\n"),
+        ("shadow", "root:*:19000:0:99999:7:::\n"),
+        ("hostname", "bundle\n"),
+    ];
+    for (name, text) in files {
+        fs::write(root.join("etc").join(name), text).expect("cannot write a file of the root filesystem");
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("cannot open up /tmp");
+}
+
+/// The applets' names; busybox lists itself too, and linked onto itself it would be gone.
+fn applets(program: &Path) -> Vec<String> {
+    let output = Command::new(program).arg("--list").output().expect("cannot run busybox");
+    let list = String::from_utf8(output.stdout).expect("applets have plain names");
+    list.lines().filter(|name| *name != "busybox").map(str::to_owned).collect()
+}
+
+fn texts<S: AsRef<OsStr>>(arguments: &[S]) -> Value {
+    arguments.iter().map(|argument| argument.as_ref().to_str().expect("JSON holds text").to_owned()).collect()
+}
+
+fn put(spec: &mut Value, pointer: &str, value: Value) {
+    *spec.pointer_mut(pointer).expect("the template has this member") = value;
+}
+
+fn set_member(spec: &mut Value, parent: &str, member: &str, value: Value) {
+    let parent = spec.pointer_mut(parent).and_then(Value::as_object_mut).expect("the parent is an object");
+    parent.insert(member.to_owned(), value);
+}

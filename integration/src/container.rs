@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A container of a low-level runtime, deleted when its value goes.
+
+use std::{
+    fs::{self, File},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{Bundle, Engine, bundle::unique_id, wait_for};
+
+const PATIENCE: Duration = Duration::from_secs(30); // a container's start takes a tenth of a second, on a busy box seconds
+
+/// A container that was created and started.
+#[derive(Debug)]
+pub struct Container {
+    engine: Engine,
+    id: String,
+    bundle: Bundle,
+}
+
+impl Container {
+    /// Creates and starts a container whose output goes to a file (see [`Self::output`]).
+    #[track_caller]
+    pub fn start(engine: &Engine, bundle: Bundle) -> Self {
+        let container = Self::create(engine, bundle);
+        container.expect_success(&container.call("start", &[]), "start");
+        container
+    }
+
+    /// Creates a container without starting it.
+    #[track_caller]
+    pub fn create(engine: &Engine, bundle: Bundle) -> Self {
+        bundle.write();
+        let container = Self { engine: engine.clone(), id: unique_id(), bundle };
+        let output = File::create(container.bundle.path().join("output")).expect("cannot make the output file");
+        let status = container
+            .engine
+            .command()
+            .arg("create")
+            .arg("--bundle")
+            .arg(container.bundle.path())
+            .arg(&container.id)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("cannot duplicate the output file"))
+            .stderr(output)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot create a container: {}", container.output());
+        container
+    }
+
+    /// Runs a container to its end and returns what it printed.
+    pub fn run(engine: &Engine, bundle: &Bundle) -> Output {
+        bundle.write();
+        let mut command = engine.command();
+        command.arg("run").arg("--bundle").arg(bundle.path()).arg(unique_id()).stdin(Stdio::null());
+        command.output().expect("cannot call the runtime")
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the container printed so far, both streams, without bytes that are no text.
+    pub fn output(&self) -> String {
+        text(&fs::read(self.bundle.path().join("output")).unwrap_or_default())
+    }
+
+    /// Runs a program in the container.
+    pub fn exec(&self, arguments: &[&str]) -> Output {
+        let mut command = self.engine.command();
+        command.arg("exec").arg(&self.id).args(arguments).stdin(Stdio::null());
+        command.output().expect("cannot call the runtime")
+    }
+
+    /// Sends a signal to the container's first process.
+    #[track_caller]
+    pub fn kill(&self, signal: &str) {
+        self.expect_success(&self.call("kill", &[signal]), "kill");
+    }
+
+    /// What the runtime says about the container: `created`, `running`, `stopped`, or nothing where it knows it not.
+    pub fn status(&self) -> Option<String> {
+        let state: Value = serde_json::from_slice(&self.call("state", &[]).stdout).ok()?;
+        state.get("status")?.as_str().map(str::to_owned)
+    }
+
+    /// Waits until the container's first process is gone.
+    #[track_caller]
+    pub fn wait(&self, patience: Duration) {
+        wait_for("the container's end", patience, || (self.status()? == "stopped").then_some(()));
+    }
+
+    /// Deletes the container; the test fails where the runtime cannot.
+    #[track_caller]
+    pub fn delete(self) {
+        self.wait(PATIENCE);
+        self.expect_success(&self.call("delete", &[]), "delete");
+    }
+
+    /// Kills and deletes the container.
+    #[track_caller]
+    pub fn end(self) {
+        self.kill("KILL");
+        self.delete();
+    }
+
+    /// The bundle the container was made of.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    fn call(&self, subcommand: &str, arguments: &[&str]) -> Output {
+        let mut command: Command = self.engine.command();
+        command.arg(subcommand).arg(&self.id).args(arguments).stdin(Stdio::null());
+        command.output().expect("cannot call the runtime")
+    }
+
+    #[track_caller]
+    fn expect_success(&self, output: &Output, what: &str) {
+        let said = output.stderr.escape_ascii();
+        assert!(output.status.success(), "cannot {what}: {said}; the container printed: {}", self.output());
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let forced = self.engine.command().args(["delete", "--force"]).arg(&self.id).output();
+        drop(forced); // deleted already in the good case
+    }
+}
+
+/// The bytes that are text.
+pub fn text(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
+}

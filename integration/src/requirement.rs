@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a test needs of the machine, and the printed reason where it is missing.
+
+use std::{
+    env,
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{binary, bundle::assets};
+
+/// Something a test cannot run without.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Requirement {
+    /// Root with the right to mount: containers are made.
+    Root,
+    /// A program on the search path.
+    Program(&'static str),
+    /// `lanner` and `lanner-runtime`, built beside the test.
+    Lanner,
+}
+
+/// Whether the calling test must be skipped; prints why, and notes it in `target/skipped.txt`, as a runner may swallow
+/// the output of a test that passes. With `LANNER_SKIP=never` a missing piece fails the test instead.
+#[track_caller]
+pub fn skipped(requirements: &[Requirement]) -> bool {
+    let Some(reason) = requirements.iter().find_map(|requirement| requirement.missing()) else { return false };
+    assert!(env::var_os("LANNER_SKIP").is_none_or(|skip| skip != "never"), "cannot run: {reason}");
+    let test = std::thread::current().name().unwrap_or("test").to_owned();
+    eprintln!("skipped {test}: {reason}");
+    let noted = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(assets().join("skipped.txt"))
+        .and_then(|mut file| file.write_all(format!("{test}: {reason}\n").as_bytes()));
+    noted.expect("cannot note the skipped test");
+    true
+}
+
+impl Requirement {
+    fn missing(self) -> Option<String> {
+        match self {
+            Self::Root => (!can_mount()).then(|| "needs root with the right to mount".to_owned()),
+            Self::Program(name) => find(name).is_none().then(|| format!("`{name}` is not installed")),
+            Self::Lanner => ["lanner", "lanner-runtime"]
+                .into_iter()
+                .find(|name| binary(name).is_none())
+                .map(|name| format!("`{name}` is not built")),
+        }
+    }
+}
+
+fn can_mount() -> bool {
+    let probe = Command::new("unshare").args(["-m", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    nix::unistd::geteuid().is_root() && probe.is_ok_and(|status| status.success())
+}
+
+/// The program called `name`, looked for where root's programs are even if the caller's path lacks them.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
+    env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| Path::is_file(file))
+}

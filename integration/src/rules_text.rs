@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rule texts that more than one test uses.
+
+/// The rule of the first scenario, as its author wrote it.
+pub const FIRST_SCENARIO: &str = r#"
+- rule: spawned_process_in_test_container
+  desc: A process was spawned in the falco test container.
+  condition: container.name = "falco-ornek-konteynir" and evt.type = execve
+  output: "BIZIM ORNEGIMIZ - %evt.time,%user.uid,%proc.name,%container.id,%container.name"
+  priority: WARNING
+"#;
+
+/// Reports what the workloads do: opens below /probe, and executions of /bin/nothing.
+pub const PROBES: &str = r"
+- rule: opened
+  desc: A file below /probe was opened.
+  condition: evt.type in (open, openat, openat2, creat) and fd.name startswith /probe/
+  output: opened %fd.name by %proc.name %proc.cmdline %proc.pid %proc.vpid %evt.type
+  priority: NOTICE
+
+- rule: executed
+  desc: The program that does nothing was executed.
+  condition: evt.type in (execve, execveat) and proc.name = nothing
+  output: executed %proc.cmdline as %proc.name %proc.exepath %proc.pid %proc.vpid
+  priority: NOTICE
+";

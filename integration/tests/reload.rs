@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Editing the local rules file while containers run.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+
+use std::{fs, thread, time::Duration};
+
+use integration::{
+    Bundle, Container, Lanner,
+    Requirement::{self, Program, Root},
+    Settings, skipped, wait_for,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PROMISED: Duration = Duration::from_secs(1); // from the edit to its effect
+
+fn rule(name: &str) -> String {
+    format!(
+        "- rule: {name}\n  desc: a file of the test is opened\n  condition: evt.type in (open, openat) and fd.name = /probe/x\n  \
+         output: opened %fd.name by %proc.name\n  priority: NOTICE\n"
+    )
+}
+
+/// A container that opens the file ten times a second.
+fn prober(lanner: &Lanner) -> Container {
+    Container::start(
+        &lanner.engine(),
+        Bundle::new(&["sh", "-c", "while true; do true < /probe/x; sleep 0.1; done 2>/dev/null"]),
+    )
+}
+
+#[track_caller]
+fn expect_alerts(lanner: &Lanner, name: &str, patience: Duration) {
+    let seen = lanner.alerts_of(name).len();
+    wait_for(name, patience, || (lanner.alerts_of(name).len() > seen).then_some(()));
+}
+
+#[test]
+fn an_edit_applies_to_running_containers_within_a_second() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(&rule("before")));
+    let container = prober(&lanner);
+    expect_alerts(&lanner, "before", PATIENCE);
+
+    lanner.write_rules(&rule("renamed over"));
+    expect_alerts(&lanner, "renamed over", PROMISED);
+
+    fs::write(lanner.rules(), rule("written in place")).unwrap();
+    expect_alerts(&lanner, "written in place", PROMISED);
+    let old = lanner.alerts_of("renamed over").len();
+    expect_alerts(&lanner, "written in place", PATIENCE);
+    assert_eq!(lanner.alerts_of("renamed over").len(), old, "the replaced rule still matches");
+    container.end();
+    lanner.expect_nothing_left();
+}
+
+#[test]
+fn a_broken_edit_leaves_the_rules_in_force_and_raises_one_alert() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(&rule("kept")));
+    let container = prober(&lanner);
+    expect_alerts(&lanner, "kept", PATIENCE);
+
+    lanner.write_rules("- rule: broken\n  condition: evt.type = and\n");
+    let internal = || lanner.alerts().into_iter().filter(|alert| alert.source == "internal").collect::<Vec<_>>();
+    wait_for("the alert about the broken file", PATIENCE, || (!internal().is_empty()).then_some(()));
+    expect_alerts(&lanner, "kept", PATIENCE);
+    thread::sleep(PROMISED); // a second alert about the same edit would come within the time an edit takes to apply
+    assert_eq!(internal().len(), 1, "{:#?}", internal());
+    assert!(internal().iter().all(|alert| alert.message.contains("lanner_rules.local.yaml")), "{:#?}", internal());
+
+    lanner.write_rules(&rule("mended"));
+    expect_alerts(&lanner, "mended", PROMISED);
+    container.end();
+    lanner.expect_nothing_left();
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The supervisor dies again and again under load, and nobody can tell: not the container, not the reader of the log.
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+
+use std::{fs, thread, time::Duration};
+
+use integration::{
+    Alert, Bundle, Container, Lanner, PROBES,
+    Requirement::{self, Program, Root},
+    Settings, Tally, skipped, wait_for, workload,
+};
+use nix::sys::signal::{Signal, kill};
+
+const PROCESSES: usize = 8;
+const DEATHS: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(30);
+const LONG_LIFE: Duration = Duration::from_millis(300); // what the guard takes for a sound supervisor's life is less
+
+/// What the workload says of one of its processes.
+#[derive(Debug)]
+struct Account {
+    process: usize,
+    opens: usize,
+    executions: usize,
+    failed: usize,
+}
+
+#[test]
+fn a_hundred_deaths_under_load_lose_and_double_nothing() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc"), Program("gcc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(PROBES));
+    let processes = PROCESSES.to_string();
+    let bundle = Bundle::new(&["/bin/loop", &processes, "/tmp/stop"]);
+    let bundle = bundle.file(&workload("loop"), "/bin/loop").file(&workload("nothing"), "/bin/nothing");
+    let stop = bundle.inside("/tmp/stop");
+    let container = Container::start(&lanner.engine(), bundle);
+    for death in 0..DEATHS {
+        if death % 4 == 3 {
+            thread::sleep(LONG_LIFE); // after several short lives the guard takes its time, and the test would
+        }
+        kill_once(&lanner);
+    }
+    fs::write(stop, "").unwrap();
+    container.wait(PATIENCE);
+
+    let accounts = accounts(&container.output());
+    assert_eq!(accounts.len(), PROCESSES, "the container printed: {}", container.output());
+    assert!(
+        accounts.iter().all(|account| account.failed == 0 && account.opens > 0),
+        "{accounts:?}: {}",
+        container.output()
+    );
+    let calls = |count: fn(&Account) -> usize, before: &'static str| -> Tally {
+        let names = |account: &Account| {
+            let process = account.process;
+            (0..count(account)).map(move |call| format!("{before}{process}-{call}")).collect::<Vec<_>>()
+        };
+        accounts.iter().flat_map(names).collect()
+    };
+    field(&lanner.alerts_of("opened"), "fd.name").expect("opens", &calls(|account| account.opens, "/probe/"));
+    let executed = lanner.alerts_of("executed");
+    field(&executed, "proc.cmdline").expect("executions", &calls(|account| account.executions, "nothing "));
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
+/// Kills the supervisor as soon as there is one that has work, and waits until another has taken its place.
+fn kill_once(lanner: &Lanner) {
+    let pid = wait_for("a supervisor", PATIENCE, || lanner.supervisors().first().copied());
+    let before = lanner.event_log().metadata().map_or(0, |log| log.len());
+    let working = || (lanner.event_log().metadata().map_or(0, |log| log.len()) > before).then_some(());
+    wait_for("an alert", PATIENCE, working);
+    kill(pid, Signal::SIGKILL).unwrap();
+    wait_for("the supervisor's death", PATIENCE, || (!lanner.supervisors().contains(&pid)).then_some(()));
+}
+
+fn field(alerts: &[Alert], name: &str) -> Tally {
+    alerts.iter().map(|alert| alert.text(name)).collect()
+}
+
+fn accounts(output: &str) -> Vec<Account> {
+    let parse = |line: &str| {
+        let numbers: Option<Vec<usize>> = line.split(' ').map(|word| word.parse().ok()).collect();
+        let [process, opens, executions, failed] = *numbers? else { return None };
+        Some(Account { process, opens, executions, failed })
+    };
+    output.lines().filter_map(parse).collect()
+}

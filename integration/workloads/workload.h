@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the workloads share. A call counts as complete when it had the result it has without Lanner.
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline long number(int argc, char **argv, int index, long fallback) {
+  return index < argc ? atol(argv[index]) : fallback;
+}
+
+// Opens a file that does not exist: ENOENT can only come from the kernel's own look-up. Returns 1 for the right result.
+static inline int probe(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return 1;
+  fprintf(stderr, "open %s: %s\n", path, fd < 0 ? strerror(errno) : "exists");
+  return 0;
+}
+
+// Executes argv[0] in a child and waits. Returns 1 where it ran and exited with 0.
+static inline int spawn(char *const argv[]) {
+  pid_t child = fork();
+  if (child == 0) {
+    execv(argv[0], argv);
+    fprintf(stderr, "execv %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+  }
+  int status = -1;
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  return child > 0 && status == 0;
+}
