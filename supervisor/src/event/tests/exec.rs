@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Execs: the new program as it is predicted from the arguments.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{
     check, context, event,
-    stopped::{CODE, Stopped, is, write_program},
+    stopped::{CODE, Stopped, is, shell, write_program},
     text, value,
 };
 
 /// Stops a shell at its exec of `command`.
 fn exec(command: &str) -> Stopped {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("kill -STOP $$; {command}")]).env_clear().env("MARK", "set");
+    let mut shell = shell(&format!("kill -STOP $$; {command}"));
+    shell.env_clear().env("MARK", "set");
     Stopped::start(shell, is(libc::SYS_execve))
 }
 

@@ -5,7 +5,7 @@ use std::{fs, os::unix::ffi::OsStrExt};
 
 use super::{
     check, context, event,
-    stopped::{CODE, Stopped, is, write_program},
+    stopped::{CODE, Stopped, is, shell, write_program},
     text, value,
 };
 use crate::event::tests::PENDING;
@@ -64,9 +64,9 @@ fn an_open_is_described_by_its_arguments() {
 #[test]
 fn a_relative_path_starts_at_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
-    let (context, mut command) = (context(), std::process::Command::new("/bin/sh"));
-    command.current_dir(directory.path()).args(["-c", "kill -STOP $$; exec cat ./a/../b"]);
-    let stopped = Stopped::start(command, |arch, number, arguments| {
+    let (context, mut shell) = (context(), shell("kill -STOP $$; exec cat ./a/../b"));
+    shell.current_dir(directory.path());
+    let stopped = Stopped::start(shell, |arch, number, arguments| {
         is(libc::SYS_openat)(arch, number, arguments) && arguments[0] & 0xffff_ffff == 0xffff_ff9c
     });
     let mut stopped = stopped;
@@ -92,9 +92,9 @@ fn odd_bytes_stay_as_they_are() {
     let name = [directory.path().as_os_str().as_bytes(), b"/odd \n\x1b[31m\xff name"].concat();
     let path = std::ffi::OsStr::from_bytes(&name);
     fs::write(path, b"x").unwrap();
-    let (context, mut command) = (context(), std::process::Command::new("/bin/sh"));
-    command.args(["-c", "kill -STOP $$; exec cat \"$1\"", "sh"]).arg(path);
-    let mut stopped = Stopped::start(command, is(libc::SYS_openat));
+    let (context, mut shell) = (context(), shell("kill -STOP $$; exec cat \"$1\""));
+    shell.arg("sh").arg(path);
+    let mut stopped = Stopped::start(shell, is(libc::SYS_openat));
     while value(&event(&context, &stopped), "fd.nameraw").as_deref() != Some(&name) {
         assert!(stopped.advance(is(libc::SYS_openat)));
     }

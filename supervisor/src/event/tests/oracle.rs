@@ -11,7 +11,11 @@ use std::{
 
 use serde_json::Value as Json;
 
-use super::{context, event, stopped::Stopped, value};
+use super::{
+    context, event,
+    stopped::{Stopped, shell},
+    value,
+};
 use crate::{decode::Call, event::tests::CallEvent};
 
 /// Fields that do not depend on where the program runs.
@@ -127,9 +131,8 @@ fn fields_are_those_that_falco_printed() {
             continue;
         }
         let path = root.path().to_str().unwrap();
-        let mut command = Command::new("/bin/sh");
-        let script = format!("kill -STOP $$; exec chroot {path} /bin/doer {step}");
-        command.args(["-c", &script]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut command = shell(&format!("kill -STOP $$; exec chroot {path} /bin/doer {step}"));
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let is_watched = |arch, number, arguments: &[u64; 6]| Call::decode(arch, number, *arguments).is_some();
         let mut stopped = Stopped::start(command, is_watched);
         let context = context();

@@ -5,19 +5,17 @@ use std::{fs, process::Command};
 
 use super::{
     check, context, event,
-    stopped::{Stopped, is},
+    stopped::{Stopped, is, leader, shell},
     text,
 };
 
-fn shell(script: &str) -> Stopped {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("kill -STOP $$; {script}")]);
-    Stopped::start(shell, is(libc::SYS_openat))
+fn stopped_shell(script: &str) -> Stopped {
+    Stopped::start(shell(&format!("kill -STOP $$; {script}")), is(libc::SYS_openat))
 }
 
 #[test]
 fn ids_and_numbers_are_the_kernels() {
-    let (context, stopped) = (context(), shell("exec 0</dev/null; read x </etc/passwd"));
+    let (context, stopped) = (context(), stopped_shell("exec 0</dev/null; read x </etc/passwd"));
     let event = event(&context, &stopped);
     let pid = stopped.process().to_string();
     check(
@@ -56,7 +54,7 @@ fn ids_and_numbers_are_the_kernels() {
 
 #[test]
 fn another_user_has_its_own_name_and_no_rights() {
-    let mut command = Command::new("setpriv");
+    let mut command = leader("setpriv");
     let script = "kill -STOP $$; exec /bin/true";
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "/bin/sh", "-c", script]);
     let stopped = Stopped::start(command, is(libc::SYS_execve));
@@ -84,7 +82,7 @@ fn a_set_user_id_program_will_run_as_its_owner() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
     fs::set_permissions(&program, mode).unwrap();
     fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut command = Command::new("setpriv");
+    let mut command = leader("setpriv");
     let script = format!("kill -STOP $$; exec {}", program.display());
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c", &script]);
     let stopped = Stopped::start(command, is(libc::SYS_execve));
@@ -96,7 +94,7 @@ fn a_set_user_id_program_will_run_as_its_owner() {
 fn a_new_name_is_seen_in_the_next_event() {
     let context = context();
     let script = "echo first >/dev/null; printf renamed >/proc/self/comm; echo x >/dev/null";
-    let mut stopped = shell(script);
+    let mut stopped = stopped_shell(script);
     let mut names = Vec::new();
     loop {
         let event = event(&context, &stopped);
@@ -113,7 +111,7 @@ fn a_new_name_is_seen_in_the_next_event() {
 #[test]
 fn after_an_exec_nothing_of_the_old_program_is_left() {
     let context = context();
-    let mut stopped = shell("read x </etc/passwd; exec cat /etc/hostname");
+    let mut stopped = stopped_shell("read x </etc/passwd; exec cat /etc/hostname");
     check(&event(&context, &stopped), &[("proc.name", "sh")]);
     while text(&event(&context, &stopped), "fd.name").as_deref() != Some("/etc/hostname") {
         assert!(stopped.advance(is(libc::SYS_openat)));
@@ -124,7 +122,7 @@ fn after_an_exec_nothing_of_the_old_program_is_left() {
 #[test]
 fn a_child_has_the_shell_as_parent() {
     let context = context();
-    let mut stopped = shell("cat /etc/hostname; true");
+    let mut stopped = stopped_shell("cat /etc/hostname; true");
     while text(&event(&context, &stopped), "fd.name").as_deref() != Some("/etc/hostname") {
         assert!(stopped.advance(is(libc::SYS_openat)));
     }
@@ -145,7 +143,7 @@ fn a_child_has_the_shell_as_parent() {
 
 #[test]
 fn standard_streams_have_types_and_names() {
-    let (context, stopped) = (context(), shell("exec 3>/dev/null"));
+    let (context, stopped) = (context(), stopped_shell("exec 3>/dev/null"));
     let event = event(&context, &stopped);
     assert!(text(&event, "proc.stdin.type").is_some());
     let count: u64 = text(&event, "proc.fdopencount").unwrap().parse().unwrap();
@@ -190,7 +188,7 @@ fn a_threads_exec_is_that_of_its_process() {
                    os.kill(os.getpid(), signal.SIGSTOP)\n\
                    t = threading.Thread(target=lambda: os.execv('/bin/cat', ['cat', '/etc/hostname']))\n\
                    t.start(); t.join()";
-    let mut command = Command::new("python3");
+    let mut command = leader("python3");
     if Command::new("python3").arg("--version").output().is_err() {
         println!("skipped: needs python3 for a program with threads");
         return;
@@ -230,7 +228,7 @@ fn every_field_that_is_knowable_has_a_value() {
         // Set by a decision.
         "lanner.mode", "lanner.action", "lanner.verdict",
     ];
-    let (context, stopped) = (context(), shell("read x </etc/passwd"));
+    let (context, stopped) = (context(), stopped_shell("read x </etc/passwd"));
     let event = event(&context, &stopped);
     let knowable = |row: &&rules::Description| {
         matches!(row.availability, Availability::Entry | Availability::Container)
@@ -286,7 +284,7 @@ fn layers_of_an_overlay_are_told_apart() {
         ("old", ["false", "true", "EXE_WRITABLE|EXE_LOWER_LAYER"]),
         ("new", ["true", "false", "EXE_WRITABLE|EXE_UPPER_LAYER"]),
     ] {
-        let mut command = Command::new("unshare");
+        let mut command = leader("unshare");
         let script = format!(
             "mount -t overlay overlay -o {options} {0} && kill -STOP $$; exec chroot {0} /bin/{program} true",
             at("merged")

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rules see these events: the first scenario, and Falco's own rules.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 use ::rules::{LoadOptions, Loader, Ruleset};
 
 use super::{
     context, event,
-    stopped::{Stopped, is},
+    stopped::{Stopped, is, shell},
     text,
 };
 use crate::event::CallEvent;
@@ -41,8 +41,8 @@ fn the_first_scenario_prints_its_line() {
   priority: WARNING
 "#,
     );
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "kill -STOP $$; exec cat /etc/shadow"]).env_clear().env("PATH", "/bin");
+    let mut shell = shell("kill -STOP $$; exec cat /etc/shadow");
+    shell.env_clear().env("PATH", "/bin");
     let (context, stopped) = (context(), Stopped::start(shell, is(libc::SYS_execve)));
     let event = event(&context, &stopped);
     let time = text(&event, "evt.time").unwrap();
@@ -60,8 +60,8 @@ fn falcos_own_rules_find_a_read_of_a_sensitive_file() {
         return;
     };
     let rules = load("falco_rules.yaml", &stock);
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "kill -STOP $$; exec cat /etc/./shadow"]).env_clear().env("PATH", "/bin");
+    let mut shell = shell("kill -STOP $$; exec cat /etc/./shadow");
+    shell.env_clear().env("PATH", "/bin");
     let context = context();
     let mut stopped = Stopped::start(shell, is(libc::SYS_openat));
     while text(&event(&context, &stopped), "fd.name").as_deref() != Some("/etc/shadow") {

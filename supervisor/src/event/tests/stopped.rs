@@ -2,7 +2,6 @@
 //! Processes that are stopped at the entry of a call, in the state in which a seccomp notification finds them.
 
 use std::{
-    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command},
 };
@@ -31,14 +30,14 @@ pub(super) struct Stopped {
 impl Stopped {
     /// Starts `program` through a shell that waits for us, and runs it up to its first call for which `wanted` holds.
     pub(super) fn at(program: &[&str], wanted: impl Fn(u32, i32, &[u64; 6]) -> bool) -> Self {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]).args(program).env_clear().env("MARK", "set");
-        Self::start(command, wanted)
+        let mut shell = shell("kill -STOP $$; exec \"$@\"");
+        shell.arg("sh").args(program).env_clear().env("MARK", "set");
+        Self::start(shell, wanted)
     }
 
-    /// Like [`Self::at`], for a command that stops itself first.
-    pub(super) fn start(mut command: Command, wanted: impl Fn(u32, i32, &[u64; 6]) -> bool) -> Self {
-        let child = command.process_group(0).spawn().unwrap();
+    /// Like [`Self::at`], for a [`leader`] that stops itself first.
+    pub(super) fn start(mut leader: Command, wanted: impl Fn(u32, i32, &[u64; 6]) -> bool) -> Self {
+        let child = leader.spawn().unwrap();
         let first = Pid::from_raw(i32::try_from(child.id()).unwrap());
         waitpid(first, Some(WaitPidFlag::WUNTRACED)).unwrap();
         let follow = ptrace::Options::PTRACE_O_TRACEFORK
@@ -127,6 +126,22 @@ impl Drop for Stopped {
         // The process may be gone already, which is just as well.
         let _ended = (self.child.kill(), self.child.wait());
     }
+}
+
+/// A command that leads a session of its own.
+///
+/// The session of the test may have lost its leader, which would leave the leader's fields absent.
+pub(super) fn leader(program: &str) -> Command {
+    let mut command = Command::new("/usr/bin/setsid");
+    command.arg(program);
+    command
+}
+
+/// A [`leader`] shell that runs `script`.
+pub(super) fn shell(script: &str) -> Command {
+    let mut shell = leader("/bin/sh");
+    shell.args(["-c", script]);
+    shell
 }
 
 /// Whether a call has this number on x86-64.
