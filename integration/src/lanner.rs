@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::{Alert, Engine, LowLevel, wait::poll};
 
-const FEATURES: &str = "features.json"; // what the runtimes can do, remembered for all containers
+const REMEMBERED: [&str; 2] = ["features.json", "interest.json"]; // facts about runtimes and rules, for all containers
 const CLEAN_UP: Duration = Duration::from_secs(20); // a guard notices its container's end within a second, on a busy box later
 
 const GRACE: Duration = Duration::from_secs(5); // for a test that did not ask whether all is clean
@@ -209,8 +209,8 @@ impl Lanner {
         let guards = self.guards().into_iter().map(|pid| format!("guard {pid}"));
         let supervisors = self.supervisors().into_iter().map(|pid| format!("supervisor {pid}"));
         let entries = fs::read_dir(self.run_dir()).into_iter().flatten().flatten();
-        let files =
-            entries.filter(|entry| entry.file_name() != FEATURES).map(|entry| entry.path().display().to_string());
+        let is_left = |entry: &fs::DirEntry| !REMEMBERED.iter().any(|name| entry.file_name() == *name);
+        let files = entries.filter(is_left).map(|entry| entry.path().display().to_string());
         guards.chain(supervisors).chain(files).collect()
     }
 

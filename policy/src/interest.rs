@@ -2,21 +2,77 @@
 //! Which calls a container's profile has to notify, from the event types that rules name.
 
 use rules::{EventType, EventTypeSet};
+use serde::{Deserialize, Serialize};
 
-use crate::{Family, Syscall};
+use crate::{Syscall, syscall::unwatchable};
 
-/// The calls to watch for rules that match `types`: always the exec and open families, so that a later reload finds
-/// them trapped, and whatever else the rules name. Never milder than the rules: every call of every named type.
-///
-/// `io_uring_setup` is no base call: what happens to it depends on the mode, see [`crate::patched`].
-pub fn watched(types: &EventTypeSet) -> Vec<&'static str> {
-    let wanted = |syscall: &&Syscall| is_base(syscall.family) || types.contains(syscall.event_type);
-    Syscall::all().iter().filter(wanted).map(|syscall| syscall.name).collect()
+/// The calls that are watched whatever the rules say, so that rules which come later find them trapped.
+pub const BASE: &[&str] = &["execve", "execveat", "open", "openat", "openat2", "creat"];
+
+/// A call to watch, always or only where a register is as some rule needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The call's name.
+    pub name: String,
+    /// Alternatives; none means always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<RegisterTest>,
 }
 
-/// The event types of these names; unknown ones, of another version's guard, are passed over.
-pub fn types_named(names: &[String]) -> EventTypeSet {
-    names.iter().filter_map(|name| EventType::from_name(name)).collect()
+/// A comparison that the kernel makes on a register before anybody is notified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterTest {
+    /// Which argument, 0 to 5.
+    pub register: u32,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// What it is compared with, as 64 unsigned bits.
+    pub value: u64,
+}
+
+/// What a [`RegisterTest`] asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    AtLeast,
+    Below,
+}
+
+impl RegisterTest {
+    /// Holds exactly where `self` does not.
+    pub(crate) fn opposite(self) -> Self {
+        let comparison = match self.comparison {
+            Comparison::Equal => Comparison::NotEqual,
+            Comparison::NotEqual => Comparison::Equal,
+            Comparison::AtLeast => Comparison::Below,
+            Comparison::Below => Comparison::AtLeast,
+        };
+        Self { comparison, ..self }
+    }
+}
+
+impl Watched {
+    /// Watches every call of this name.
+    pub fn always(name: &str) -> Self {
+        Self { name: name.to_owned(), when: Vec::new() }
+    }
+}
+
+/// The calls to watch for rules that match `types`: always the exec and open families, and whatever else the rules name.
+/// Never milder than the rules: every call of every named type.
+///
+/// `io_uring_setup` is no base call: what happens to it depends on the mode, see [`crate::patched`].
+pub fn watched(types: &EventTypeSet) -> impl Iterator<Item = &'static Syscall> {
+    let wanted = |syscall: &&Syscall| is_base(syscall.name) || types.contains(syscall.event_type);
+    Syscall::all().iter().filter(wanted)
+}
+
+/// Whether a call is watched whatever the rules say.
+pub fn is_base(name: &str) -> bool {
+    BASE.contains(&name)
 }
 
 /// The event types that some call can raise; a rule on any other type can never match.
@@ -24,29 +80,35 @@ pub fn watchable() -> EventTypeSet {
     Syscall::all().iter().map(|syscall| syscall.event_type).collect()
 }
 
-fn is_base(family: Family) -> bool {
-    match family {
-        Family::Execve | Family::Execveat | Family::Open | Family::Openat | Family::Openat2 | Family::Creat => true,
-        Family::IoUringSetup => false,
-    }
+/// The event types that no call raises because Lanner must not watch it.
+pub fn unwatchable_types() -> EventTypeSet {
+    unwatchable()
+        .iter()
+        .filter_map(|name| EventType::from_name(name))
+        .collect::<EventTypeSet>()
+        .difference(&watchable())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BASE: [&str; 6] = ["execve", "execveat", "open", "openat", "openat2", "creat"];
-
-    #[test]
-    fn the_base_set_is_watched_without_any_rule() {
-        assert_eq!(watched(&EventTypeSet::EMPTY), BASE);
+    fn names(types: &[&str]) -> Vec<&'static str> {
+        let types = types.iter().filter_map(|name| EventType::from_name(name)).collect();
+        watched(&types).map(|syscall| syscall.name).filter(|name| !is_base(name)).collect()
     }
 
     #[test]
-    fn a_named_type_adds_its_call_and_an_unknown_one_adds_none() {
-        let types = types_named(&["io_uring_setup", "container", "unheard_of"].map(str::to_owned));
-        assert_eq!(types.len(), 2);
-        assert_eq!(watched(&types).iter().filter(|name| !BASE.contains(name)).collect::<Vec<_>>(), [&"io_uring_setup"]);
-        assert!(!types.difference(&watchable()).is_empty());
+    fn the_base_set_is_watched_without_any_rule() {
+        assert_eq!(watched(&EventTypeSet::EMPTY).map(|syscall| syscall.name).collect::<Vec<_>>(), BASE);
+    }
+
+    #[test]
+    fn a_named_type_adds_its_calls_and_an_unwatchable_one_none() {
+        assert_eq!(names(&["io_uring_setup", "container", "futex"]), ["io_uring_setup"]);
+        assert_eq!(names(&["setuid"]), ["setuid", "setuid32"]);
+        let unwatchable = unwatchable_types();
+        assert!(unwatchable.contains(EventType::from_name("write").unwrap()));
+        assert!(!unwatchable.contains(EventType::from_name("connect").unwrap()));
     }
 }

@@ -14,8 +14,8 @@ mod verdict;
 
 pub use actions::{ActionEntry, Enforce, ResolvedAction, RuleFacts, resolve};
 pub use errno::{Errno, UnknownErrno};
-pub use interest::{types_named, watchable, watched};
+pub use interest::{BASE, Comparison, RegisterTest, Watched, is_base, unwatchable_types, watchable, watched};
 pub use mode::{Mode, UnknownMode};
 pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, patched};
-pub use syscall::{Arch, Family, Syscall, lookup};
+pub use syscall::{Arch, Meaning, Syscall, ipc_call, lookup, socket_call};
 pub use verdict::Verdict;

@@ -43,6 +43,7 @@ pub use loader::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Plugin, Se
 pub use output::Template;
 pub use path::join_path;
 pub use priority::{Priority, UnknownPriority};
+pub use program::{Knowledge, PartialEvent};
 pub use ruleset::{Rule, Ruleset};
 pub use sanitize::sanitize;
 pub use source::Position;

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, fmt};
 
 use crate::{
-    Action, Event, EventType, EventTypeSet, Priority, Template,
+    Action, Event, EventType, EventTypeSet, PartialEvent, Priority, Template,
     program::{Arena, NodeId, Program, specialise},
 };
 
@@ -133,6 +133,11 @@ impl Ruleset {
                 on_match(rule);
             }
         });
+    }
+
+    /// Whether some enabled rule could match an event of which a part is known. Never says no where a rule would match.
+    pub fn can_match(&self, event: &dyn PartialEvent) -> bool {
+        self.program(event.event_type()).is_some_and(|program| program.can_match(event))
     }
 
     fn program(&self, event_type: EventType) -> Option<&Program> {

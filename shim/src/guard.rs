@@ -18,6 +18,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+use policy::Watched;
 use serde::Deserialize;
 
 use crate::{runtime, settings::Settings};
@@ -25,7 +26,7 @@ use crate::{runtime, settings::Settings};
 /// Loading the stock rules takes milliseconds; kubelet gives a container two minutes.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The ready line names event types at most; more is not a guard talking.
+/// The ready line names calls at most; more is not a guard talking.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// The guard's answer when it listens.
@@ -34,8 +35,8 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 pub(crate) struct Ready {
     /// Whether the kernel knows the flag that [`crate::features`] asks the runtime for.
     pub(crate) wait_killable: bool,
-    /// Names of event types that the rules match.
-    pub(crate) event_types: Vec<String>,
+    /// The calls that the rules need beyond the base set.
+    pub(crate) watched: Vec<Watched>,
 }
 
 /// Why there is no guard.
@@ -164,8 +165,9 @@ mod tests {
     #[test]
     fn the_answer_is_one_json_line() {
         assert_eq!(parse(br#"{"ready": true}"#).unwrap(), Ready::default());
-        let facts = Ready { wait_killable: true, event_types: vec!["connect".to_owned()] };
-        assert_eq!(parse(br#"{"ready":true,"wait_killable":true,"event_types":["connect"],"x":1}"#).unwrap(), facts);
+        let facts = Ready { wait_killable: true, watched: vec![Watched::always("connect")] };
+        let line = br#"{"ready":true,"wait_killable":true,"watched":[{"name":"connect"}],"x":1}"#;
+        assert_eq!(parse(line).unwrap(), facts);
         let refused = parse(br#"{"error": "cannot load `a.yaml`"}"#).unwrap_err();
         assert_eq!(refused.to_string(), "the guard does not start: cannot load `a.yaml`");
         assert!(matches!(parse(b""), Err(GuardError::Silent)));

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use policy::{Arch, Mode, Plan, ProfileError, UnknownMode};
+use policy::{Arch, Mode, Plan, ProfileError, UnknownMode, Watched};
 use serde_json::{Value, json};
 
 use crate::{
@@ -105,12 +105,13 @@ impl Start<'_> {
         ready: &Ready,
     ) -> Result<Value, StartError> {
         let listener = directory.path().join("listener");
-        let types = policy::types_named(&ready.event_types);
+        let base = policy::BASE.iter().map(|name| Watched::always(name));
+        let watched: Vec<_> = base.chain(ready.watched.iter().cloned()).collect();
         let plan = Plan {
             listener_path: text(&listener)?,
             run_dir: text(&self.settings.run_dir)?,
             mode,
-            watched: &policy::watched(&types),
+            watched: &watched,
             flags: if ready.wait_killable { &[features::WAIT_KILLABLE] } else { &[] },
             architectures: Arch::of_host(),
         };

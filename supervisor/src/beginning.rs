@@ -4,7 +4,7 @@
 use std::{io, os::fd::BorrowedFd, path::Path};
 
 use arc_swap::ArcSwap;
-use policy::Mode;
+use policy::{Mode, Watched};
 
 use crate::{
     config::{Config, ConfigError},
@@ -15,6 +15,7 @@ use crate::{
     event::Context,
     event_log::{EventLog, EventLogError},
     in_force::{InForce, RulesError},
+    interest,
     internal_alert::InternalAlert,
     reload::ChangeWatcher,
     run_directory::{Plan, RunDirectory, RunDirectoryError},
@@ -30,6 +31,8 @@ pub(crate) struct Beginning {
     pub(crate) changes: ChangeWatcher,
     /// The texts in force, if rules are.
     pub(crate) sources: Option<Sources>,
+    /// The calls that the rules need beyond the base set.
+    pub(crate) watched: Vec<Watched>,
     /// Why the files do not load, where they do not; it has been reported.
     pub(crate) failure: Option<String>,
 }
@@ -93,6 +96,7 @@ impl Beginning {
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
+        let watched = interest::of(&in_force.ruleset);
         let mut changes = ChangeWatcher::new()?;
         changes.cover(&config);
         let counters = Counters::open(&directory.counters())?;
@@ -110,7 +114,7 @@ impl Beginning {
             alert.write(&shared);
             cause
         });
-        Ok(Self { shared, changes, sources, failure })
+        Ok(Self { shared, changes, sources, watched, failure })
     }
 }
 

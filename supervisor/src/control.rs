@@ -10,6 +10,7 @@ use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair},
 };
+use policy::Watched;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::sys::{self, SyscallError};
@@ -63,7 +64,12 @@ pub(crate) enum ToNewGuard {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum ToGuard {
     /// Rules and log are in place.
-    Ready,
+    Ready {
+        /// Which version of the texts; 0 where none are in force.
+        fingerprint: u64,
+        /// The calls they need beyond the base set.
+        watched: Vec<Watched>,
+    },
     /// New rules are in force; comes with their texts, for the next supervisor.
     InForce,
     /// The container must not start under this supervisor.

@@ -62,6 +62,19 @@ impl InternalAlert {
         }
     }
 
+    /// New rules need calls that the container's profile, which is fixed at its start, does not notify.
+    pub(crate) fn untrapped(calls: &[&str]) -> Self {
+        Self {
+            rule: "Lanner internal: calls not watched",
+            priority: Priority::Warning,
+            message: format!(
+                "The new rules need calls that this container is not watched for; they apply to containers that start \
+                 from now on: {}",
+                calls.join(", ")
+            ),
+        }
+    }
+
     /// No supervisor can be had, and the guard answers.
     pub(crate) fn not_supervised(mode: Mode) -> Self {
         let verdict = match mode {

@@ -9,6 +9,7 @@ mod guard_estate;
 
 mod beginning;
 mod in_force;
+mod interest;
 mod reload;
 mod shared;
 mod sources;

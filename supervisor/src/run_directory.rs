@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use policy::Mode;
+use policy::{Mode, Watched};
 use serde::Deserialize;
 
 /// One container's directory below `run_dir`.
@@ -69,6 +69,25 @@ impl RunDirectory {
     /// The counters that `lanner ps` shows.
     pub(crate) fn counters(&self) -> PathBuf {
         self.0.join("counters")
+    }
+
+    /// Notes the calls beyond the base set that the container's profile notifies.
+    pub(crate) fn set_trapped(&self, watched: &[Watched]) -> Result<(), RunDirectoryError> {
+        let path = self.trapped_path();
+        let failed = |source| RunDirectoryError::File { path: path.clone(), source };
+        let content = serde_json::to_vec(watched).map_err(|error| failed(error.into()))?;
+        fs::write(&path, content).map_err(failed)
+    }
+
+    /// The calls beyond the base set that the container's profile notifies.
+    pub(crate) fn trapped(&self) -> Result<Vec<Watched>, RunDirectoryError> {
+        let path = self.trapped_path();
+        let failed = |source| RunDirectoryError::File { path: path.clone(), source };
+        serde_json::from_slice(&fs::read(&path).map_err(failed)?).map_err(|error| failed(error.into()))
+    }
+
+    fn trapped_path(&self) -> PathBuf {
+        self.0.join("trapped.json")
     }
 
     /// Reads the plan.

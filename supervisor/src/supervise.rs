@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use rules::Ruleset;
+
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -24,8 +26,10 @@ use crate::{
     counters::Counter,
     diagnostics,
     guard_estate::GuardEstate,
+    interest,
     internal_alert::InternalAlert,
     reload::{ChangeWatcher, SETTLE},
+    run_directory::RunDirectory,
     shared::Shared,
     slots::SlotsFile,
     sources::Sources,
@@ -59,6 +63,8 @@ struct Supervisor {
     reload_at: Option<Instant>,
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
+    /// Calls that were named as needed and not trapped.
+    untrapped: Vec<String>,
 }
 
 /// A listener with its watch, and second descriptors of both for a new guard.
@@ -99,14 +105,25 @@ impl Supervisor {
                 return Err(error);
             }
         };
-        let Beginning { shared, changes, sources, failure } = beginning;
-        control.send(&ToGuard::Ready, &[])?;
+        let Beginning { shared, changes, sources, watched, failure } = beginning;
+        let fingerprint = shared.in_force.load().fingerprint;
+        control.send(&ToGuard::Ready { fingerprint, watched }, &[])?;
         if let Some(sources) = sources {
             keep_sources(&control, &mut estate, &sources);
         }
         let shared = Arc::new(shared);
         let watched = HashMap::new();
-        Ok(Self { arguments, control, estate, shared, watched, changes, reload_at: None, last_failure: failure })
+        Ok(Self {
+            arguments,
+            control,
+            estate,
+            shared,
+            watched,
+            changes,
+            reload_at: None,
+            last_failure: failure,
+            untrapped: Vec::new(),
+        })
     }
 
     fn supervise(mut self) -> ExitCode {
@@ -225,11 +242,31 @@ impl Supervisor {
                 self.last_failure = None;
                 if in_force.fingerprint != self.shared.in_force.load().fingerprint {
                     tracing::info!(rules = in_force.ruleset.rules().len(), "new rules are in force");
+                    self.name_untrapped(&in_force.ruleset);
                     self.shared.in_force.store(Arc::new(in_force));
                     keep_sources(&self.control, &mut self.estate, &sources);
                 }
             }
             Err(error) => self.reload_failed(&error),
+        }
+    }
+
+    /// Says which calls the new rules need and this container's profile does not notify; each is named once.
+    fn name_untrapped(&mut self, ruleset: &Ruleset) {
+        let directory = RunDirectory::new(&self.arguments.directory);
+        let trapped = match directory.trapped() {
+            Ok(trapped) => trapped,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn Error, "which calls are trapped is not known");
+                return;
+            }
+        };
+        let needed = interest::of(ruleset);
+        let mut missing = interest::missing(&needed, &trapped);
+        missing.retain(|name| !self.untrapped.iter().any(|known| known == name));
+        if !missing.is_empty() {
+            InternalAlert::untrapped(&missing).write(&self.shared);
+            self.untrapped.extend(missing.into_iter().map(str::to_owned));
         }
     }
 

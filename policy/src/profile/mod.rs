@@ -12,7 +12,7 @@ mod rules;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Arch, Mode};
+use crate::{Arch, Mode, RegisterTest, Watched};
 
 /// Bytes of a Unix socket's path without the closing NUL (`sun_path`, unix(7)).
 pub const LISTENER_PATH_MAX: usize = 107;
@@ -33,8 +33,8 @@ pub struct Plan<'a> {
     /// In enforce mode `io_uring_setup` fails with EPERM, as under `kernel.io_uring_disabled`, which programs know how
     /// to live with; in audit mode it is watched.
     pub mode: Mode,
-    /// From [`crate::watched`].
-    pub watched: &'a [&'a str],
+    /// The calls to notify.
+    pub watched: &'a [Watched],
     /// Filter flags to add (`SECCOMP_FILTER_FLAG_..`); only what the low-level runtime is known to accept.
     pub flags: &'a [&'a str],
     /// The `architectures` of a profile where the container has none: usually [`Arch::of_host`].
@@ -94,13 +94,14 @@ pub enum ProfileError {
 
 /// What becomes of a name wherever the profile permits it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Treatment {
-    Notify,
+enum Treatment<'a> {
+    /// Notify calls whose registers pass one of the tests, or all calls where there is no test.
+    Notify(&'a [RegisterTest]),
     Deny,
 }
 
 /// Every name with a treatment, once.
-type Treatments<'a> = Vec<(&'a str, Treatment)>;
+type Treatments<'a> = Vec<(&'a str, Treatment<'a>)>;
 
 /// The profile to start the container with, from its `own` (`linux.seccomp`, absent where it is unconfined).
 ///
@@ -119,7 +120,7 @@ pub fn patched(own: Option<&Value>, plan: &Plan<'_>) -> Result<Value, ProfileErr
     };
     reclaim(&mut profile, plan.run_dir);
     refuse_foreign_listener(&profile, plan)?;
-    let syscalls = rules::rewritten(&profile, &treatments(plan))?;
+    let syscalls = rules::rewritten(&profile, &treatments(plan, rules::leaves_room_for_tests(&profile)))?;
     profile.insert("syscalls".to_owned(), Value::Array(syscalls));
     profile.insert("listenerPath".to_owned(), plan.listener_path.into());
     add_flags(&mut profile, plan.flags)?;
@@ -134,7 +135,7 @@ fn check_plan(plan: &Plan<'_>) -> Result<(), ProfileError> {
     if !path.starts_with('/') {
         return Err(ProfileError::ListenerPathRelative { path: path.to_owned() });
     }
-    if plan.watched.contains(&UNWATCHABLE) {
+    if plan.watched.iter().any(|watched| watched.name == UNWATCHABLE) {
         return Err(ProfileError::Unwatchable);
     }
     Ok(())
@@ -183,16 +184,24 @@ fn refuse_foreign_listener(profile: &Map<String, Value>, plan: &Plan<'_>) -> Res
     }
 }
 
-fn treatments<'a>(plan: &Plan<'a>) -> Treatments<'a> {
+/// The treatments of a plan. Register tests are used only where `tests_hold`: i386 makes socket calls through
+/// `socketcall` too, whose registers hold something else, so that this call has to be watched as a whole beside them.
+fn treatments<'a>(plan: &Plan<'a>, tests_hold: bool) -> Treatments<'a> {
     let unseen = match plan.mode {
-        Mode::Audit => Treatment::Notify,
+        Mode::Audit => Treatment::Notify(&[]),
         Mode::Enforce => Treatment::Deny,
     };
     let mut treatments: Treatments<'a> = UNSEEN.iter().map(|name| (*name, unseen)).collect();
-    for name in plan.watched {
-        if !treatments.iter().any(|(known, _)| known == name) {
-            treatments.push((name, Treatment::Notify));
+    let mut add = |name: &'a str, tests: &'a [RegisterTest]| {
+        if !treatments.iter().any(|(known, _)| *known == name) {
+            treatments.push((name, Treatment::Notify(tests)));
         }
+    };
+    for Watched { name, when } in plan.watched {
+        add(name, if tests_hold { when } else { &[] });
+    }
+    if tests_hold && plan.watched.iter().any(|watched| !watched.when.is_empty()) {
+        add(rules::SOCKET_CALL, &[]);
     }
     treatments
 }

@@ -8,12 +8,16 @@
 use serde_json::{Map, Value, json};
 
 use super::{ProfileError, Treatment, Treatments, complement, malformed};
+use crate::{Comparison, RegisterTest};
 
 pub(super) const ALLOW: &str = "SCMP_ACT_ALLOW";
 const LOG: &str = "SCMP_ACT_LOG";
 pub(super) const NOTIFY: &str = "SCMP_ACT_NOTIFY";
 const ERRNO: &str = "SCMP_ACT_ERRNO";
 const EPERM: i32 = 1;
+
+/// i386's call that makes socket calls with arguments from memory.
+pub(super) const SOCKET_CALL: &str = "socketcall";
 
 /// One of the profile's rules, its members checked as far as they matter here.
 struct Rule<'a> {
@@ -38,9 +42,28 @@ pub(super) fn rewritten(profile: &Map<String, Value>, treatments: &Treatments<'_
     };
     let mut rewritten = if is_permissive(default) { remainder(default, &own, treatments)? } else { Vec::new() };
     for rule in &own {
-        rewritten.extend(rule.split(default, treatments)?);
+        rewritten.extend(rule.split(default, &own, treatments)?);
     }
     Ok(rewritten)
+}
+
+/// Whether `socketcall` can be notified as a whole, because it is permitted as a whole.
+pub(super) fn leaves_room_for_tests(profile: &Map<String, Value>) -> bool {
+    let rules = profile.get("syscalls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let names_it = |rule: &&Value| {
+        let names = rule.get("names").and_then(Value::as_array);
+        names.is_some_and(|names| names.iter().any(|name| name == SOCKET_CALL))
+    };
+    let action = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(is_permissive);
+    let mut own = rules.iter().filter(names_it);
+    match (own.next(), own.next()) {
+        (None, _) => action(profile.get("defaultAction")),
+        (Some(rule), None) => {
+            let conditions = rule.get("args").and_then(Value::as_array).map_or(0, Vec::len);
+            action(rule.get("action")) && conditions == 0
+        }
+        (Some(_), Some(_)) => false,
+    }
 }
 
 impl<'a> Rule<'a> {
@@ -57,56 +80,103 @@ impl<'a> Rule<'a> {
         })
     }
 
-    fn split(&self, default: &str, treatments: &Treatments<'_>) -> Result<Vec<Value>, ProfileError> {
+    fn split(&self, default: &str, own: &[Self], treatments: &Treatments<'_>) -> Result<Vec<Value>, ProfileError> {
         if self.action == NOTIFY {
             let name = self.names.first().copied().unwrap_or_default().to_owned();
             return Err(ProfileError::ForeignNotify { name });
         }
-        let (treated, kept): (Vec<&str>, Vec<&str>) =
-            self.names.iter().partition(|name| treatments.iter().any(|(treated, _)| treated == *name));
-        if treated.is_empty() || !is_permissive(self.action) {
+        if !is_permissive(self.action) {
+            return Ok(vec![Value::Object(self.members.clone())]);
+        }
+        let mut notified = Vec::new();
+        let mut denied = Vec::new();
+        let mut kept = Vec::new();
+        let mut tested = Vec::new();
+        for name in &self.names {
+            let treatment = treatments.iter().find(|(treated, _)| treated == name).map(|(_, treatment)| *treatment);
+            match treatment {
+                None => kept.push(*name),
+                // The runtimes skip a rule that repeats the default action, so its names must not gain one here.
+                Some(_) if self.action == default => {}
+                Some(Treatment::Deny) => denied.push(*name),
+                Some(Treatment::Notify(&[test])) if self.decides_alone(name, own) => tested.push((*name, test)),
+                Some(Treatment::Notify(_)) => notified.push(*name),
+            }
+        }
+        if kept.len() == self.names.len() {
             return Ok(vec![Value::Object(self.members.clone())]);
         }
         let mut parts = Vec::new();
-        // The runtimes skip a rule that repeats the default action, so its names must not gain one here.
-        if self.action != default {
-            let with = |treatment| {
-                let is_treated = |name: &&&str| treatments.contains(&(**name, treatment));
-                treated.iter().filter(is_treated).copied().collect::<Vec<_>>()
-            };
-            parts.extend(self.part(&with(Treatment::Notify), Some(Treatment::Notify)));
-            parts.extend(self.part(&with(Treatment::Deny), Some(Treatment::Deny)));
+        parts.extend(self.part(&notified, Some(Changed::Notify)));
+        parts.extend(self.part(&denied, Some(Changed::Deny)));
+        for (name, test) in tested {
+            parts.extend(self.part(&[name], Some(Changed::NotifyWhen(test))));
+            parts.extend(self.part(&[name], Some(Changed::PermitWhen(test.opposite()))));
         }
         parts.extend(self.part(&kept, None));
         Ok(parts)
     }
 
+    /// Whether no other rule says anything about the name: a rule with conditions does not count while there is one
+    /// without, and would begin to if that one were given a condition.
+    fn decides_alone(&self, name: &str, own: &[Self]) -> bool {
+        let rules = own.iter().flat_map(|rule| &rule.names).filter(|other| **other == name).count();
+        rules == 1 && self.conditions.is_empty()
+    }
+
     /// The rule for some of its names; nothing for none of them.
-    fn part(&self, names: &[&str], treatment: Option<Treatment>) -> Option<Value> {
+    fn part(&self, names: &[&str], change: Option<Changed>) -> Option<Value> {
         if names.is_empty() {
             return None;
         }
         let mut members = self.members.clone();
         members.insert("names".to_owned(), json!(names));
-        match treatment {
+        match change {
             None => {}
-            Some(Treatment::Notify) => {
+            Some(Changed::Notify) => {
                 members.insert("action".to_owned(), json!(NOTIFY));
             }
-            Some(Treatment::Deny) => {
+            Some(Changed::Deny) => {
                 members.insert("action".to_owned(), json!(ERRNO));
                 members.insert("errnoRet".to_owned(), json!(EPERM));
+            }
+            Some(Changed::NotifyWhen(test)) => {
+                members.insert("action".to_owned(), json!(NOTIFY));
+                members.insert("args".to_owned(), json!([argument(test)]));
+            }
+            Some(Changed::PermitWhen(test)) => {
+                members.insert("args".to_owned(), json!([argument(test)]));
             }
         }
         Some(Value::Object(members))
     }
 }
 
+/// How a part of a rule differs from the rule.
+#[derive(Debug, Clone, Copy)]
+enum Changed {
+    Notify,
+    Deny,
+    NotifyWhen(RegisterTest),
+    PermitWhen(RegisterTest),
+}
+
+/// OCI's form of a test.
+fn argument(test: RegisterTest) -> Value {
+    let operator = match test.comparison {
+        Comparison::Equal => "SCMP_CMP_EQ",
+        Comparison::NotEqual => "SCMP_CMP_NE",
+        Comparison::AtLeast => "SCMP_CMP_GE",
+        Comparison::Below => "SCMP_CMP_LT",
+    };
+    json!({"index": test.register, "value": test.value, "op": operator})
+}
+
 /// The rules for what the permissive `default` action would let through unseen.
 fn remainder(default: &str, own: &[Rule<'_>], treatments: &Treatments<'_>) -> Result<Vec<Value>, ProfileError> {
     let mut notified = Vec::new();
     let mut denied = Vec::new();
-    let mut opposites = Vec::new();
+    let mut conditional = Vec::new();
     for (name, treatment) in treatments {
         let effective = || own.iter().filter(|rule| rule.action != default && rule.names.contains(name));
         if effective().any(|rule| rule.conditions.is_empty()) {
@@ -115,13 +185,18 @@ fn remainder(default: &str, own: &[Rule<'_>], treatments: &Treatments<'_>) -> Re
         let mut denials = effective().filter(|rule| !is_permissive(rule.action));
         match (treatment, denials.next()) {
             (Treatment::Deny, _) => denied.push(*name),
-            (Treatment::Notify, None) => notified.push(*name),
-            (Treatment::Notify, Some(denial)) => {
+            (Treatment::Notify([]), None) => notified.push(*name),
+            (Treatment::Notify(tests), None) if effective().next().is_none() => {
+                let rule = |test: &RegisterTest| json!({"names": [name], "action": NOTIFY, "args": [argument(*test)]});
+                conditional.extend(tests.iter().map(rule));
+            }
+            (Treatment::Notify(_), None) => notified.push(*name),
+            (Treatment::Notify(_), Some(denial)) => {
                 // A second rule could overlap with the opposite of the first, and libseccomp picks by its own order.
                 let conditions = complement::of(denial.conditions).filter(|_| effective().nth(1).is_none());
                 let conditions =
                     conditions.ok_or_else(|| ProfileError::ConditionalDenial { name: (*name).to_owned() })?;
-                opposites.extend(
+                conditional.extend(
                     conditions
                         .into_iter()
                         .map(|condition| json!({"names": [name], "action": NOTIFY, "args": [condition]})),
@@ -136,7 +211,7 @@ fn remainder(default: &str, own: &[Rule<'_>], treatments: &Treatments<'_>) -> Re
     if !denied.is_empty() {
         rules.push(json!({"names": denied, "action": ERRNO, "errnoRet": EPERM}));
     }
-    rules.extend(opposites);
+    rules.extend(conditional);
     Ok(rules)
 }
 

@@ -3,11 +3,10 @@
 
 use std::{env, fs, path::PathBuf};
 
-use ::rules::EventTypeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::watched;
+use crate::{BASE, Comparison};
 
 /// What a profile does with a call: its action, and the errno where that matters.
 type Decision = (String, Option<u64>);
@@ -57,9 +56,13 @@ fn holds(conditions: &[Value], args: [u64; 6]) -> bool {
     }
 }
 
-fn plan<'a>(mode: Mode, watched: &'a [&'a str]) -> Plan<'a> {
+fn plan(mode: Mode, watched: &[Watched]) -> Plan<'_> {
     let architectures = &[Arch::X86_64, Arch::I386, Arch::X32];
     Plan { listener_path: "/run/lanner/c1/listener", run_dir: "/run/lanner", mode, watched, flags: &[], architectures }
+}
+
+fn always(names: &[&str]) -> Vec<Watched> {
+    names.iter().map(|name| Watched::always(name)).collect()
 }
 
 fn is_permitted(decision: &Decision) -> bool {
@@ -67,7 +70,7 @@ fn is_permitted(decision: &Decision) -> bool {
 }
 
 /// The promise of the module, for one name and one set of arguments.
-fn check_call(before: &Value, after: &Value, mode: Mode, watched: &[&str], (name, args): (&str, [u64; 6])) {
+fn check_call(before: &Value, after: &Value, mode: Mode, watched: &[Watched], (name, args): (&str, [u64; 6])) {
     let (old, new) = (decide(before, name, args), decide(after, name, args));
     let context = || format!("{name}{args:?}: {old:?} became {new:?} in\n{before}\n{after}");
     if !is_permitted(&old) {
@@ -75,11 +78,25 @@ fn check_call(before: &Value, after: &Value, mode: Mode, watched: &[&str], (name
     } else if name == "io_uring_setup" && mode == Mode::Enforce {
         // Another denial of the profile, may now come first.
         assert!(!is_permitted(&new) && new.0 != "SCMP_ACT_NOTIFY", "a ring escapes: {}", context());
-    } else if watched.contains(&name) || name == "io_uring_setup" {
+    } else if is_wanted(watched, name, args) || name == "io_uring_setup" {
         assert_eq!(new.0, "SCMP_ACT_NOTIFY", "unseen: {}", context());
-    } else {
+    } else if new.0 != "SCMP_ACT_NOTIFY" || !(name == "socketcall" || watched.iter().any(|known| known.name == name)) {
         assert_eq!(new, old, "not ours to change: {}", context());
     }
+}
+
+/// Whether somebody wants to see the call.
+fn is_wanted(watched: &[Watched], name: &str, args: [u64; 6]) -> bool {
+    let passes = |test: &RegisterTest| {
+        let register = args[test.register as usize];
+        match test.comparison {
+            Comparison::Equal => register == test.value,
+            Comparison::NotEqual => register != test.value,
+            Comparison::AtLeast => register >= test.value,
+            Comparison::Below => register < test.value,
+        }
+    };
+    watched.iter().any(|known| known.name == name && (known.when.is_empty() || known.when.iter().any(passes)))
 }
 
 /// Whether libseccomp would refuse two rules: the same conditions with different actions.
@@ -116,7 +133,7 @@ fn the_profiles_that_engines_write_are_watched_and_not_weakened() {
         println!("skipped: no dumps of engines' bundles in {}", shared.display());
         return;
     };
-    let base = watched(&EventTypeSet::EMPTY);
+    let base = always(BASE);
     let mut seen = 0;
     for file in folder.map(|entry| entry.unwrap().path()) {
         if !file.to_str().unwrap().ends_with("config.json") {
@@ -128,7 +145,7 @@ fn the_profiles_that_engines_write_are_watched_and_not_weakened() {
         for mode in [Mode::Audit, Mode::Enforce] {
             let after = patched(own, &plan(mode, &base)).unwrap();
             let mut names = names_of(&before);
-            names.extend(base.iter().chain(UNSEEN).chain(&["mount", "unheard_of"]));
+            names.extend(BASE.iter().chain(UNSEEN).chain(&["mount", "unheard_of"]));
             for name in names {
                 for args in [[0; 6], [40; 6], [16, 0, 9, 0, 0, 0], [0x2_0000; 6], [u64::MAX; 6]] {
                     check_call(&before, &after, mode, &base, (name, args));
@@ -147,7 +164,17 @@ fn the_profiles_that_engines_write_are_watched_and_not_weakened() {
 }
 
 const POOL: [&str; 6] = ["openat", "open", "execve", "io_uring_setup", "mount", "personality"];
-const WATCHED: [&str; 3] = ["openat", "open", "execve"];
+fn wanted() -> impl Strategy<Value = Vec<Watched>> {
+    use Comparison::{AtLeast, Below, Equal, NotEqual};
+    let comparison = prop::sample::select(vec![Equal, NotEqual, AtLeast, Below]);
+    let test = (0..3_u32, comparison, 0..4_u64);
+    let test = test.prop_map(|(register, comparison, value)| RegisterTest { register, comparison, value });
+    let tests = prop::collection::vec(prop::collection::vec(test, 0..3), 3);
+    tests.prop_map(|tests| {
+        let names = ["openat", "open", "execve"].map(str::to_owned);
+        names.into_iter().zip(tests).map(|(name, when)| Watched { name, when }).collect()
+    })
+}
 
 fn condition() -> impl Strategy<Value = Value> {
     let operator = prop::sample::select(vec!["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"]);
@@ -180,14 +207,14 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_profile_is_watched_and_not_weakened(before in profile(), enforce in any::<bool>()) {
+    fn any_profile_is_watched_and_not_weakened(before in profile(), wanted in wanted(), enforce in any::<bool>()) {
         let mode = if enforce { Mode::Enforce } else { Mode::Audit };
-        match patched(Some(&before), &plan(mode, &WATCHED)) {
+        match patched(Some(&before), &plan(mode, &wanted)) {
             Ok(after) => {
                 for name in POOL {
                     for number in 0..125 {
                         let args = [number % 5, number / 5 % 5, number / 25, 0, 0, 0];
-                        check_call(&before, &after, mode, &WATCHED, (name, args));
+                        check_call(&before, &after, mode, &wanted, (name, args));
                     }
                 }
                 if conflicts(&before).is_empty() {
@@ -205,7 +232,7 @@ proptest! {
 
 #[track_caller]
 fn check(own: &Value, mode: Mode, expected: &Value) {
-    let after = patched(Some(own), &plan(mode, &["openat", "open"])).unwrap();
+    let after = patched(Some(own), &plan(mode, &always(&["openat", "open"]))).unwrap();
     assert_eq!(serde_json::to_string(&after).unwrap(), serde_json::to_string(expected).unwrap());
 }
 
@@ -237,7 +264,7 @@ fn an_unconfined_container_gets_every_architecture_of_the_host() {
     });
     check(&Value::Null, Mode::Audit, &expected);
     check(&json!({}), Mode::Audit, &expected);
-    assert_eq!(patched(None, &plan(Mode::Audit, &["openat", "open"])), Ok(expected));
+    assert_eq!(patched(None, &plan(Mode::Audit, &always(&["openat", "open"]))), Ok(expected));
 }
 
 #[test]
@@ -266,24 +293,25 @@ fn a_bundle_that_is_started_again_gets_the_same_profile() {
         {"names": ["open"], "action": "SCMP_ACT_LOG", "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}]},
     ]});
     for own in [own, Value::Null] {
-        let first = patched(Some(&own), &plan(Mode::Enforce, &["openat", "open"])).unwrap();
+        let first = patched(Some(&own), &plan(Mode::Enforce, &always(&["openat", "open"]))).unwrap();
         check(&first, Mode::Enforce, &first);
     }
     let neighbour = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/lanner-not-ours/listener"});
-    let error = patched(Some(&neighbour), &plan(Mode::Audit, &[])).unwrap_err();
+    let error = patched(Some(&neighbour), &plan(Mode::Audit, &always(&[]))).unwrap_err();
     assert!(matches!(error, ProfileError::ForeignListener { .. }));
 }
 
 #[test]
 fn flags_are_added_once() {
-    let plan = Plan { flags: &["A", "B"], ..plan(Mode::Audit, &["openat"]) };
+    let watched = always(&["openat"]);
+    let plan = Plan { flags: &["A", "B"], ..plan(Mode::Audit, &watched) };
     let own = json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["B"]});
     assert_eq!(patched(Some(&own), &plan).unwrap()["flags"], json!(["B", "A"]));
 }
 
 #[test]
 fn what_cannot_be_combined_is_refused_with_its_reason() {
-    let error = |own: Value| patched(Some(&own), &plan(Mode::Audit, &["openat"])).unwrap_err().to_string();
+    let error = |own: Value| patched(Some(&own), &plan(Mode::Audit, &always(&["openat"]))).unwrap_err().to_string();
     assert_eq!(
         error(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/other.sock"})),
         "the container's seccomp profile already has the listener `/run/other.sock`, which leaves no room for \
@@ -308,7 +336,8 @@ fn what_cannot_be_combined_is_refused_with_its_reason() {
 fn a_listener_that_cannot_work_is_refused() {
     let refused = |plan: Plan<'_>| patched(None, &plan).unwrap_err();
     let long = format!("/{}", "x".repeat(LISTENER_PATH_MAX));
-    let plan = plan(Mode::Audit, &["openat"]);
+    let watched = always(&["openat"]);
+    let plan = plan(Mode::Audit, &watched);
     assert_eq!(
         refused(Plan { listener_path: &long, ..plan }),
         ProfileError::ListenerPathTooLong { path: long.clone() }
@@ -319,5 +348,29 @@ fn a_listener_that_cannot_work_is_refused() {
         refused(Plan { listener_path: "run/x", ..plan }),
         ProfileError::ListenerPathRelative { path: "run/x".to_owned() }
     );
-    assert_eq!(refused(Plan { watched: &["open", "write"], ..plan }), ProfileError::Unwatchable);
+    assert_eq!(refused(Plan { watched: &always(&["open", "write"]), ..plan }), ProfileError::Unwatchable);
+}
+
+#[test]
+fn a_register_test_divides_a_rule_and_watches_the_other_way_in_as_a_whole() {
+    let test = RegisterTest { register: 4, comparison: Comparison::NotEqual, value: 0 };
+    let watched = [Watched { name: "sendto".to_owned(), when: vec![test] }];
+    let own = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["sendto", "socketcall", "read"], "action": "SCMP_ACT_ALLOW"},
+    ]});
+    let argument = |operator: &str| json!([{"index": 4, "value": 0, "op": format!("SCMP_CMP_{operator}")}]);
+    let after = patched(Some(&own), &plan(Mode::Enforce, &watched)).unwrap();
+    let rules = json!([
+        {"names": ["socketcall"], "action": "SCMP_ACT_NOTIFY"},
+        {"names": ["sendto"], "action": "SCMP_ACT_NOTIFY", "args": argument("NE")},
+        {"names": ["sendto"], "action": "SCMP_ACT_ALLOW", "args": argument("EQ")},
+        {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
+    ]);
+    assert_eq!(after["syscalls"], rules);
+
+    let without = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["sendto", "read"], "action": "SCMP_ACT_ALLOW"},
+    ]});
+    let after = patched(Some(&without), &plan(Mode::Enforce, &watched)).unwrap();
+    assert_eq!(after["syscalls"][0], json!({"names": ["sendto"], "action": "SCMP_ACT_NOTIFY"}));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! System calls that Lanner can watch: their number on each architecture, their event type and their family.
+//! System calls that Lanner can watch: their number on each architecture and their event type.
 
 mod table;
 
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use rules::EventType;
 
-use table::ROWS;
+use table::{IPC, IPC_CALLS, ROWS, SOCKET_CALLS, SOCKETCALL, UNWATCHABLE};
 
 /// Set in the number of every x32 call, which otherwise reports the architecture of x86-64.
 const X32_BIT: u32 = 0x4000_0000;
@@ -35,27 +35,19 @@ pub struct Syscall {
     pub name: &'static str,
     /// What rules see it as.
     pub event_type: EventType,
-    /// How its arguments are read.
-    pub family: Family,
+    numbers: [Option<u16>; Arch::ALL.len()],
 }
 
-/// How a call's arguments are read; one handler of the supervisor each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// `(path, argv, envp)`
-    Execve,
-    /// `(dirfd, path, argv, envp, flags)`
-    Execveat,
-    /// `(path, flags, mode)`
-    Open,
-    /// `(dirfd, path, flags, mode)`
-    Openat,
-    /// `(dirfd, path, struct open_how *, size)`
-    Openat2,
-    /// `(path, mode)`; flags are `O_CREAT|O_WRONLY|O_TRUNC`
-    Creat,
-    /// `(entries, struct io_uring_params *)`
-    IoUringSetup,
+/// What a system call number means.
+#[derive(Debug, Clone, Copy)]
+pub enum Meaning {
+    /// One call.
+    Call(&'static Syscall),
+    /// The call that the first register names, see [`socket_call`]; its arguments are 32-bit words in memory, where the
+    /// second register points to.
+    SocketCall,
+    /// The call that the lower half of the first register names, see [`ipc_call`].
+    Ipc,
 }
 
 impl Arch {
@@ -115,27 +107,55 @@ impl Syscall {
         &SYSCALLS
     }
 
+    /// The call with this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::all().iter().find(|syscall| syscall.name == name)
+    }
+
     /// Its `seccomp_data` number under `arch`, with x32's bit; `None` where that architecture has no such call.
     pub fn number(&self, arch: Arch) -> Option<i32> {
-        let row = ROWS.iter().find(|row| row.name == self.name)?;
-        let number = (*row.numbers.get(arch.column())?)?;
+        let number = (*self.numbers.get(arch.column())?)?;
         let bit = if arch == Arch::X32 { X32_BIT } else { 0 };
         i32::try_from(u32::from(number) | bit).ok()
     }
 }
 
+/// Names of calls that exist and are never watched: the low-level runtime would hang in a container's start, or the
+/// container would stand still.
+pub(crate) fn unwatchable() -> &'static [&'static str] {
+    UNWATCHABLE
+}
+
 /// The call that `arch` and `nr` of a `seccomp_data` mean, if Lanner can watch it. Constant time.
-pub fn lookup(audit_arch: u32, nr: i32) -> Option<&'static Syscall> {
+pub fn lookup(audit_arch: u32, nr: i32) -> Option<Meaning> {
     let arch = Arch::of(audit_arch, nr)?;
     let bit = if arch == Arch::X32 { X32_BIT } else { 0 };
-    let index = usize::try_from(nr.cast_unsigned() ^ bit).ok()?;
-    *BY_NUMBER.get(arch.column())?.get(index)?
+    let number = nr.cast_unsigned() ^ bit;
+    match arch {
+        Arch::I386 if number == u32::from(SOCKETCALL) => return Some(Meaning::SocketCall),
+        Arch::I386 if number == u32::from(IPC) => return Some(Meaning::Ipc),
+        Arch::X86_64 | Arch::X32 | Arch::I386 | Arch::Aarch64 | Arch::Arm => {}
+    }
+    let call = *BY_NUMBER.get(arch.column())?.get(usize::try_from(number).ok()?)?;
+    call.map(Meaning::Call)
+}
+
+/// The call that the first register of [`Meaning::SocketCall`] names.
+pub fn socket_call(register: u64) -> Option<&'static Syscall> {
+    let place = usize::try_from(register).ok()?.checked_sub(1)?;
+    Syscall::named(SOCKET_CALLS.get(place)?)
+}
+
+/// The call that the first register of [`Meaning::Ipc`] names; its upper half is a version.
+pub fn ipc_call(register: u64) -> Option<&'static Syscall> {
+    let (_, name) = IPC_CALLS.iter().find(|(number, _)| u64::from(*number) == register & 0xffff)?;
+    Syscall::named(name)
 }
 
 static SYSCALLS: LazyLock<Vec<Syscall>> = LazyLock::new(|| {
     let syscall = |row: &table::Row| {
-        let event_type = EventType::from_name(row.name)?;
-        Some(Syscall { name: row.name, event_type, family: row.family })
+        let event_type = EventType::from_name(row.event)?;
+        Some(Syscall { name: row.name, event_type, numbers: row.numbers })
     };
     ROWS.iter().filter_map(syscall).collect()
 });
@@ -147,8 +167,7 @@ static BY_NUMBER: LazyLock<[Vec<Option<&'static Syscall>>; Arch::ALL.len()]> =
 fn numbers_of(arch: Arch) -> Vec<Option<&'static Syscall>> {
     let mut table = Vec::new();
     for syscall in Syscall::all() {
-        let row = ROWS.iter().find(|row| row.name == syscall.name);
-        let Some(number) = row.and_then(|row| *row.numbers.get(arch.column())?) else { continue };
+        let Some(number) = syscall.numbers.get(arch.column()).copied().flatten() else { continue };
         let index = usize::from(number);
         if table.len() <= index {
             table.resize(index + 1, None);

@@ -7,6 +7,8 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use table::EVENTS;
 
+use crate::Argument;
+
 /// Words of a set: enough bits for the table.
 const WORDS: usize = 8;
 
@@ -101,6 +103,15 @@ impl EventType {
         static NONE: EventDescription = EventDescription { name: "", category: EventCategory::Meta, parameters: &[] };
         // Every value is made by `all`, so the fallback is for the compiler.
         EVENTS.get(usize::from(self.0)).unwrap_or(&NONE)
+    }
+
+    /// The place of the parameter that `evt.arg[argument]` or `evt.arg.argument` means.
+    pub fn parameter(self, argument: &Argument) -> Option<usize> {
+        match argument {
+            Argument::Index(index) => usize::try_from(*index).ok(),
+            Argument::Key(name) => self.description().parameters.iter().position(|known| *known.name == **name),
+            Argument::Unused => None,
+        }
     }
 
     /// What `evt.type` prints.

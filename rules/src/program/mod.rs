@@ -7,11 +7,13 @@
 
 mod arena;
 mod group;
+mod possible;
 mod run;
 mod specialise;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use arena::{Arena, NodeId};
+pub use possible::{Knowledge, PartialEvent};
 pub(crate) use run::Program;
 pub(crate) use specialise::specialise;

@@ -17,23 +17,23 @@ const MAX_RESULTS: usize = 128;
 /// The conditions of all rules that one event type can match.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
-    nodes: Vec<Node>,
-    children: Vec<usize>,
-    checks: Vec<Check>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) children: Vec<usize>,
+    pub(super) checks: Vec<Check>,
     fields: Vec<(Field, Argument)>,
     /// Rule and node, in rule order.
-    roots: Vec<(usize, usize)>,
+    pub(super) roots: Vec<(usize, usize)>,
 }
 
 #[derive(Debug)]
-struct Node {
-    instruction: Instruction,
+pub(super) struct Node {
+    pub(super) instruction: Instruction,
     /// Where the result is kept, if several others ask for it.
     result: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Instruction {
+pub(super) enum Instruction {
     Constant(bool),
     Check(usize),
     Not(usize),
@@ -42,8 +42,8 @@ enum Instruction {
 }
 
 #[derive(Debug)]
-struct Check {
-    compiled: Arc<CompiledCheck>,
+pub(super) struct Check {
+    pub(super) compiled: Arc<CompiledCheck>,
     /// The number of the left side's field, if it is one.
     field: Option<usize>,
 }

@@ -11,10 +11,14 @@ const fn layout(name: &'static str, category: &'static str, sources: &'static [S
     Layout { name, category, sources, subject: Subject::Descriptor(0) }
 }
 
+const fn duplicating(name: &'static str, sources: &'static [Source]) -> Layout {
+    Layout { name, category: "file", sources, subject: Subject::Duplicate(0) }
+}
+
 pub(super) static LAYOUTS: &[Layout] = &[
-    layout("dup", "file", &[NewDescriptor, Descriptor(0)]),
-    layout("dup2", "file", &[NewDescriptor, Descriptor(0), Descriptor(1)]),
-    layout("dup3", "file", &[NewDescriptor, Descriptor(0), Descriptor(1), CloseOnExec(2)]),
+    duplicating("dup", &[NewDescriptor, Descriptor(0)]),
+    duplicating("dup2", &[NewDescriptor, Descriptor(0), Descriptor(1)]),
+    duplicating("dup3", &[NewDescriptor, Descriptor(0), Descriptor(1), CloseOnExec(2)]),
     layout("fchmod", "file", &[Outcome, Descriptor(0), Mode(1)]),
     layout("fchown", "file", &[Outcome, Descriptor(0), Number(1), Number(2)]),
     layout("fchdir", "file", &[Outcome, Descriptor(0)]),

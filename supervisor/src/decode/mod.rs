@@ -15,6 +15,7 @@ mod system;
 
 use std::sync::LazyLock;
 
+use policy::Meaning;
 use rules::EventType;
 
 pub(crate) use exec::ExecParameter;
@@ -22,10 +23,10 @@ pub(crate) use flags::{
     CHMOD_BITS, CLONE_BITS, EXEC_BITS, OPEN_BITS, RESOLVE_BITS, open as open_bits, render as render_flags,
 };
 pub(crate) use open::Open;
-pub(crate) use socket::SocketAddress;
+pub(crate) use socket::{Message, SocketAddress};
 pub(crate) use system::clone_flags;
 
-use crate::target::Width;
+use crate::target::{Target, Width};
 
 /// One decoded call: its event type, its registers, and what they mean.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,15 @@ pub(crate) struct Call {
     layout: &'static Layout,
     arguments: [u64; 6],
     width: Width,
+}
+
+/// A notification that is no call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undecodable {
+    /// The number or its architecture is in no table.
+    Unknown,
+    /// A number that stands for several calls, and none of them is meant: the kernel refuses it with EINVAL.
+    NoSuchCall,
 }
 
 /// What the registers of a call mean.
@@ -58,8 +68,13 @@ pub(crate) enum Subject {
     Opened,
     /// The descriptor in a register.
     Descriptor(usize),
-    /// The descriptor in a register, a socket that is connected or bound to the address which another register points to.
+    /// The descriptor that the call makes of the one in a register.
+    Duplicate(usize),
+    /// The descriptor in the first register, a socket whose address the two given registers hold: pointer and length.
     Address(usize, usize),
+    /// The descriptor in the first register, a socket; the given register points to a `struct msghdr`, which may hold an
+    /// address.
+    Message(usize),
 }
 
 /// Where a parameter comes from; numbers are registers.
@@ -97,6 +112,10 @@ pub(crate) enum Source {
     Task(usize),
     /// The socket address that is the event's subject.
     Address,
+    /// Both ends of the socket that is the event's subject.
+    Tuple,
+    /// What is sent: pointer and length; or what waits to be received.
+    Data,
     /// Flags, mode and `resolve` of an open.
     OpenFlags,
     /// See [`Source::OpenFlags`].
@@ -141,20 +160,52 @@ static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[],
 static EXECVE: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("execve"));
 
 impl Call {
-    /// The call `number` of the architecture `arch` (both from `seccomp_data`); `None` for one that is not in the table.
-    pub(crate) fn decode(arch: u32, number: i32, arguments: [u64; 6]) -> Option<Self> {
-        let syscall = policy::lookup(arch, number)?;
-        let width = if policy::Arch::of(arch, number)?.pointer_size() == 4 { Width::Four } else { Width::Eight };
-        Some(Self::new(syscall.event_type, width, arguments))
+    /// The call `number` of the architecture `arch` (both from `seccomp_data`). The arguments of i386's `socketcall` are
+    /// read from the target's memory; they are 0 where it is unreadable.
+    pub(crate) fn decode(
+        arch: u32,
+        number: i32,
+        registers: [u64; 6],
+        target: &Target<'_>,
+    ) -> Result<Self, Undecodable> {
+        let convention = policy::Arch::of(arch, number).ok_or(Undecodable::Unknown)?;
+        let width = if convention.pointer_size() == 4 { Width::Four } else { Width::Eight };
+        let [first, second, third, fourth, fifth, sixth] = registers;
+        let (syscall, arguments) = match policy::lookup(arch, number).ok_or(Undecodable::Unknown)? {
+            Meaning::Call(syscall) => (Some(syscall), registers),
+            Meaning::SocketCall => (policy::socket_call(first), target.words(second).unwrap_or_default()),
+            Meaning::Ipc => (policy::ipc_call(first), [second, third, fourth, fifth, sixth, 0]),
+        };
+        Ok(Self::new(syscall.ok_or(Undecodable::NoSuchCall)?.event_type, width, arguments))
     }
 
-    /// A call by its own event type, with the pointer width of its architecture.
+    /// The call `call`, with the pointer width of its architecture.
     pub(crate) fn new(call: EventType, width: Width, arguments: [u64; 6]) -> Self {
         let layout = LAYOUTS.get(call.index()).copied().flatten().unwrap_or(&UNDESCRIBED);
         // *Falco:* a successful execveat is an `execve` (live oracle, execveat-fd), and every exec is judged as one that
         // succeeds: a rule on `execve` alone must not be evaded by the other call.
         let event_type = if layout.name == "execveat" { EXECVE.unwrap_or(call) } else { call };
         Self { event_type, layout, arguments, width }
+    }
+
+    /// A call of this type with nothing in its registers.
+    pub(crate) fn of_type(call: EventType) -> Self {
+        Self::new(call, Width::Eight, [0; 6])
+    }
+
+    /// Whether the call receives or sends data.
+    pub(crate) fn moves_data(&self) -> bool {
+        matches!(self.layout.category, "io_read" | "io_write")
+    }
+
+    /// The register of a call that moves data which may point to the other end's address.
+    pub(crate) fn address_register(&self) -> Option<usize> {
+        matches!(self.layout.name, "sendto" | "recvfrom").then_some(4)
+    }
+
+    /// Whether the call receives data.
+    pub(crate) fn receives(&self) -> bool {
+        self.layout.category == "io_read"
     }
 
     /// What rules are indexed by.

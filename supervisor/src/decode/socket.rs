@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Layout, Source,
-    Source::{Address, CloseOnExec, Descriptor, Enumerated, NewDescriptor, Number, Outcome, Unknown},
+    Source::{Address, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, Tuple, Unknown},
     Subject,
     flags::FAMILIES,
 };
-use crate::target::{ReadError, Target};
+use crate::target::{ReadError, Target, Width};
 
 /// `struct sockaddr_storage`: the kernel refuses longer addresses.
 const MAX_ADDRESS: usize = 128;
@@ -18,12 +18,63 @@ const fn layout(name: &'static str, sources: &'static [Source], subject: Subject
     Layout { name, category: "net", sources, subject }
 }
 
+/// Another layout of a call that moves data.
+const fn moving(name: &'static str, category: &'static str, sources: &'static [Source], subject: Subject) -> Layout {
+    Layout { name, category, sources, subject }
+}
+
 pub(super) static LAYOUTS: &[Layout] = &[
     layout("socket", &[NewDescriptor, Enumerated(0, FAMILIES), Number(1), Number(2), CloseOnExec(1)], Subject::None),
-    layout("connect", &[Outcome, Unknown, Descriptor(0), Address], Subject::Address(1, 2)),
+    layout("connect", &[Outcome, Tuple, Descriptor(0), Address], Subject::Address(1, 2)),
     layout("bind", &[Outcome, Address, Descriptor(0)], Subject::Address(1, 2)),
     layout("listen", &[Outcome, Descriptor(0), Number(1)], Subject::Descriptor(0)),
+    layout("accept", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown], Subject::Descriptor(0)),
+    layout("accept4", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown, Number(3)], Subject::Descriptor(0)),
+    moving("send", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
+    moving("sendto", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Address(4, 5)),
+    moving("sendmsg", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Tuple], Subject::Message(1)),
+    moving("recv", "io_read", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
+    moving("recvfrom", "io_read", &[Outcome, Data, Tuple, Descriptor(0), Number(2)], Subject::Descriptor(0)),
+    moving("recvmsg", "io_read", &[Outcome, Unknown, Data, Tuple, Unknown, Descriptor(0)], Subject::Descriptor(0)),
 ];
+
+/// `struct msghdr`, as far as it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// Address and length of the name; 0 where there is none.
+    pub(crate) name: (u64, u64),
+    /// Address and length of the first piece of data.
+    pub(crate) data: (u64, u64),
+}
+
+impl Message {
+    /// The message header at `address`.
+    pub(crate) fn read(target: &Target<'_>, address: u64, width: Width) -> Result<Self, ReadError> {
+        let words = Words { target, width };
+        // name, its length in 32 bits, pieces, their count
+        let (name, name_length) = (words.at(address, 0)?, words.at(address, 1)? & u64::from(u32::MAX));
+        let (pieces, count) = (words.at(address, 2)?, words.at(address, 3)?);
+        let data = if count == 0 { (0, 0) } else { (words.at(pieces, 0)?, words.at(pieces, 1)?) };
+        Ok(Self { name: (name, if name == 0 { 0 } else { name_length }), data })
+    }
+}
+
+/// Memory as words of the target's width.
+struct Words<'a> {
+    target: &'a Target<'a>,
+    width: Width,
+}
+
+impl Words<'_> {
+    fn at(&self, address: u64, index: u64) -> Result<u64, ReadError> {
+        let mut raw = [0; 8];
+        let bytes = self.width.bytes();
+        let offset = index * u64::try_from(bytes).unwrap_or(8);
+        let address = address.checked_add(offset).ok_or(ReadError::Fault)?;
+        self.target.exact(address, raw.get_mut(..bytes).unwrap_or_default())?;
+        Ok(u64::from_le_bytes(raw))
+    }
+}
 
 /// A socket address.
 #[derive(Debug, Clone, PartialEq, Eq)]

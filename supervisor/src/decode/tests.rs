@@ -3,6 +3,8 @@
 
 use super::*;
 
+const NOBODY: Target<'static> = Target::new(0, &|| false);
+
 #[test]
 fn every_layout_has_its_event_types_parameters() {
     let mut described = 0;
@@ -19,11 +21,13 @@ fn every_layout_has_its_event_types_parameters() {
 
 #[test]
 fn numbers_are_those_of_their_architecture() {
-    let name = |arch, number| Call::decode(arch, number, [0; 6]).map(|call| (call.layout().name, call.width()));
+    let name =
+        |arch, number| Call::decode(arch, number, [3; 6], &NOBODY).ok().map(|call| (call.layout().name, call.width()));
     assert_eq!(name(0xC000_003E, 257), Some(("openat", Width::Eight)));
     assert_eq!(name(0xC000_003E, 0x4000_0208), Some(("execve", Width::Four)));
     assert_eq!(name(0x4000_0003, 11), Some(("execve", Width::Four)));
-    assert_eq!(name(0x4000_0003, 257), None);
+    assert_eq!(name(0x4000_0003, 102), Some(("connect", Width::Four)));
+    assert_eq!(Call::decode(0x4000_0003, 102, [99; 6], &NOBODY).unwrap_err(), Undecodable::NoSuchCall);
     assert_eq!(name(0xC000_00B7, 56), Some(("openat", Width::Eight)));
     assert_eq!(name(0xC000_00B7, -1), None);
     assert_eq!(name(1, 2), None);
@@ -31,6 +35,6 @@ fn numbers_are_those_of_their_architecture() {
 
 #[test]
 fn an_execveat_is_reported_as_execve() {
-    let call = Call::decode(0xC000_003E, 322, [0; 6]).unwrap();
+    let call = Call::decode(0xC000_003E, 322, [0; 6], &NOBODY).unwrap();
     assert_eq!((call.event_type().name(), call.layout().name), ("execve", "execveat"));
 }

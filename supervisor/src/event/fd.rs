@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Fields `fd.*` and `fs.path.*`.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 use nix::sys::stat::{major, minor};
 use rules::{Argument, FdField, FsPathField, Value};
@@ -12,7 +12,7 @@ use super::{
     join::{directory, file_name},
 };
 use crate::{
-    decode::{SocketAddress, Source, Subject},
+    decode::{Source, Subject},
     process::{Kind, Layer, Process},
 };
 
@@ -46,8 +46,8 @@ impl CallEvent<'_> {
             F::IsUpperLayer => Some(Value::Bool(self.subject_layer() == Some(Layer::Upper))),
             F::IsLowerLayer => Some(Value::Bool(self.subject_layer() == Some(Layer::Lower))),
             // *Falco:* what is no socket has these (live oracle, open-read).
-            F::L4proto => self.is_opened_file().then(|| text(super::user::NO_NAME)),
-            F::IsServer | F::Connected => self.is_opened_file().then_some(Value::Bool(false)),
+            F::L4proto if self.is_opened() => self.is_opened_file().then(|| text(super::user::NO_NAME)),
+            F::IsServer | F::Connected if self.is_opened() => self.is_opened_file().then_some(Value::Bool(false)),
             F::Sockfamily => match self.subject_kind()? {
                 Kind::Ipv4 | Kind::Ipv6 => Some(text("ip")),
                 Kind::Unix => Some(text("unix")),
@@ -100,8 +100,12 @@ impl CallEvent<'_> {
         match self.call.layout().subject {
             Subject::None => None,
             Subject::Opened => self.path(0).map(Cow::Borrowed),
-            Subject::Descriptor(_) => self.subject_descriptor().map(|descriptor| Cow::Borrowed(&*descriptor.name)),
-            Subject::Address(..) => self.subject_address()?.render().map(Cow::Owned),
+            Subject::Descriptor(_) | Subject::Duplicate(_) if !self.is_socket() => {
+                self.subject_descriptor().map(|descriptor| Cow::Borrowed(&*descriptor.name))
+            }
+            Subject::Descriptor(_) | Subject::Duplicate(_) | Subject::Address(..) | Subject::Message(_) => {
+                self.connection_name()
+            }
         }
     }
 
@@ -131,28 +135,6 @@ impl CallEvent<'_> {
             _ => u64::from(packed_device(major, minor)?),
         };
         i64::try_from(number).ok().map(Value::Int)
-    }
-
-    /// Fields of the remote or local end. Before the call only the address in the argument is known: of a connect the
-    /// server's, of a bind the own one.
-    fn address_field(&self, field: FdField) -> Option<Value<'_>> {
-        use FdField as F;
-        let SocketAddress::Ip(address, port) = self.subject_address()? else { return None };
-        let is_local = self.call.layout().name == "bind";
-        let number = || Some(Value::Uint(u64::from(*port)));
-        let ip = |address: &IpAddr| Some(Value::Ip(*address));
-        match field {
-            F::Ip | F::Net | F::Sip | F::Snet => ip(address),
-            F::Port | F::Proto | F::Sport => number(),
-            F::Sproto => Some(owned(port.to_string())),
-            F::Rip | F::Rnet if !is_local => ip(address),
-            F::Rport if !is_local => number(),
-            F::Rproto if !is_local => Some(owned(port.to_string())),
-            F::Lip | F::Lnet if is_local => ip(address),
-            F::Lport if is_local => number(),
-            F::Lproto if is_local => Some(owned(port.to_string())),
-            _ => None,
-        }
     }
 
     /// Text of a parameter that is text, for fields which are another view of it.

@@ -5,6 +5,7 @@
 mod argument;
 mod call;
 mod clock;
+mod connection;
 mod container;
 mod context;
 mod evt;
@@ -18,6 +19,7 @@ mod resolve;
 mod subject;
 mod user;
 
+pub(crate) use argument::enumerated_text;
 pub(crate) use call::{CallEvent, Decision};
 pub(crate) use clock::{Clock, Moment};
 pub(crate) use context::Context;

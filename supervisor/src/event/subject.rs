@@ -7,8 +7,8 @@ use nix::sys::stat::{FileStat, fstat};
 
 use super::{CallEvent, resolve};
 use crate::{
-    decode::{SocketAddress, Subject},
-    process::{Descriptor, Kind, Layer, layer},
+    decode::{Message, SocketAddress, Subject},
+    process::{Descriptor, Kind, Layer, Socket, layer},
 };
 
 /// The number that an open is assumed to return: only its sign decides matches, and finding the lowest free number would
@@ -21,6 +21,8 @@ pub(super) struct SubjectFile {
     found: OnceCell<Option<Found>>,
     descriptor: OnceCell<Option<Descriptor>>,
     address: OnceCell<Option<SocketAddress>>,
+    message: OnceCell<Option<Message>>,
+    socket: OnceCell<Option<Socket>>,
 }
 
 /// The file that the path of an open names now.
@@ -36,8 +38,19 @@ impl CallEvent<'_> {
         match self.call.layout().subject {
             Subject::None => None,
             Subject::Opened => Some(self.known_result().map_or(PREDICTED_DESCRIPTOR, |result| result.max(-1))),
-            Subject::Descriptor(register) => Some(i64::from(self.call.int(register))),
-            Subject::Address(..) => Some(i64::from(self.call.int(0))),
+            Subject::Duplicate(_) => Some(self.result()),
+            Subject::Descriptor(_) | Subject::Address(..) | Subject::Message(_) => {
+                self.subject_register().map(|register| i64::from(self.call.int(register)))
+            }
+        }
+    }
+
+    /// The register with the descriptor that the call uses.
+    fn subject_register(&self) -> Option<usize> {
+        match self.call.layout().subject {
+            Subject::None | Subject::Opened => None,
+            Subject::Descriptor(register) | Subject::Duplicate(register) => Some(register),
+            Subject::Address(..) | Subject::Message(_) => Some(0),
         }
     }
 
@@ -47,11 +60,15 @@ impl CallEvent<'_> {
             Subject::None => None,
             Subject::Opened if self.is_failed() => None,
             Subject::Opened => Some(self.opened_kind()),
-            Subject::Descriptor(_) => self.subject_descriptor().map(|descriptor| descriptor.kind),
-            Subject::Address(..) => match self.subject_address()? {
-                SocketAddress::Ip(address, _) => Some(if address.is_ipv4() { Kind::Ipv4 } else { Kind::Ipv6 }),
-                SocketAddress::Unix(_) => Some(Kind::Unix),
-                SocketAddress::Other(_) => Some(Kind::Other),
+            Subject::Descriptor(_) | Subject::Duplicate(_) => {
+                self.subject_descriptor().map(|descriptor| descriptor.kind)
+            }
+            // The address costs less than the socket, and a call with another family's fails.
+            Subject::Address(..) | Subject::Message(_) => match self.subject_address() {
+                Some(SocketAddress::Ip(address, _)) => Some(if address.is_ipv4() { Kind::Ipv4 } else { Kind::Ipv6 }),
+                Some(SocketAddress::Unix(_)) => Some(Kind::Unix),
+                Some(SocketAddress::Other(_)) => Some(Kind::Other),
+                None => self.subject_socket().map(Socket::kind),
             },
         }
     }
@@ -63,25 +80,44 @@ impl CallEvent<'_> {
 
     /// The open descriptor in the call's register.
     pub(super) fn subject_descriptor(&self) -> Option<&Descriptor> {
-        let Subject::Descriptor(register) = self.call.layout().subject else { return None };
-        let find = || self.thread()?.descriptor(self.call.int(register));
+        let find = || self.thread()?.descriptor(self.call.int(self.subject_register()?));
         self.file.descriptor.get_or_init(find).as_ref()
     }
 
-    /// The address in the target's memory.
+    /// The socket in the call's register.
+    pub(super) fn subject_socket(&self) -> Option<&Socket> {
+        let find = || self.thread()?.socket(self.call.int(self.subject_register()?));
+        self.file.socket.get_or_init(find).as_ref()
+    }
+
+    /// The address in the target's memory; `None` where the call gives none.
     pub(super) fn subject_address(&self) -> Option<&SocketAddress> {
-        let Subject::Address(address, length) = self.call.layout().subject else { return None };
-        let (address, length) = (self.call.register(address), self.call.register(length));
-        let read = || SocketAddress::read(&self.target, address, length).ok();
+        let read = || {
+            let (address, length) = match self.call.layout().subject {
+                Subject::Address(address, length) => (self.call.register(address), self.call.register(length)),
+                Subject::Message(_) => self.message()?.name,
+                Subject::None | Subject::Opened | Subject::Descriptor(_) | Subject::Duplicate(_) => return None,
+            };
+            if address == 0 { None } else { SocketAddress::read(&self.target, address, length).ok() }
+        };
         self.file.address.get_or_init(read).as_ref()
+    }
+
+    /// The message header that the call points to.
+    pub(super) fn message(&self) -> Option<&Message> {
+        let Subject::Message(register) = self.call.layout().subject else { return None };
+        let read = || Message::read(&self.target, self.call.register(register), self.call.width()).ok();
+        self.file.message.get_or_init(read).as_ref()
     }
 
     /// What `stat` says of the subject's file; for an open, of the file that the path names now.
     pub(super) fn subject_facts(&self) -> Option<FileStat> {
         match self.call.layout().subject {
             Subject::Opened => self.found().map(|found| found.facts),
-            Subject::Descriptor(register) => self.thread()?.file_facts(&format!("fd/{}", self.call.int(register))),
-            Subject::None | Subject::Address(..) => None,
+            Subject::Descriptor(register) | Subject::Duplicate(register) => {
+                self.thread()?.file_facts(&format!("fd/{}", self.call.int(register)))
+            }
+            Subject::None | Subject::Address(..) | Subject::Message(_) => None,
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     custody::Custody,
     emergency::Emergency,
     keeper::Guard,
+    remembered::Memory,
     supervisor_process::{Backoff, SupervisorCommand, SupervisorProcess},
 };
 use crate::{
@@ -111,6 +112,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
     let mut emergency = Emergency::new(plan.mode, settings.enforcement.enforce.errno, event_log, plan.id);
     emergency.supervisor_is_ready();
     let log_level = settings.log_level.0;
+    let memory = Memory::new(&settings.run_dir, &executable);
     Ok(Guard {
         directory,
         socket,
@@ -124,6 +126,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         backoff: Backoff::default(),
         restart_at: None,
         emergency,
+        memory,
     })
 }
 

@@ -19,6 +19,7 @@ use super::{
     custody::Custody,
     emergency::Emergency,
     handshake::{Connection, Progress},
+    remembered::Memory,
     supervisor_process::{Backoff, SupervisorCommand, SupervisorProcess},
 };
 use crate::{
@@ -53,6 +54,7 @@ pub(super) struct Guard {
     /// When the next supervisor is due, while there is none.
     pub(super) restart_at: Option<Instant>,
     pub(super) emergency: Emergency,
+    pub(super) memory: Memory,
 }
 
 /// What a wait has found.
@@ -169,7 +171,10 @@ impl Guard {
         match supervisor.control().receive::<ToGuard>() {
             Ok(Some((ToGuard::InForce, descriptors))) => self.sources = descriptors.into_iter().next(),
             Ok(Some((ToGuard::Failed { message }, _))) => tracing::error!(%message, "the supervisor cannot run"),
-            Ok(Some((ToGuard::Ready, _))) => self.emergency.supervisor_is_ready(),
+            Ok(Some((ToGuard::Ready { fingerprint, watched }, _))) => {
+                self.emergency.supervisor_is_ready();
+                self.memory.remember(fingerprint, &watched);
+            }
             // A closed socket shows as the process' end too.
             Ok(None) => {}
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the supervisor's message is lost"),

@@ -14,6 +14,7 @@ mod custody;
 mod emergency;
 mod handshake;
 mod keeper;
+mod remembered;
 mod start;
 mod supervisor_process;
 

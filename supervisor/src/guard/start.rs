@@ -17,13 +17,14 @@ use std::{
 };
 
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
-use policy::Mode;
+use policy::{Mode, Watched};
 use serde::Serialize;
 
 use super::{
     custody::Custody,
     emergency::Emergency,
     keeper::Guard,
+    remembered::Memory,
     supervisor_process::{Backoff, SupervisorCommand, SupervisorError},
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     diagnostics,
     event_log::{EventLog, EventLogError},
     run_directory::{RunDirectory, RunDirectoryError},
+    sources::Sources,
     sys::{self, Background, Pidfd, SyscallError},
 };
 
@@ -81,7 +83,7 @@ enum StartError {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Answer {
-    Ready { ready: bool, wait_killable: bool },
+    Ready { ready: bool, wait_killable: bool, watched: Vec<Watched> },
     Error { error: String },
 }
 
@@ -128,6 +130,7 @@ fn prepare(arguments: &GuardArguments) -> Result<Guard, StartError> {
     };
     dup2_stderr(log.as_fd()).map_err(|errno| SyscallError::from_errno("dup2", errno))?;
     diagnostics::start(config.log_level.0);
+    let memory = Memory::new(&config.run_dir, &command.executable);
     Ok(Guard {
         directory,
         socket,
@@ -141,31 +144,52 @@ fn prepare(arguments: &GuardArguments) -> Result<Guard, StartError> {
         backoff: Backoff::default(),
         restart_at: None,
         emergency: Emergency::new(plan.mode, config.enforcement.enforce.errno, event_log, plan.id),
+        memory,
     })
 }
 
-/// Starts the first supervisor and lets the shim go on.
+/// Starts the first supervisor and lets the shim go on, which must know the calls that the rules need.
 ///
-/// An enforced container must not start before its rules are known to load. An audited one may: its calls wait for the
-/// supervisor, which starts and loads its rules while the low-level runtime is at work.
+/// An enforced container must not start before its rules are known to load. An audited one may, if another container's
+/// supervisor has said already which calls these rules need: its calls wait for the supervisor, which starts and loads
+/// its rules while the low-level runtime is at work.
 fn begin(mut guard: Guard) -> Result<Guard, StartError> {
-    let ready = Answer::Ready { ready: true, wait_killable: sys::supports_wait_killable() };
-    if guard.emergency.mode() == Mode::Audit {
-        answer(&ready);
+    let is_audit = guard.emergency.mode() == Mode::Audit;
+    let fingerprint = Sources::read(&guard.command.config).map(|(_config, sources)| sources.fingerprint()).ok();
+    let known = if is_audit { fingerprint.and_then(|fingerprint| guard.memory.recall(fingerprint)) } else { None };
+    if let Some(watched) = known {
+        ready(&guard, watched)?;
         guard.restart_at = Some(Instant::now());
         return Ok(guard);
     }
     let supervisor = guard.command.start(&guard.estate())?;
-    if let Err(error) = supervisor.wait_until_ready(READY_PATIENCE) {
-        if let Err(error) = supervisor.finish(Duration::ZERO) {
-            tracing::error!(%error, "the supervisor cannot be waited for");
+    match supervisor.wait_until_ready(READY_PATIENCE) {
+        Ok((fingerprint, watched)) => {
+            guard.memory.remember(fingerprint, &watched);
+            guard.emergency.supervisor_is_ready();
+            guard.supervisor = Some(supervisor);
+            ready(&guard, watched)?;
         }
-        return Err(error.into());
+        Err(error) => {
+            if let Err(error) = supervisor.finish(Duration::ZERO) {
+                tracing::error!(%error, "the supervisor cannot be waited for");
+            }
+            if !is_audit {
+                return Err(error.into());
+            }
+            tracing::error!(error = &error as &dyn std::error::Error, "the container starts without a supervisor");
+            ready(&guard, Vec::new())?;
+            guard.restart_at = Some(Instant::now());
+        }
     }
-    guard.emergency.supervisor_is_ready();
-    guard.supervisor = Some(supervisor);
-    answer(&ready);
     Ok(guard)
+}
+
+/// Notes which calls are trapped, and tells the shim.
+fn ready(guard: &Guard, watched: Vec<Watched>) -> Result<(), StartError> {
+    guard.directory.set_trapped(&watched)?;
+    answer(&Answer::Ready { ready: true, wait_killable: sys::supports_wait_killable(), watched });
+    Ok(())
 }
 
 fn refuse(error: &StartError) -> ExitCode {

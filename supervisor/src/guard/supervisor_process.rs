@@ -13,6 +13,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     unistd::Pid,
 };
+use policy::Watched;
 use tracing::Level;
 
 use crate::{
@@ -113,8 +114,8 @@ impl SupervisorProcess {
         &self.control
     }
 
-    /// Waits until it says that it is ready.
-    pub(super) fn wait_until_ready(&self, patience: Duration) -> Result<(), SupervisorError> {
+    /// Waits until it says that it is ready, and with it which texts are in force and the calls they need.
+    pub(super) fn wait_until_ready(&self, patience: Duration) -> Result<(u64, Vec<Watched>), SupervisorError> {
         let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
         let mut wanted = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
         match poll(&mut wanted, timeout) {
@@ -123,7 +124,7 @@ impl SupervisorProcess {
             Err(errno) => return Err(SyscallError::from_errno("poll", errno).into()),
         }
         match self.control.receive()? {
-            Some((ToGuard::Ready, _)) => Ok(()),
+            Some((ToGuard::Ready { fingerprint, watched }, _)) => Ok((fingerprint, watched)),
             Some((ToGuard::Failed { message }, _)) => Err(SupervisorError::Refused(message)),
             Some((ToGuard::InForce, _)) | None => Err(SupervisorError::Ended),
         }

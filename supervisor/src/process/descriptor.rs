@@ -10,8 +10,6 @@ use super::Process;
 
 /// Descriptors that are counted or listed; a process above its usual limit of 1024 is cut here.
 const MAX_LISTED: usize = 65_536;
-/// Bytes of one `/proc/PID/net` table in which a socket is looked for.
-const MAX_TABLE: usize = 1 << 20;
 
 /// What a descriptor refers to; Falco's type words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +94,7 @@ impl Process {
         let kind = match Named::of(&name) {
             Named::Path => self.path_kind(&path),
             Named::Kind(kind) => kind,
-            Named::Socket(inode) => self.socket_kind(inode),
+            Named::Socket => self.socket(number).map_or(Kind::Other, |socket| socket.kind()),
         };
         let name = if kind == Kind::Directory || kind == Kind::File { without_deleted(name) } else { name };
         Some(Descriptor { kind, name })
@@ -124,24 +122,6 @@ impl Process {
         }
     }
 
-    /// The family of a socket, by the table of the task's network namespace that lists its inode.
-    fn socket_kind(&self, inode: &[u8]) -> Kind {
-        const TABLES: [(&str, Kind); 7] = [
-            ("net/unix", Kind::Unix),
-            ("net/tcp", Kind::Ipv4),
-            ("net/udp", Kind::Ipv4),
-            ("net/raw", Kind::Ipv4),
-            ("net/tcp6", Kind::Ipv6),
-            ("net/udp6", Kind::Ipv6),
-            ("net/raw6", Kind::Ipv6),
-        ];
-        let listed = |name: &str| {
-            let table = self.read(name, MAX_TABLE).unwrap_or_default();
-            table.split(u8::is_ascii_whitespace).any(|word| word == inode)
-        };
-        TABLES.iter().find(|(name, _)| listed(name)).map_or(Kind::Other, |(_, kind)| *kind)
-    }
-
     /// Opens a magic link of the directory itself, without reading or writing rights and without side effects.
     pub(crate) fn open_link(&self, link: &str) -> Option<std::os::fd::OwnedFd> {
         openat(self.directory(), link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()
@@ -149,14 +129,14 @@ impl Process {
 }
 
 /// What the text of a magic link says.
-enum Named<'a> {
+enum Named {
     Path,
     Kind(Kind),
-    Socket(&'a [u8]),
+    Socket,
 }
 
-impl<'a> Named<'a> {
-    fn of(link: &'a [u8]) -> Self {
+impl Named {
+    fn of(link: &[u8]) -> Self {
         const ANONYMOUS: [(&[u8], Kind); 10] = [
             (b"pipe:[", Kind::Pipe),
             (b"anon_inode:[eventfd]", Kind::Event),
@@ -169,8 +149,8 @@ impl<'a> Named<'a> {
             (b"anon_inode:[pidfd]", Kind::Pid),
             (b"pidfd:[", Kind::Pid),
         ];
-        if let Some(inode) = link.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]")) {
-            return Self::Socket(inode);
+        if link.starts_with(b"socket:[") {
+            return Self::Socket;
         }
         if link.starts_with(b"/memfd:") {
             return Self::Kind(Kind::Memory);

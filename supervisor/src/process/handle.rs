@@ -16,7 +16,7 @@ use nix::{
 };
 
 use super::{Cgroup, Stat, Status, stat::number};
-use crate::target::Strings;
+use crate::{sys::Pidfd, target::Strings};
 
 /// Bytes of `cmdline` and `environ` that are read: what Falco keeps of each, plus the program's name before it.
 const MAX_STRINGS: usize = 2 * 4096;
@@ -100,6 +100,13 @@ impl Process {
         }
         let leader = self.status()?.process;
         Some(*self.leader.get_or_init(|| leader))
+    }
+
+    /// A second descriptor of the open file behind the task's descriptor `number`: what is asked or done through it
+    /// concerns the very file that the task has.
+    pub(crate) fn duplicate(&self, number: i32) -> Option<OwnedFd> {
+        let task = Pidfd::of_task(self.task).ok().or_else(|| Pidfd::of_task(self.leader()?).ok())?;
+        task.descriptor(number).ok()
     }
 
     /// `argv` as the process shows it now; empty for a zombie or kernel thread.

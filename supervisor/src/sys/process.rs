@@ -46,11 +46,34 @@ pub(crate) fn go_into_background() -> Result<Background, SyscallError> {
 impl Pidfd {
     /// Opens the process `pid` (a thread-group leader).
     pub(crate) fn open(pid: Pid) -> io::Result<Self> {
+        Self::open_with(pid.as_raw().cast_unsigned(), 0)
+    }
+
+    /// Opens any task, also one that is no thread-group leader (`PIDFD_THREAD`, Linux 6.9).
+    pub(crate) fn of_task(task: u32) -> io::Result<Self> {
+        // linux/pidfd.h: PIDFD_THREAD is O_EXCL; libc has no name for it.
+        match Self::open_with(task, libc::O_EXCL.cast_unsigned()) {
+            // Older kernels know no flags; there only leaders can be opened.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Self::open_with(task, 0),
+            result => result,
+        }
+    }
+
+    fn open_with(task: u32, flags: libc::c_uint) -> io::Result<Self> {
         // SAFETY: the call takes two integers and touches no memory of ours.
-        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0 as libc::c_uint) };
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, task, flags) };
         let raw = i32::try_from(result).ok().filter(|raw| *raw >= 0).ok_or_else(io::Error::last_os_error)?;
         // SAFETY: the kernel has just returned this descriptor, and nobody else knows its number.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(raw) }))
+    }
+
+    /// A descriptor of the open file that the task has under `number` (`pidfd_getfd(2)`, Linux 5.6).
+    pub(crate) fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
+        // SAFETY: the call takes integers and touches no memory of ours.
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), number, 0 as libc::c_uint) };
+        let raw = i32::try_from(result).ok().filter(|raw| *raw >= 0).ok_or_else(io::Error::last_os_error)?;
+        // SAFETY: the kernel has just returned this descriptor, and nobody else knows its number.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
     }
 
     /// Sends SIGKILL to the whole process.

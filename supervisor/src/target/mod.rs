@@ -154,7 +154,7 @@ pub(crate) struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// The task `tid` (a thread id in our pid namespace), whose notification is alive as long as `still_pending` says so.
-    pub(crate) fn new(tid: u32, still_pending: &'a dyn Fn() -> bool) -> Self {
+    pub(crate) const fn new(tid: u32, still_pending: &'a dyn Fn() -> bool) -> Self {
         Self { tid, still_pending }
     }
 
@@ -191,6 +191,15 @@ impl<'a> Target<'a> {
             done += self.read(here, rest.get_mut(..within).unwrap_or_default())?;
         }
         self.confirm(Ok(()))
+    }
+
+    /// Six 32-bit words, as i386's `socketcall` takes its arguments.
+    pub(crate) fn words(&self, address: u64) -> Result<[u64; 6], ReadError> {
+        let mut raw = [[0; 4]; 6];
+        // Most calls have fewer arguments, and those may lie at the end of what is mapped.
+        let length = raw.as_flattened().len().min(to_page_end(address));
+        self.exact(address, raw.as_flattened_mut().get_mut(..length).unwrap_or_default())?;
+        Ok(raw.map(|word| u64::from(u32::from_le_bytes(word))))
     }
 
     /// The texts that an array of pointers at `address` names, up to its null pointer or the limits. A null `address` is an

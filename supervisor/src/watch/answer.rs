@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     counters::Counter,
-    decode::Call,
+    decode::{Call, Undecodable},
     event::CallEvent,
     internal_alert::InternalAlert,
     shared::Shared,
@@ -95,9 +95,17 @@ impl<'a> Answerer<'a> {
 
     /// Decides and answers. Returning without an answer means that nobody waits for one any more.
     pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin) {
-        let Some(call) = Call::decode(notification.arch, notification.nr, notification.args) else {
-            let decision = self.failure("the call is in no table");
-            return self.send(notification, decision);
+        let listener = self.listener;
+        let still_pending = || listener.is_pending(notification.id);
+        let target = Target::new(notification.target_tid, &still_pending);
+        let Notification { arch, nr, args, .. } = *notification;
+        let call = match Call::decode(arch, nr, args, &target) {
+            Ok(call) => call,
+            Err(Undecodable::NoSuchCall) => return self.send(notification, Decision::CONTINUE),
+            Err(Undecodable::Unknown) => {
+                let decision = self.failure("the call is in no table");
+                return self.send(notification, decision);
+            }
         };
         if self.slots.phase() == Phase::Preparing {
             // The low-level runtime's init opens files and then blocks in the open of its exec FIFO: not the container's
@@ -112,7 +120,7 @@ impl<'a> Answerer<'a> {
             Origin::Adopted { attempts } if attempts >= MAX_ATTEMPTS => {
                 Some(self.failure("several supervisors died on this call"))
             }
-            Origin::Received | Origin::Adopted { .. } => self.judge(slot, notification, call, origin),
+            Origin::Received | Origin::Adopted { .. } => self.judge(Place { slot, notification, origin }, call, target),
         };
         if let Some(decision) = decision {
             self.send(notification, decision);
@@ -120,19 +128,15 @@ impl<'a> Answerer<'a> {
     }
 
     /// Asks the rules; `None` when nobody waits for an answer any more.
-    fn judge(&mut self, slot: Slot<'_>, notification: &Notification, call: Call, origin: Origin) -> Option<Decision> {
+    fn judge(&mut self, place: Place<'_>, call: Call, target: Target<'_>) -> Option<Decision> {
         let shared = self.shared;
         shared.counters.add(Counter::Events, 1);
-        let listener = self.listener;
-        let still_pending = || listener.is_pending(notification.id);
-        let target = Target::new(notification.target_tid, &still_pending);
         let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
         if Some(call.event_type()) == *IO_URING_SETUP {
-            InternalAlert::io_uring(notification.target_tid).write(shared);
+            InternalAlert::io_uring(target.tid()).write(shared);
         }
         let in_force = shared.in_force.load();
         let Some(matches) = Matches::of(&in_force, &event) else { return Some(Decision::CONTINUE) };
-        let place = Place { slot, notification, origin };
         let alerted = match self.alert(place, &event, &matches) {
             Ok(Some(words)) => Some(words),
             Ok(None) => return None,

@@ -103,12 +103,7 @@ impl CallEvent<'_> {
     }
 
     fn parameter(&self, argument: &Argument) -> Option<usize> {
-        let parameters = self.call.event_type().description().parameters;
-        match argument {
-            Argument::Index(index) => usize::try_from(*index).ok(),
-            Argument::Key(name) => parameters.iter().position(|parameter| *parameter.name == **name),
-            Argument::Unused => None,
-        }
+        self.call.event_type().parameter(argument)
     }
 
     /// One parameter; `None` where it is not known.
@@ -132,6 +127,8 @@ impl CallEvent<'_> {
             Source::Group(register) => Some(self.rendered_group(self.call.word(register))),
             Source::Task(register) => Some(Rendered::plain(self.call.int(register).to_string())),
             Source::Address => self.subject_address().and_then(SocketAddress::render).map(Rendered::plain),
+            Source::Tuple => self.connection_name().map(Rendered::plain),
+            Source::Data => self.data().map(Rendered::plain),
             Source::OpenFlags | Source::OpenMode | Source::OpenResolve | Source::CreateFlags => {
                 self.rendered_open(index)
             }
@@ -160,8 +157,7 @@ impl CallEvent<'_> {
             let name = [b"<", self.opened_kind().letter().as_bytes(), b">", self.path(0)?].concat();
             return Some(Rendered::resolved(result.to_string(), name));
         }
-        // The number that dup and socket return is not known before the call.
-        self.known_result().map(|result| Rendered::plain(result.to_string()))
+        Some(Rendered::plain(result.to_string()))
     }
 
     fn rendered_descriptor(&self, number: i32) -> Rendered<'_> {
@@ -243,6 +239,11 @@ fn permissions(mode: u32) -> Rendered<'static> {
 fn enumerated(value: u32, names: &'static [(&'static str, u32)]) -> Rendered<'static> {
     let equal: Vec<&str> = names.iter().filter(|(_, number)| *number == value).map(|(name, _)| *name).collect();
     Rendered::resolved(value.to_string(), equal.join("|"))
+}
+
+/// What `evt.arg` says of a value with names.
+pub(crate) fn enumerated_text(value: u32, names: &'static [(&'static str, u32)]) -> Vec<u8> {
+    enumerated(value, names).into_best().into_owned()
 }
 
 fn close_on_exec(flags: i32) -> Rendered<'static> {

@@ -174,8 +174,9 @@ fn an_i386_exec_is_read_with_its_pointers() {
     check(&event, &[("proc.name", "cat"), ("proc.exe", "zero"), ("proc.args", "one"), ("proc.env", "")]);
     // The same memory, as an x32 program would lay it out.
     let (_, _, [path, argv, envp, ..]) = stopped.call();
-    let call = crate::decode::Call::decode(0xC000_003E, 0x4000_0208, [path, argv, envp, 0, 0, 0]).unwrap();
     let target = crate::target::Target::new(stopped.task(), super::PENDING);
+    let registers = [path, argv, envp, 0, 0, 0];
+    let call = crate::decode::Call::decode(0xC000_003E, 0x4000_0208, registers, &target).unwrap();
     let event = crate::event::CallEvent::new(&context, call, target, context.clock.tick());
     check(&event, &[("proc.exe", "zero"), ("proc.cmdline", "cat one")]);
 }

@@ -24,8 +24,9 @@ const PENDING: &dyn Fn() -> bool = &|| true;
 
 fn event<'a>(context: &'a Context, stopped: &Stopped) -> CallEvent<'a> {
     let (arch, number, arguments) = stopped.call();
-    let call = Call::decode(arch, number, arguments).expect("the stop is at a watched call");
-    CallEvent::new(context, call, Target::new(stopped.task(), PENDING), context.clock.tick())
+    let target = Target::new(stopped.task(), PENDING);
+    let call = Call::decode(arch, number, arguments, &target).expect("the stop is at a watched call");
+    CallEvent::new(context, call, target, context.clock.tick())
 }
 
 /// The text of a field such as `proc.aname[2]`; `None` where it is absent.

@@ -154,9 +154,9 @@ fn a_path_at_the_end_of_mapped_memory_is_read() {
 fn nothing_is_said_of_a_call_that_has_ended() {
     let (context, stopped) = (context(), cat("/etc/passwd"));
     let (arch, number, arguments) = stopped.call();
-    let call = crate::decode::Call::decode(arch, number, arguments).unwrap();
     let ended: &dyn Fn() -> bool = &|| false;
     let target = crate::target::Target::new(stopped.task(), ended);
+    let call = crate::decode::Call::decode(arch, number, arguments, &target).unwrap();
     let event = crate::event::CallEvent::new(&context, call, target, context.clock.tick());
     for field in ["fd.name", "proc.name", "proc.cmdline", "user.uid", "proc.pname", "fd.ino"] {
         assert_eq!(value(&event, field), None, "{field}");

@@ -157,8 +157,9 @@ fn a_thread_belongs_to_its_process() {
     let pointer = u64::try_from(path.as_ptr().addr()).unwrap();
     let inside = || {
         let tid = u32::try_from(nix::unistd::gettid().as_raw()).unwrap();
-        let call = crate::decode::Call::decode(0xC000_003E, 257, [u64::MAX - 99, pointer, 0, 0, 0, 0]).unwrap();
         let target = crate::target::Target::new(tid, super::PENDING);
+        let registers = [u64::MAX - 99, pointer, 0, 0, 0, 0];
+        let call = crate::decode::Call::decode(0xC000_003E, 257, registers, &target).unwrap();
         let event = crate::event::CallEvent::new(&context, call, target, context.clock.tick());
         let pid = std::process::id();
         check(

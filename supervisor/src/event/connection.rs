@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The two ends of the socket that a call is about, as far as they are known before the call, and the data it moves.
+
+use std::borrow::Cow;
+
+use rules::{FdField, Value};
+
+use super::{
+    CallEvent,
+    call::{owned, text},
+};
+use crate::{
+    decode::{SocketAddress, Subject},
+    process::{End, Kind, Socket},
+};
+
+/// Bytes of data that are looked at: Falco's default of `snaplen`.
+const MAX_DATA: usize = 80;
+/// Where the ports begin that the kernel gives to clients (`net.ipv4.ip_local_port_range`).
+const FIRST_CLIENT_PORT: u16 = 32_768;
+
+impl CallEvent<'_> {
+    /// Fields of the subject's ends.
+    pub(super) fn address_field(&self, field: FdField) -> Option<Value<'_>> {
+        use FdField as F;
+        match field {
+            F::Ip | F::Net => self.both(|(address, _)| Value::Ip(address)),
+            F::Port | F::Proto => self.both(|(_, port)| Value::Uint(u64::from(port))),
+            F::Cip | F::Cnet | F::Cport | F::Cproto => self.client().map(|end| end_value(field, end)),
+            F::Sip | F::Snet | F::Sport | F::Sproto => self.server().map(|end| end_value(field, end)),
+            F::Lip | F::Lnet | F::Lport | F::Lproto => self.local().map(|end| end_value(field, end)),
+            F::Rip | F::Rnet | F::Rport | F::Rproto => self.remote().map(|end| end_value(field, end)),
+            F::L4proto => self.subject_socket()?.transport().map(text),
+            F::IsServer => self.subject_socket().map(|_| Value::Bool(self.is_server())),
+            F::Connected => self.subject_socket().map(|socket| Value::Bool(self.will_be_connected(socket))),
+            F::NameChanged => self.subject_socket().map(|socket| Value::Bool(self.names_new_end(socket))),
+            _ => None,
+        }
+    }
+
+    /// `client->server` of a connection, the server's end alone of one that waits or has no other end yet.
+    pub(super) fn connection_name(&self) -> Option<Cow<'_, [u8]>> {
+        if let Some(address @ (SocketAddress::Unix(_) | SocketAddress::Other(_))) = self.subject_address() {
+            return address.render().map(Cow::Owned);
+        }
+        let render = |(address, port): End| format!("{address}:{port}");
+        match (self.client(), self.server()) {
+            (Some(client), Some(server)) => {
+                Some(Cow::Owned(format!("{}->{}", render(client), render(server)).into_bytes()))
+            }
+            (None, Some(one)) | (Some(one), None) => Some(Cow::Owned(render(one).into_bytes())),
+            (None, None) => None,
+        }
+    }
+
+    /// The beginning of what is sent, or of what waits to be received.
+    pub(super) fn data(&self) -> Option<Vec<u8>> {
+        let mut buffer = [0; MAX_DATA];
+        let length = if self.call.receives() {
+            self.subject_socket()?.peek(&mut buffer)?.0
+        } else {
+            let (address, length) = match self.call.layout().subject {
+                Subject::Message(_) => self.message()?.data,
+                _ => (self.call.register(1), self.call.register(2)),
+            };
+            let length = usize::try_from(length).unwrap_or(MAX_DATA).min(MAX_DATA);
+            self.target.exact(address, buffer.get_mut(..length)?).ok()?;
+            length
+        };
+        buffer.get(..length).map(<[u8]>::to_vec)
+    }
+
+    fn both(&self, value: impl Fn(End) -> Value<'static>) -> Option<Value<'_>> {
+        let ends: Vec<_> = [self.client(), self.server()].into_iter().flatten().map(value).collect();
+        (!ends.is_empty()).then_some(Value::Any(ends))
+    }
+
+    fn client(&self) -> Option<End> {
+        if self.is_server() { self.remote() } else { self.local() }
+    }
+
+    fn server(&self) -> Option<End> {
+        if self.is_server() { self.local() } else { self.remote() }
+    }
+
+    fn given(&self) -> Option<End> {
+        match self.subject_address()? {
+            SocketAddress::Ip(address, port) => Some((*address, *port)),
+            SocketAddress::Unix(_) | SocketAddress::Other(_) => None,
+        }
+    }
+
+    fn local(&self) -> Option<End> {
+        if self.call.layout().name == "bind" { self.given() } else { self.subject_socket()?.local() }
+    }
+
+    fn remote(&self) -> Option<End> {
+        match self.call.layout().name {
+            "bind" | "listen" | "accept" | "accept4" => None,
+            _ => self.given().or_else(|| {
+                let socket = self.subject_socket()?;
+                let sender = || socket.peek(&mut [0; 1]).and_then(|(_, sender)| sender);
+                socket.remote().or_else(|| if self.call.receives() { sender() } else { None })
+            }),
+        }
+    }
+
+    /// Whether the own end is the server's. Where the call does not say it, the end whose port is none of those that
+    /// clients get is.
+    fn is_server(&self) -> bool {
+        match self.call.layout().name {
+            "bind" | "listen" | "accept" | "accept4" => true,
+            "connect" => false,
+            _ if self.given().is_some() => false,
+            _ => {
+                let port = |end: Option<End>| end.map(|(_, port)| port);
+                let (own, other) = (port(self.local()), port(self.remote()));
+                own.is_some_and(|own| own < FIRST_CLIENT_PORT && other.is_none_or(|other| other >= FIRST_CLIENT_PORT))
+            }
+        }
+    }
+
+    fn will_be_connected(&self, socket: &Socket) -> bool {
+        self.call.layout().name == "connect" || socket.is_connected()
+    }
+
+    /// Whether the call gives the socket another end than it has: a connection, or a datagram to or from somebody new.
+    fn names_new_end(&self, socket: &Socket) -> bool {
+        match self.call.layout().name {
+            "connect" => true,
+            "accept" | "accept4" | "listen" => false,
+            _ => !socket.is_connected() && (self.given().is_some() || self.wants_sender()),
+        }
+    }
+
+    /// Whether the call asks from whom it receives.
+    fn wants_sender(&self) -> bool {
+        let asks = |register| self.call.register(register) != 0;
+        self.call.layout().name == "recvmsg" || self.call.receives() && self.call.address_register().is_some_and(asks)
+    }
+
+    /// Whether the subject is a socket.
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self.call.layout().subject, Subject::Address(..) | Subject::Message(_))
+            || self.subject_kind().is_some_and(|kind| matches!(kind, Kind::Ipv4 | Kind::Ipv6 | Kind::Unix))
+    }
+}
+
+fn end_value(field: FdField, (address, port): End) -> Value<'static> {
+    use FdField as F;
+    match field {
+        F::Cport | F::Sport | F::Lport | F::Rport => Value::Uint(u64::from(port)),
+        F::Cproto | F::Sproto | F::Lproto | F::Rproto => owned(port.to_string()),
+        _ => Value::Ip(address),
+    }
+}

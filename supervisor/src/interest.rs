@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which calls the rules in force need, beyond those that are always watched, and with which registers.
+//!
+//! What a register decides is left to the kernel: a call is notified only with registers for which some rule could match.
+//! Each value of a register is tried out on the rules with everything else unknown, so that nothing a rule could match is
+//! left out.
+
+use policy::{Comparison, RegisterTest, Syscall, Watched};
+use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
+
+use crate::decode::{Call, Source};
+
+/// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
+/// the common requests of ptrace are below.
+const ENUMERATED: u64 = 64;
+/// Alternatives that one call may have: the kernel tries them one after the other.
+const MAX_TESTS: usize = 8;
+
+/// The calls that `ruleset` needs beyond the base set.
+pub(crate) fn of(ruleset: &Ruleset) -> Vec<Watched> {
+    let needed = policy::watched(ruleset.event_types()).filter(|syscall| !policy::is_base(syscall.name));
+    needed.filter_map(|syscall| watch(ruleset, syscall)).collect()
+}
+
+/// The calls of `needed` that a profile with `trapped` does not notify, or not all of them.
+pub(crate) fn missing<'a>(needed: &'a [Watched], trapped: &[Watched]) -> Vec<&'a str> {
+    let is_trapped = |needed: &Watched| {
+        trapped.iter().any(|trapped| {
+            let covers = |test: &RegisterTest| trapped.when.contains(test);
+            let is_covered = trapped.when.is_empty() || !needed.when.is_empty() && needed.when.iter().all(covers);
+            trapped.name == needed.name && is_covered
+        })
+    };
+    needed.iter().filter(|needed| !is_trapped(needed)).map(|needed| needed.name.as_str()).collect()
+}
+
+fn watch(ruleset: &Ruleset, syscall: &Syscall) -> Option<Watched> {
+    let call = Call::of_type(syscall.event_type);
+    let can_match = |known: Known| ruleset.can_match(&RegisterEvent { event_type: call.event_type(), known });
+    if !can_match(Known::Nothing) {
+        return None;
+    }
+    let watched = |when| Some(Watched { name: syscall.name.to_owned(), when });
+    if let Some(register) = call.address_register()
+        && !can_match(Known::NoAddress)
+    {
+        return watched(vec![test(register, Comparison::NotEqual, 0)]);
+    }
+    let enumerated = call.layout().sources.iter().zip(0..).find_map(|(source, parameter)| {
+        if let Source::Enumerated(register, names) = source { Some((parameter, *register, *names)) } else { None }
+    });
+    let Some((parameter, register, names)) = enumerated else { return watched(Vec::new()) };
+    let value_matches = |value: &u64| can_match(Known::Enumerated { parameter, value: *value, names });
+    let values = (0..ENUMERATED).filter(value_matches).take(MAX_TESTS);
+    let mut tests: Vec<_> = values.map(|value| test(register, Comparison::Equal, value)).collect();
+    tests.push(test(register, Comparison::AtLeast, ENUMERATED));
+    watched(if tests.len() > MAX_TESTS { Vec::new() } else { tests })
+}
+
+fn test(register: usize, comparison: Comparison, value: u64) -> RegisterTest {
+    RegisterTest { register: u32::try_from(register).unwrap_or(u32::MAX), comparison, value }
+}
+
+/// What one register says about an event.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    Nothing,
+    /// The call gives its socket no address.
+    NoAddress,
+    /// A parameter's value.
+    Enumerated {
+        parameter: usize,
+        value: u64,
+        names: &'static [(&'static str, u32)],
+    },
+}
+
+/// An event of which nothing but its type and one register is known.
+#[derive(Debug)]
+struct RegisterEvent {
+    event_type: EventType,
+    known: Known,
+}
+
+impl PartialEvent for RegisterEvent {
+    fn event_type(&self) -> EventType {
+        self.event_type
+    }
+
+    fn knowledge(&self, field: Field, argument: &Argument) -> Knowledge<'_> {
+        match (self.known, field) {
+            // See `CallEvent::names_new_end`.
+            (Known::NoAddress, Field::Fd(FdField::NameChanged)) => Knowledge::Known(Some(Value::Bool(false))),
+            (Known::Enumerated { parameter, value, names }, Field::Evt(EvtField::Arg))
+                if self.event_type.parameter(argument) == Some(parameter) =>
+            {
+                let text = crate::event::enumerated_text(u32::try_from(value).unwrap_or(u32::MAX), names);
+                Knowledge::Known(Some(Value::Text(text.into())))
+            }
+            _ => Knowledge::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::{LoadOptions, Loader};
+
+    use super::*;
+
+    fn ruleset(condition: &str) -> Ruleset {
+        let rule = format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n");
+        let mut loader = Loader::new(LoadOptions::default());
+        loader.add("r.yaml", rule.as_bytes());
+        loader.finish().ruleset.unwrap()
+    }
+
+    /// A call with its tests: register, comparison, value.
+    type Expected<'a> = (&'a str, &'a [(usize, Comparison, u64)]);
+
+    #[track_caller]
+    fn check(condition: &str, expected: &[Expected<'_>]) {
+        let watched = |(name, tests): &Expected<'_>| Watched {
+            name: (*name).to_owned(),
+            when: tests.iter().map(|(register, how, value)| test(*register, *how, *value)).collect(),
+        };
+        let expected: Vec<_> = expected.iter().map(watched).collect();
+        assert_eq!(of(&ruleset(condition)), expected, "{condition}");
+    }
+
+    #[test]
+    fn calls_are_left_to_the_kernel_where_registers_decide() {
+        use Comparison::{AtLeast, Equal, NotEqual};
+        check("evt.type = execve", &[]);
+        check("evt.type in (open, chdir)", &[("chdir", &[])]);
+        check("evt.type = socket and evt.arg.domain = AF_PACKET", &[("socket", &[(0, Equal, 17), (0, AtLeast, 64)])]);
+        check("evt.type = socket and evt.arg[1] = AF_PACKET", &[("socket", &[(0, Equal, 17), (0, AtLeast, 64)])]);
+        check("evt.type = socket and not evt.arg.domain in (AF_UNIX, AF_INET)", &[("socket", &[])]);
+        check("evt.type = socket and proc.name = nc", &[("socket", &[])]);
+        check("evt.type = sendto and fd.name_changed = true", &[("sendto", &[(4, NotEqual, 0)])]);
+        check("evt.type = sendto and fd.sport = 53", &[("sendto", &[])]);
+        check("evt.type = recvfrom and fd.name_changed = true", &[("recvfrom", &[(4, NotEqual, 0)])]);
+        check("evt.type = connect and evt.type = socket", &[]);
+        check("evt.type = setuid", &[("setuid", &[]), ("setuid32", &[])]);
+    }
+
+    #[test]
+    fn a_call_is_missing_where_it_is_trapped_for_less() {
+        let watched = |name: &str, when: &[RegisterTest]| Watched { name: name.to_owned(), when: when.to_vec() };
+        let [one, two] = [1, 2].map(|value| test(0, Comparison::Equal, value));
+        let needed = [watched("socket", &[one]), watched("connect", &[]), watched("chmod", &[])];
+        let trapped = [watched("socket", &[one, two]), watched("connect", &[one])];
+        assert_eq!(missing(&needed, &trapped), ["connect", "chmod"]);
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A socket of a task, asked through a second descriptor of it: family, ends, and what waits in its queue.
+#![expect(clippy::wildcard_enum_match_arm, reason = "rules know three of forty families")]
+
+use std::{
+    io::IoSliceMut,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, recvmsg,
+    sockopt,
+};
+
+use super::{Kind, Process};
+
+/// An end of a connection.
+pub(crate) type End = (IpAddr, u16);
+
+/// A socket that a task has open, or had open when it was asked for.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    descriptor: OwnedFd,
+    family: AddressFamily,
+}
+
+impl Process {
+    /// The socket `number` of the task; `None` for anything else.
+    pub(crate) fn socket(&self, number: i32) -> Option<Socket> {
+        let descriptor = self.duplicate(number)?;
+        // Fails for everything but sockets, and tells the family even of unbound ones.
+        let own: SockaddrStorage = getsockname(descriptor.as_raw_fd()).ok()?;
+        let family = own.family()?;
+        Some(Socket { descriptor, family })
+    }
+}
+
+impl Socket {
+    /// Falco's type of the descriptor.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.family {
+            AddressFamily::Inet => Kind::Ipv4,
+            AddressFamily::Inet6 => Kind::Ipv6,
+            AddressFamily::Unix => Kind::Unix,
+            _ => Kind::Other,
+        }
+    }
+
+    /// `tcp`, `udp`, `raw`; `None` where there is no transport of these.
+    pub(crate) fn transport(&self) -> Option<&'static str> {
+        if !matches!(self.family, AddressFamily::Inet | AddressFamily::Inet6) {
+            return None;
+        }
+        match getsockopt(&self.descriptor.as_fd(), sockopt::SockType).ok()? {
+            SockType::Stream => Some("tcp"),
+            SockType::Datagram => Some("udp"),
+            SockType::Raw => Some("raw"),
+            _ => None,
+        }
+    }
+
+    /// The own end, unless it is not bound to anything yet.
+    pub(crate) fn local(&self) -> Option<End> {
+        end(&getsockname::<SockaddrStorage>(self.descriptor.as_raw_fd()).ok()?).filter(|(_, port)| *port != 0)
+    }
+
+    /// The other end of a connected socket.
+    pub(crate) fn remote(&self) -> Option<End> {
+        end(&getpeername::<SockaddrStorage>(self.descriptor.as_raw_fd()).ok()?)
+    }
+
+    /// Whether the socket has another end, of whatever family.
+    pub(crate) fn is_connected(&self) -> bool {
+        getpeername::<SockaddrStorage>(self.descriptor.as_raw_fd()).is_ok()
+    }
+
+    /// The beginning of what the next receive would get, and who sent it; nothing is taken from the queue, and nothing
+    /// is waited for.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> Option<(usize, Option<End>)> {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let mut pieces = [IoSliceMut::new(buffer)];
+        let message = recvmsg::<SockaddrStorage>(self.descriptor.as_raw_fd(), &mut pieces, None, flags).ok()?;
+        Some((message.bytes, message.address.as_ref().and_then(end)))
+    }
+}
+
+fn end(address: &SockaddrStorage) -> Option<End> {
+    let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from((address.ip(), address.port())));
+    let v6 = || address.as_sockaddr_in6().map(|address| SocketAddr::from((address.ip(), address.port())));
+    v4.or_else(v6).map(|address| (address.ip(), address.port()))
+}
