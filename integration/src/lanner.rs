@@ -69,6 +69,8 @@ impl Settings {
 #[derive(Debug)]
 pub struct Lanner {
     folder: TempDir,
+    /// Holds the run directory: in memory, as /run is.
+    memory: TempDir,
     runtime: LowLevel,
 }
 
@@ -76,7 +78,10 @@ impl Lanner {
     /// Writes the configuration.
     pub fn new(settings: &Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("lanner-").tempdir().expect("cannot make a folder for Lanner");
-        let lanner = Self { folder, runtime: settings.runtime };
+        let in_memory = Path::new("/dev/shm");
+        let place = if in_memory.is_dir() { in_memory.to_owned() } else { env::temp_dir() };
+        let memory = tempfile::Builder::new().prefix("lanner-").tempdir_in(place).expect("cannot make a run folder");
+        let lanner = Self { folder, memory, runtime: settings.runtime };
         lanner.write_rules(&settings.rules);
         fs::write(lanner.config(), lanner.configuration(settings)).expect("cannot write the configuration");
         lanner
@@ -112,7 +117,7 @@ impl Lanner {
 
     /// The run directory.
     pub fn run_dir(&self) -> PathBuf {
-        self.folder.path().join("run")
+        self.memory.path().join("run")
     }
 
     /// The event log.
