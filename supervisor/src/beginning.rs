@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a supervisor puts in place before it answers: configuration, rules, identity, log, counters.
 
-use std::{io, os::fd::BorrowedFd, path::Path};
+use std::{io, os::fd::BorrowedFd, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use policy::{Mode, Watched};
 
 use crate::{
     config::{Config, ConfigError},
-    container::{Identity, LoadIdentityError},
+    container::{self, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
     diagnostics,
+    enforce::DevicePolicy,
     event::Context,
     event_log::{EventLog, EventLogError},
     in_force::{InForce, RulesError},
@@ -108,6 +109,7 @@ impl Beginning {
             is_wait_killable: wait_killable && sys::supports_wait_killable(),
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
+            devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
         };
         let failure = failure.map(|(cause, alert)| {

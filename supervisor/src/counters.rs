@@ -6,6 +6,7 @@
 use std::{
     fs::OpenOptions,
     io,
+    num::NonZeroUsize,
     os::fd::AsFd,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
@@ -51,8 +52,9 @@ impl Counters {
 
     /// Maps the counters of a container.
     pub(crate) fn open(path: &Path) -> Result<Self, CountersError> {
+        const LENGTH: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Self(Mapping::new(file.as_fd())?))
+        Ok(Self(Mapping::new(file.as_fd(), LENGTH)?))
     }
 
     fn cell(&self, counter: Counter) -> &AtomicU64 {

@@ -2,7 +2,7 @@
 //! What is in force for one container: a compiled ruleset with each rule's action, loaded from files, never changed.
 
 use policy::{Errno, ResolvedAction, RuleFacts};
-use rules::{LoadReport, Loader, Rule, Ruleset};
+use rules::{Action, EventType, LoadReport, Loader, Rule, Ruleset};
 
 use crate::{
     config::{Config, RuleMatching},
@@ -18,6 +18,7 @@ pub(crate) struct InForce {
     pub(crate) ruleset: Ruleset,
     /// By rule index.
     actions: Vec<ResolvedAction>,
+    may_deny_opens: bool,
     /// What a rule of no known index asks for.
     default_action: ResolvedAction,
     /// Whether every matching rule alerts, or only the first.
@@ -73,14 +74,23 @@ impl InForce {
                 RuleFacts { name: rule.name(), tags: rule.tags(), priority: rule.priority(), action: rule.action() };
             policy::resolve(&config.enforcement.actions, enforce, &facts)
         };
+        let is_strict = |rule: &Rule| resolve(rule).action > Action::Alert;
+        let opens = ["open", "openat", "openat2", "creat"].into_iter().filter_map(EventType::from_name);
+        let may_deny_opens = opens.flat_map(|open| ruleset.rules_for(open)).any(is_strict);
         Self {
             fingerprint,
             actions: ruleset.rules().iter().map(resolve).collect(),
+            may_deny_opens,
             default_action: ResolvedAction { action: enforce.default_action, explicit: false },
             matching: config.rules.matching,
             errno: enforce.errno,
             ruleset,
         }
+    }
+
+    /// Whether some rule could deny an open.
+    pub(crate) fn may_deny_opens(&self) -> bool {
+        self.may_deny_opens
     }
 
     /// What a match of `rule` asks for.

@@ -8,6 +8,7 @@ mod guard;
 mod guard_estate;
 
 mod beginning;
+mod enforce;
 mod in_force;
 mod interest;
 mod reload;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What all watches of one container share.
 
+use std::sync::Arc;
+
 use arc_swap::ArcSwap;
 use policy::Mode;
 
-use crate::{counters::Counters, event::Context, event_log::EventLog, in_force::InForce};
+use crate::{counters::Counters, enforce::DevicePolicy, event::Context, event_log::EventLog, in_force::InForce};
 
 /// Fixed at start, but for the rules in force.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) in_force: ArcSwap<InForce>,
     /// Where alerts go before their call proceeds.
     pub(crate) log: EventLog,
+    /// The device files that the container may open.
+    pub(crate) devices: Arc<DevicePolicy>,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
 }

@@ -4,11 +4,14 @@
 //! A notification that was received and not answered is never delivered again. So the kernel writes it straight into a
 //! slot of a memfd that the guard owns too; a successor finds there what its predecessor left.
 //!
-//! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before), then slots of 32: the kernel's `seccomp_notif` (16
-//! cells, all zero while the slot is free), the number of supervisors that died on it, and where the event log ended
-//! before its alert was written (inode, position).
+//! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
+//! more than the last slot that a call was ever parked in), then slots of 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free),
+//! the number of supervisors that died on it, where the event log ended before its alert was written (inode, position), and whether a file was made for the call.
+//! The first slot is the supervisor's to receive into, the second one the guard's; calls that wait for something else than
+//! a decision are parked in the others.
 
 use std::{
+    num::NonZeroUsize,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -25,6 +28,12 @@ use crate::{
 
 /// Cells of the header and of each slot.
 const BLOCK_CELLS: usize = 32;
+/// Slots: two to receive into, and those of all calls that may wait at one time. Memory is used from the first on.
+const SLOTS: usize = 1023;
+/// Bytes of the memfd.
+const LENGTH: NonZeroUsize = NonZeroUsize::new((1 + SLOTS) * BLOCK_CELLS * size_of::<u64>()).unwrap();
+/// Slots that are received into.
+const RECEIVING: usize = 2;
 
 /// The memfd behind the page, as the guard holds it and hands it on.
 #[derive(Debug)]
@@ -41,6 +50,7 @@ pub(crate) struct Slot<'a> {
     attempts: &'a AtomicU64,
     log_inode: &'a AtomicU64,
     log_position: &'a AtomicU64,
+    made: &'a AtomicU64,
 }
 
 /// How far the process that installed the filter has come.
@@ -60,7 +70,7 @@ impl SlotsFile {
     pub(crate) fn create() -> Result<Self, SyscallError> {
         let file = memfd_create(c"lanner-slots", MFdFlags::MFD_CLOEXEC)
             .map_err(|errno| SyscallError::from_errno("memfd_create", errno))?;
-        let bytes = i64::try_from(Mapping::BYTES).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(LENGTH.get()).unwrap_or(i64::MAX);
         ftruncate(&file, bytes).map_err(|errno| SyscallError::from_errno("ftruncate", errno))?;
         Ok(Self(file))
     }
@@ -72,7 +82,7 @@ impl SlotsFile {
 
     /// Maps the page.
     pub(crate) fn map(&self) -> Result<Slots, SyscallError> {
-        Mapping::new(self.0.as_fd()).map(Slots)
+        Mapping::new(self.0.as_fd(), LENGTH).map(Slots)
     }
 }
 
@@ -99,13 +109,45 @@ impl Slots {
         }
     }
 
-    /// All slots, free and taken.
+    /// The slot that a supervisor receives into.
+    pub(crate) fn of_supervisor(&self) -> Option<Slot<'_>> {
+        self.slot(0)
+    }
+
+    /// The slot that a guard receives into.
+    pub(crate) fn of_guard(&self) -> Option<Slot<'_>> {
+        self.slot(1)
+    }
+
+    /// All slots that were ever taken, free now or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
-        self.0.cells().chunks_exact(BLOCK_CELLS).skip(1).filter_map(|block| {
-            let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
-            let [attempts, log_inode, log_position, ..] = rest else { return None };
-            Some(Slot { notification, attempts, log_inode, log_position })
-        })
+        (0..RECEIVING.max(self.parked())).filter_map(|index| self.slot(index))
+    }
+
+    /// Moves what `slot` holds to a slot where it may stay for long; returns its number, or `None` where all are taken.
+    pub(crate) fn park(&self, slot: Slot<'_>) -> Option<usize> {
+        let free = |index: &usize| self.slot(*index).is_some_and(|slot| slot.notification().is_none());
+        let index = (RECEIVING..SLOTS).find(free)?;
+        let place = self.slot(index)?;
+        if let Some(cell) = self.0.cells().get(1) {
+            cell.fetch_max(u64::try_from(index + 1).ok()?, Ordering::AcqRel);
+        }
+        place.copy_from(slot);
+        slot.clear();
+        Some(index)
+    }
+
+    /// One slot.
+    pub(crate) fn slot(&self, index: usize) -> Option<Slot<'_>> {
+        let block = self.0.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
+        let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
+        let [attempts, log_inode, log_position, made, ..] = rest else { return None };
+        Some(Slot { notification, attempts, log_inode, log_position, made })
+    }
+
+    fn parked(&self) -> usize {
+        let cell = self.0.cells().get(1).map_or(0, |cell| cell.load(Ordering::Acquire));
+        usize::try_from(cell).map_or(SLOTS, |parked| parked.min(SLOTS))
     }
 }
 
@@ -139,10 +181,35 @@ impl<'a> Slot<'a> {
         (inode != 0).then_some(Position { inode, offset })
     }
 
+    /// Remembers that a file was made for the call, before the target learns of it: a successor that performs the call again
+    /// must not take that file for somebody else's.
+    pub(crate) fn mark_made(&self) {
+        self.made.store(1, Ordering::Release);
+    }
+
+    /// Whether a file was made for the call.
+    pub(crate) fn has_made(&self) -> bool {
+        self.made.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes over what another slot holds. The id comes last: it is what makes the slot taken.
+    fn copy_from(&self, other: Slot<'_>) {
+        let marks = [
+            (self.attempts, other.attempts),
+            (self.log_inode, other.log_inode),
+            (self.log_position, other.log_position),
+            (self.made, other.made),
+        ];
+        let cells = self.notification.iter().zip(other.notification).rev();
+        for (to, from) in marks.into_iter().chain(cells) {
+            to.store(from.load(Ordering::Acquire), Ordering::Release);
+        }
+    }
+
     /// Frees the slot; the kernel wants all cells zero before it writes the next notification. The marks go first, so
     /// that a slot with a notification never carries those of an earlier one.
     pub(crate) fn clear(&self) {
-        for cell in [self.log_inode, self.log_position, self.attempts] {
+        for cell in [self.log_inode, self.log_position, self.attempts, self.made] {
             cell.store(0, Ordering::Relaxed);
         }
         for cell in self.notification {
@@ -175,7 +242,22 @@ mod tests {
     }
 
     #[test]
-    fn a_page_holds_fifteen_slots() {
-        assert_eq!(SlotsFile::create().unwrap().map().unwrap().iter().count(), 15);
+    fn a_call_that_waits_is_moved_aside_and_found_there() {
+        let file = SlotsFile::create().unwrap();
+        let (first, second) = (file.map().unwrap(), file.map().unwrap());
+        for id in 1..=3 {
+            let slot = first.of_supervisor().unwrap();
+            slot.cells()[0].store(id, Ordering::Release);
+            slot.mark_log(Position { inode: id, offset: 9 });
+            assert_eq!(first.park(slot), Some(RECEIVING + usize::try_from(id).unwrap() - 1));
+        }
+        let ids = |slots: &Slots| -> Vec<_> {
+            slots.iter().filter_map(|slot| slot.notification()).map(|notification| notification.id).collect()
+        };
+        assert_eq!(ids(&second), [1, 2, 3]);
+        let parked = second.slot(RECEIVING + 1).unwrap();
+        assert_eq!(parked.log_mark(), Some(Position { inode: 2, offset: 9 }));
+        parked.clear();
+        assert_eq!(ids(&first), [1, 3]);
     }
 }

@@ -230,7 +230,7 @@ impl Supervisor {
 
     fn watch(&self, number: u32, listener: Listener, slots: SlotsFile) -> io::Result<Watched> {
         let mapped = slots.map().map_err(io::Error::other)?;
-        let watch = Watch { number, listener: listener.try_clone()?, slots: mapped };
+        let watch = Watch { number, listener: Arc::new(listener.try_clone()?), slots: Arc::new(mapped) };
         Ok(Watched { thread: watch.start(Arc::clone(&self.shared))?, listener, slots })
     }
 

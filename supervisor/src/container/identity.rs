@@ -12,6 +12,8 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
+use crate::enforce::DeviceRule;
+
 use super::{
     Mount,
     docker::Record,
@@ -87,6 +89,12 @@ pub(crate) struct Pod {
     pub(crate) uid: String,
     /// The id of its sandbox.
     pub(crate) sandbox: String,
+}
+
+/// The device list of the OCI spec in a container's run directory.
+pub(crate) fn device_rules(directory: &Path) -> Result<Vec<DeviceRule>, LoadIdentityError> {
+    let spec: Spec = read(&directory.join("spec.json"))?;
+    Ok(spec.linux.and_then(|linux| linux.resources).and_then(|resources| resources.devices).unwrap_or_default())
 }
 
 impl Identity {

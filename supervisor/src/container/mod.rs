@@ -6,7 +6,7 @@ mod identity;
 mod image;
 mod spec;
 
-pub(crate) use identity::{Identity, LoadIdentityError};
+pub(crate) use identity::{Identity, LoadIdentityError, device_rules};
 pub(crate) use spec::Mount;
 
 #[cfg(test)]

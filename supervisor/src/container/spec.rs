@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fs};
 
 use serde::Deserialize;
 
+use crate::enforce::DeviceRule;
+
 /// What the shim decided, as far as identity goes.
 #[derive(Debug, Deserialize)]
 pub(super) struct Plan {
@@ -41,9 +43,17 @@ pub(super) struct Process {
 pub(super) struct Linux {
     namespaces: Option<Vec<Namespace>>,
     pub(super) cgroups_path: Option<String>,
+    pub(super) resources: Option<Resources>,
     masked_paths: Option<Vec<String>>,
     readonly_paths: Option<Vec<String>>,
     seccomp: Option<serde_json::Value>,
+}
+
+/// `linux.resources`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resources {
+    pub(super) devices: Option<Vec<DeviceRule>>,
 }
 
 /// One of `linux.namespaces`.

@@ -35,6 +35,7 @@ pub(crate) struct Call {
     layout: &'static Layout,
     arguments: [u64; 6],
     width: Width,
+    is_x32: bool,
 }
 
 /// A notification that is no call.
@@ -176,7 +177,8 @@ impl Call {
             Meaning::SocketCall => (policy::socket_call(first), target.words(second).unwrap_or_default()),
             Meaning::Ipc => (policy::ipc_call(first), [second, third, fourth, fifth, sixth, 0]),
         };
-        Ok(Self::new(syscall.ok_or(Undecodable::NoSuchCall)?.event_type, width, arguments))
+        let call = Self::new(syscall.ok_or(Undecodable::NoSuchCall)?.event_type, width, arguments);
+        Ok(Self { is_x32: convention == policy::Arch::X32, ..call })
     }
 
     /// The call `call`, with the pointer width of its architecture.
@@ -185,7 +187,7 @@ impl Call {
         // *Falco:* a successful execveat is an `execve` (live oracle, execveat-fd), and every exec is judged as one that
         // succeeds: a rule on `execve` alone must not be evaded by the other call.
         let event_type = if layout.name == "execveat" { EXECVE.unwrap_or(call) } else { call };
-        Self { event_type, layout, arguments, width }
+        Self { event_type, layout, arguments, width, is_x32: false }
     }
 
     /// A call of this type with nothing in its registers.
@@ -223,6 +225,11 @@ impl Call {
         self.width
     }
 
+    /// Whether the call came through x32, whose pointers have four bytes on a 64-bit processor.
+    pub(crate) fn is_x32(&self) -> bool {
+        self.is_x32
+    }
+
     /// A register; 0 for one that no call has.
     pub(crate) fn register(&self, index: usize) -> u64 {
         self.arguments.get(index).copied().unwrap_or(0)
@@ -243,6 +250,11 @@ impl Call {
         self.layout.sources.iter().filter_map(|source| {
             if let Source::Path(directory, path) = source { Some((*directory, *path)) } else { None }
         })
+    }
+
+    /// Whether the call opens a file by its path.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.layout.name, "open" | "openat" | "openat2" | "creat")
     }
 
     /// Whether the event describes a new program.

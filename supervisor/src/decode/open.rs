@@ -31,6 +31,8 @@ pub(crate) struct Open {
     pub(crate) flags: Option<u64>,
     /// Permission bits of a new file; 0 where the kernel ignores them.
     pub(crate) mode: u32,
+    /// The mode as `openat2` was given it; of the other calls the same as `mode`.
+    pub(crate) whole_mode: u64,
     /// `RESOLVE_*` of `openat2`.
     pub(crate) resolve: u64,
 }
@@ -43,14 +45,18 @@ impl Open {
             "open" => registers(1, 2),
             "openat" => registers(2, 3),
             "open_by_handle_at" => Self { mode: 0, ..registers(2, 3) },
-            "creat" => Self { flags: None, mode: call.word(1) & MODE_BITS, resolve: 0 },
+            "creat" => {
+                let mode = call.word(1) & MODE_BITS;
+                Self { flags: None, mode, whole_mode: mode.into(), resolve: 0 }
+            }
             "openat2" => return Some(Self::from_memory(call.register(2), call.register(3), target)),
             _ => return None,
         }))
     }
 
     fn from_registers(flags: u32, mode: u32) -> Self {
-        Self { flags: Some(u64::from(flags)), mode, resolve: 0 }.without_unused_mode()
+        let open = Self { flags: Some(u64::from(flags)), mode, whole_mode: 0, resolve: 0 }.without_unused_mode();
+        Self { whole_mode: open.mode.into(), ..open }
     }
 
     /// `struct open_how`: three words of 64 bits; a longer one must end in zeros.
@@ -59,8 +65,8 @@ impl Open {
         let length = usize::try_from(size).unwrap_or(usize::MAX).min(24);
         target.exact(address, raw.as_flattened_mut().get_mut(..length).unwrap_or_default())?;
         let [flags, mode, resolve] = raw.map(u64::from_le_bytes);
-        let mode = u32::try_from(mode & u64::from(u32::MAX)).unwrap_or(0);
-        Ok(Self { flags: Some(flags), mode, resolve }.without_unused_mode())
+        let low = u32::try_from(mode & u64::from(u32::MAX)).unwrap_or(0);
+        Ok(Self { flags: Some(flags), mode: low, whole_mode: mode, resolve }.without_unused_mode())
     }
 
     fn without_unused_mode(mut self) -> Self {

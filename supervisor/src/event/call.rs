@@ -8,6 +8,7 @@ use rules::{Argument, Event, EventType, Field, LannerField, UtilField, Value};
 use super::{Context, Moment, image::Image, paths::Paths, subject::SubjectFile};
 use crate::{
     decode::{Call, Open},
+    enforce::{OpenRequest, RequestError},
     process::{Process, Stat, Status},
     target::Target,
 };
@@ -68,6 +69,21 @@ impl<'a> CallEvent<'a> {
     #[cfg(test)]
     pub(crate) fn set_result(&self, result: i64) {
         self.result.get_or_init(|| result);
+    }
+
+    /// What is needed to perform an open: the path as it was copied, and flags and mode as rules see them.
+    ///
+    /// Like the kernel, this looks at the flags first and then at the path.
+    pub(crate) fn open_request(&self) -> Result<OpenRequest, RequestError> {
+        self.call.check_open_size(&self.target)?;
+        let open = self.open().ok_or(RequestError::Errno(libc::EFAULT))?;
+        let path = self.read_path(0)?;
+        OpenRequest::new(&self.call, path, open).ok_or(RequestError::Errno(libc::EFAULT))
+    }
+
+    /// The calling task.
+    pub(crate) fn caller(&self) -> Option<&Process> {
+        self.thread()
     }
 
     /// Makes the decision known to the fields of alerts.

@@ -4,7 +4,11 @@
 use std::{borrow::Cow, cell::OnceCell};
 
 use super::{CallEvent, join::join};
-use crate::{decode::Source, process::Process, target::Text};
+use crate::{
+    decode::Source,
+    process::Process,
+    target::{ReadError, Text},
+};
 
 /// Names of a call's first and second path.
 #[derive(Default)]
@@ -14,7 +18,7 @@ pub(super) struct Paths {
 
 #[derive(Default)]
 struct Slot {
-    raw: OnceCell<Option<Text>>,
+    raw: OnceCell<Result<Text, ReadError>>,
     absolute: OnceCell<Option<Name>>,
 }
 
@@ -30,9 +34,15 @@ enum Name {
 impl CallEvent<'_> {
     /// The path argument `index` as the target gave it; `None` where there is none or it is unreadable.
     pub(super) fn raw_path(&self, index: usize) -> Option<&[u8]> {
-        let (_, register) = self.call.paths().nth(index)?;
-        let read = || self.target.path(self.call.register(register)).ok();
-        self.paths.slots.get(index)?.raw.get_or_init(read).as_ref().map(Text::as_bytes)
+        self.read_path(index).ok()
+    }
+
+    /// The same with the reason why it is unreadable.
+    pub(super) fn read_path(&self, index: usize) -> Result<&[u8], ReadError> {
+        let (_, register) = self.call.paths().nth(index).ok_or(ReadError::Fault)?;
+        let slot = self.paths.slots.get(index).ok_or(ReadError::Fault)?;
+        let read = slot.raw.get_or_init(|| self.target.path(self.call.register(register)));
+        read.as_ref().map(Text::as_bytes).map_err(|error| *error)
     }
 
     /// The absolute name of the path argument `index`.

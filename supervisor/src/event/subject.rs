@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `fd.*` describes: the file that is opened, the descriptor that is used, or the address that is connected.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, sync::Arc};
 
 use nix::sys::stat::{FileStat, fstat};
 
 use super::{CallEvent, resolve};
 use crate::{
     decode::{Message, SocketAddress, Subject},
+    enforce::Located,
     process::{Descriptor, Kind, Layer, Socket, layer},
 };
 
@@ -18,6 +19,7 @@ pub(super) const PREDICTED_DESCRIPTOR: i64 = 3;
 /// Facts of the subject.
 #[derive(Default)]
 pub(super) struct SubjectFile {
+    located: OnceCell<Arc<Located>>,
     found: OnceCell<Option<Found>>,
     descriptor: OnceCell<Option<Descriptor>>,
     address: OnceCell<Option<SocketAddress>>,
@@ -138,8 +140,33 @@ impl CallEvent<'_> {
         self.known_result().is_some_and(|result| result < 0)
     }
 
+    /// Makes known which file the call will open: the one that was found for the target, not one that is looked for again.
+    pub(crate) fn set_located(&self, located: Arc<Located>) {
+        self.file.located.get_or_init(|| located);
+    }
+
+    /// The name that the file of an open really has, in the container's own view; of a file that will be made, the name it
+    /// will have.
+    pub(super) fn real_path(&self) -> Option<Vec<u8>> {
+        match self.file.located.get().map(Arc::as_ref) {
+            Some(Located::Missing { parent, name }) => {
+                let directory = resolve::name_of(parent)?;
+                Some(super::join::join(&directory, name.to_bytes()).into_owned())
+            }
+            Some(Located::Failed(_)) => None,
+            Some(Located::Existing { .. }) | None => self.found()?.path.clone(),
+        }
+    }
+
     fn found(&self) -> Option<&Found> {
         let find = || {
+            match self.file.located.get().map(Arc::as_ref) {
+                Some(Located::Existing { file, .. }) => {
+                    return Some(Found { facts: fstat(file).ok()?, path: resolve::name_of(file) });
+                }
+                Some(Located::Missing { .. } | Located::Failed(_)) => return None,
+                None => {}
+            }
             let (directory, _) = self.call.paths().next()?;
             let path = self.raw_path(0)?;
             let base = if path.starts_with(b"/") { None } else { self.base(directory) };

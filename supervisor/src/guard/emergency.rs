@@ -86,8 +86,8 @@ impl Emergency {
             }
         };
         slots.iter().filter(|slot| slot.notification().is_some()).for_each(|slot| self.answer_one(listener, slot));
-        // The last slot: a supervisor that becomes ready meanwhile receives into the first one.
-        let Some(slot) = slots.iter().last() else { return };
+        // Not the first slot: a supervisor that becomes ready meanwhile receives into that one.
+        let Some(slot) = slots.of_guard() else { return };
         for _ in 0..BATCH {
             if !has_notification(listener) {
                 return;

@@ -25,6 +25,26 @@ const MAX_FILE: usize = 16 * 1024;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
 const MAX_NAME: usize = 16;
 
+/// The host's `/proc`, opened before any thread looks at the world from inside a container.
+fn proc_root() -> Option<BorrowedFd<'static>> {
+    static ROOT: OnceLock<OwnedFd> = OnceLock::new();
+    if ROOT.get().is_none() {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = openat(AT_FDCWD, "/proc", flags, Mode::empty()).ok()?;
+        ROOT.get_or_init(|| root);
+    }
+    ROOT.get().map(AsFd::as_fd)
+}
+
+/// A setting of the host, such as `fs/protected_symlinks`.
+pub(crate) fn read_system_setting(name: &str) -> Option<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let file = openat(proc_root()?, format!("sys/{name}").as_str(), flags, Mode::empty()).ok()?;
+    let mut buffer = [0; 64];
+    let length = read(&file, &mut buffer).ok()?;
+    String::from_utf8(buffer.get(..length)?.to_vec()).ok()
+}
+
 /// A task. All values are read anew; those that never change are remembered.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -39,16 +59,30 @@ pub(crate) struct Process {
 impl Process {
     /// The task with this number in our pid namespace; any thread's number will do.
     pub(crate) fn open(task: u32) -> Option<Self> {
+        Self::open_in(proc_root()?, task)
+    }
+
+    /// The task that has this number in the procfs whose root is `directory`.
+    pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = openat(AT_FDCWD, format!("/proc/{task}").as_str(), flags, Mode::empty()).ok()?;
-        Some(Self {
+        let directory = openat(directory, task.to_string().as_str(), flags, Mode::empty()).ok()?;
+        Some(Self::with_directory(task, directory))
+    }
+
+    /// The task whose directory, of whatever procfs, this is; it has no number.
+    pub(crate) fn of_directory(directory: OwnedFd) -> Self {
+        Self::with_directory(0, directory)
+    }
+
+    fn with_directory(task: u32, directory: OwnedFd) -> Self {
+        Self {
             task,
             directory,
             name: OnceLock::new(),
             stat: OnceLock::new(),
             status: OnceLock::new(),
             leader: OnceLock::new(),
-        })
+        }
     }
 
     /// The number it was opened by, in our pid namespace.

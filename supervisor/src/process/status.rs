@@ -2,6 +2,7 @@
 //! `/proc/PID/status`: credentials, capabilities, ids in the task's own namespaces, and memory.
 
 use super::stat::number;
+use crate::sys::Ids;
 
 /// What the file says about a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +19,19 @@ pub(crate) struct Status {
     pub(crate) own_process: u32,
     /// Thread id in the innermost pid namespace.
     pub(crate) own_thread: u32,
+    /// Process ids from our pid namespace inwards.
+    pub(crate) processes: Vec<u32>,
+    /// Thread ids from our pid namespace inwards.
+    pub(crate) threads: Vec<u32>,
+    /// All user ids, as the host numbers them.
+    pub(crate) users: Ids,
+    /// All group ids.
+    pub(crate) group_ids: Ids,
+    /// Threads of the process.
+    thread_count: u32,
+    signals: Signals,
+    /// File mode creation mask.
+    pub(crate) mask: u32,
     /// Process group in the innermost pid namespace.
     pub(crate) own_group: u32,
     /// Session in the innermost pid namespace.
@@ -38,6 +52,15 @@ pub(crate) struct Status {
     pub(crate) has_no_new_privileges: bool,
     /// Sizes; zero for a process without memory.
     pub(crate) memory: Memory,
+}
+
+/// Sets of signals, signal n being bit n - 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Signals {
+    pending: u64,
+    pending_for_process: u64,
+    blocked: u64,
+    ignored: u64,
 }
 
 /// Sizes of a process in kB.
@@ -65,15 +88,44 @@ impl Status {
         (seen == REQUIRED).then_some(status)
     }
 
+    /// Whether a text is the number of the thread in any of its pid namespaces.
+    pub(crate) fn has_thread(&self, text: &[u8]) -> bool {
+        number(text).is_some_and(|thread: u32| self.threads.contains(&thread))
+    }
+
+    /// Whether a signal is about to be handled by the thread, by this thread alone.
+    pub(crate) fn has_signal(&self) -> bool {
+        let shared = if self.thread_count == 1 { self.signals.pending_for_process } else { 0 };
+        (self.signals.pending | shared) & !self.signals.blocked & !self.signals.ignored != 0
+    }
+
     /// Takes one line; says whether it is a required one.
     fn take(&mut self, key: &[u8], value: &[u8]) -> Option<bool> {
         match key {
             b"Tgid" => self.process = number(value)?,
-            b"Uid" => self.user = number(words(value).nth(1)?)?,
-            b"Gid" => self.group = number(words(value).nth(1)?)?,
-            b"Groups" => self.groups = words(value).filter_map(number).collect(),
-            b"NStgid" => self.own_process = innermost(value)?,
-            b"NSpid" => (self.own_thread, self.depth) = (innermost(value)?, words(value).count()),
+            b"Umask" => {
+                self.mask = u32::from_str_radix(std::str::from_utf8(value).ok()?.trim(), 8).ok()?;
+                return Some(false);
+            }
+            b"Threads" => self.thread_count = number(value)?,
+            b"SigPnd" => self.signals.pending = set(value)?,
+            b"ShdPnd" => self.signals.pending_for_process = set(value)?,
+            b"SigBlk" => self.signals.blocked = set(value)?,
+            b"SigIgn" => self.signals.ignored = set(value)?,
+            b"Uid" => {
+                self.users = ids(value)?;
+                self.user = self.users.effective;
+            }
+            b"Gid" => {
+                self.group_ids = ids(value)?;
+                self.group = self.group_ids.effective;
+            }
+            b"Groups" => self.groups = numbers(value),
+            b"NStgid" => (self.own_process, self.processes) = (innermost(value)?, numbers(value)),
+            b"NSpid" => {
+                (self.own_thread, self.threads) = (innermost(value)?, numbers(value));
+                self.depth = self.threads.len();
+            }
             b"NSpgid" => self.own_group = innermost(value)?,
             b"NSsid" => self.own_session = innermost(value)?,
             b"CapInh" => self.inheritable = set(value)?,
@@ -92,10 +144,20 @@ impl Status {
 }
 
 /// Lines of [`Status::take`] without the sizes, which a zombie lacks.
-const REQUIRED: usize = 14;
+const REQUIRED: usize = 19;
 
 fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte: &u8| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())
+}
+
+fn numbers(value: &[u8]) -> Vec<u32> {
+    words(value).filter_map(number).collect()
+}
+
+/// Real, effective, saved and file system id.
+fn ids(value: &[u8]) -> Option<Ids> {
+    let [real, effective, saved, file] = numbers(value).try_into().ok()?;
+    Some(Ids { real, effective, saved, file })
 }
 
 fn innermost(value: &[u8]) -> Option<u32> {

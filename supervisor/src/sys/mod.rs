@@ -4,18 +4,24 @@
 //! Wrappers take borrowed descriptors and return owned ones, turn expected errnos into types, and convert -1 once.
 #![expect(unsafe_code, reason = "this module is the one place where raw system calls are made")]
 
+mod credentials;
 mod descriptors;
+mod file;
 mod mapping;
 mod process;
 mod seccomp;
 
 use std::io;
 
+pub(crate) use credentials::{
+    Capabilities, Ids, keep_capabilities, set_groups_ids, set_supplementary_groups, set_users,
+};
 pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_with_descriptors};
+pub(crate) use file::{FileFacts, OpenHow, file_facts, open_at};
 pub(crate) use mapping::Mapping;
 pub(crate) use process::{Background, Pidfd, go_into_background, interrupt_thread, prepare_interrupts};
 pub(crate) use seccomp::{
-    Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
+    InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
     supports_wait_killable,
 };
 

@@ -41,6 +41,8 @@ pub(crate) enum Response {
     Continue,
     /// The call fails with this errno (positive).
     Errno(i32),
+    /// The call returns this value.
+    Value(i64),
 }
 
 /// Why no notification was received.
@@ -65,6 +67,17 @@ pub(crate) enum SendError {
     Gone,
     /// The kernel refused the response.
     #[error("cannot answer the notification")]
+    Refused(#[source] io::Error),
+}
+
+/// Why a descriptor was not handed over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InjectError {
+    /// The target is gone or was interrupted; nothing is waiting any more.
+    #[error("the notification is no longer pending")]
+    Gone,
+    /// The target cannot take the descriptor and still waits for its answer.
+    #[error("the target cannot take the descriptor")]
     Refused(#[source] io::Error),
 }
 
@@ -114,11 +127,12 @@ impl Listener {
 
     /// Answers a notification.
     pub(crate) fn send(&self, id: u64, response: Response) -> Result<(), SendError> {
-        let (error, flags) = match response {
-            Response::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE),
-            Response::Errno(errno) => (-errno, 0),
+        let (val, error, flags) = match response {
+            Response::Continue => (0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE),
+            Response::Errno(errno) => (0, -errno, 0),
+            Response::Value(value) => (value, 0, 0),
         };
-        let raw = libc::seccomp_notif_resp { id, val: 0, error, flags: u32::try_from(flags).unwrap_or_default() };
+        let raw = libc::seccomp_notif_resp { id, val, error, flags: u32::try_from(flags).unwrap_or_default() };
         // SAFETY: the request reads one `seccomp_notif_resp` from `raw`, which lives across the call.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, ptr::from_ref(&raw)) };
         if result == 0 {
@@ -128,6 +142,51 @@ impl Listener {
         match error.raw_os_error() {
             Some(libc::ENOENT) => Err(SendError::Gone),
             _ => Err(SendError::Refused(error)),
+        }
+    }
+}
+
+impl Listener {
+    /// Installs `descriptor` in the target under the lowest free number, and answers the call with that number.
+    pub(crate) fn inject(&self, id: u64, descriptor: BorrowedFd<'_>, close_on_exec: bool) -> Result<(), InjectError> {
+        let send = u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or_default();
+        match self.add_descriptor(id, descriptor, close_on_exec, send) {
+            Ok(_number) => Ok(()),
+            // Before Linux 5.14 the answer is a second step. Between the two a signal may withdraw the call, which then
+            // has a descriptor that nobody knows of; there is no way to take it back.
+            Err(InjectError::Refused(error)) if error.raw_os_error() == Some(libc::EINVAL) => {
+                let number = self.add_descriptor(id, descriptor, close_on_exec, 0)?;
+                match self.send(id, Response::Value(i64::from(number))) {
+                    Ok(()) => Ok(()),
+                    Err(SendError::Gone) => Err(InjectError::Gone),
+                    Err(SendError::Refused(error)) => Err(InjectError::Refused(error)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn add_descriptor(
+        &self,
+        id: u64,
+        descriptor: BorrowedFd<'_>,
+        close_on_exec: bool,
+        flags: u32,
+    ) -> Result<i32, InjectError> {
+        let newfd_flags = if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
+        let srcfd = descriptor.as_raw_fd().cast_unsigned();
+        let raw = libc::seccomp_notif_addfd { id, flags, srcfd, newfd: 0, newfd_flags };
+        // SAFETY: the request reads one `seccomp_notif_addfd` from `raw`, which lives across the call.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, ptr::from_ref(&raw)) };
+        if result >= 0 {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::ENOENT) => Err(InjectError::Gone),
+            // The target was interrupted while it took the descriptor.
+            Some(libc::EINTR) => Err(InjectError::Gone),
+            _ => Err(InjectError::Refused(error)),
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use std::{
     error::Error,
-    sync::{Arc, LazyLock},
+    io,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -14,16 +15,19 @@ use rules::{Argument, Event, EventType, Field, ProcField, Value};
 use super::{
     alerting::{AlertId, Matches},
     interrupted::Interrupted,
+    opening::{self, Delivery},
     waiting,
 };
 use crate::{
     counters::Counter,
     decode::{Call, Undecodable},
+    enforce::{Blocking, Job, Opener},
     event::CallEvent,
+    in_force::InForce,
     internal_alert::InternalAlert,
     shared::Shared,
     slots::{Phase, Slot, Slots},
-    sys::{Listener, Notification, Pidfd, Response, SendError},
+    sys::{Listener, Notification, Pidfd, Response},
     target::Target,
 };
 
@@ -51,29 +55,44 @@ pub(super) enum Origin {
 pub(super) struct Answerer<'a> {
     shared: &'a Arc<Shared>,
     number: u32,
-    listener: &'a Listener,
-    slots: &'a Slots,
-    interrupted: Interrupted,
+    listener: &'a Arc<Listener>,
+    slots: &'a Arc<Slots>,
+    interrupted: Arc<Mutex<Interrupted>>,
+    /// The means to open for targets, once they are needed.
+    opener: Option<Opener>,
+    blocking: Blocking,
     /// Re-used for the lines of one call's alerts.
     lines: Vec<u8>,
 }
 
 /// A notification, where it lies, and where it comes from.
 #[derive(Debug, Clone, Copy)]
-struct Place<'a> {
-    slot: Slot<'a>,
-    notification: &'a Notification,
+pub(super) struct Place<'a> {
+    pub(super) slot: Slot<'a>,
+    pub(super) notification: &'a Notification,
     origin: Origin,
+}
+
+impl Place<'_> {
+    /// Remembers that a file was made for the call.
+    pub(super) fn mark_made(&self) {
+        self.slot.mark_made();
+    }
+
+    /// Whether a supervisor that died had made a file for the call.
+    pub(super) fn has_made(&self) -> bool {
+        self.slot.has_made()
+    }
 }
 
 /// What is decided about one call.
 #[derive(Debug, Clone, Copy)]
-struct Decision {
-    response: Response,
+pub(super) struct Decision {
+    pub(super) response: Response,
     /// The process that ends before the answer is sent.
-    kill: Option<u32>,
+    pub(super) kill: Option<u32>,
     /// Hash of the alert's words, where one was written for this notification.
-    alerted: Option<u64>,
+    pub(super) alerted: Option<u64>,
 }
 
 impl Decision {
@@ -82,8 +101,55 @@ impl Decision {
 
 impl<'a> Answerer<'a> {
     /// For listener `number` of the container.
-    pub(super) fn new(shared: &'a Arc<Shared>, number: u32, listener: &'a Listener, slots: &'a Slots) -> Self {
-        Self { shared, number, listener, slots, interrupted: Interrupted::default(), lines: Vec::new() }
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        number: u32,
+        listener: &'a Arc<Listener>,
+        slots: &'a Arc<Slots>,
+    ) -> Self {
+        Self {
+            shared,
+            number,
+            listener,
+            slots,
+            interrupted: Arc::default(),
+            opener: None,
+            blocking: Blocking::new(shared.is_wait_killable),
+            lines: Vec::new(),
+        }
+    }
+
+    pub(super) fn shared(&self) -> &'a Shared {
+        self.shared
+    }
+
+    pub(super) fn slots(&self) -> &'a Slots {
+        self.slots
+    }
+
+    pub(super) fn shared_slots(&self) -> Arc<Slots> {
+        Arc::clone(self.slots)
+    }
+
+    pub(super) fn opener(&mut self) -> io::Result<&mut Opener> {
+        opening::ready(&mut self.opener)
+    }
+
+    pub(super) fn start_blocking(&self, job: Job) -> Result<(), (Job, io::Error)> {
+        self.blocking.start(job, Arc::clone(&self.shared.devices))
+    }
+
+    pub(super) fn is_enforcing(&self) -> bool {
+        self.shared.mode == Mode::Enforce
+    }
+
+    /// What answers need, also on other threads.
+    pub(super) fn delivery(&self) -> Delivery {
+        Delivery {
+            listener: Arc::clone(self.listener),
+            shared: Arc::clone(self.shared),
+            interrupted: Arc::clone(&self.interrupted),
+        }
     }
 
     /// The first program of a container's first listener is executed by the container's first process.
@@ -131,13 +197,31 @@ impl<'a> Answerer<'a> {
     fn judge(&mut self, place: Place<'_>, call: Call, target: Target<'_>) -> Option<Decision> {
         let shared = self.shared;
         shared.counters.add(Counter::Events, 1);
-        let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
         if Some(call.event_type()) == *IO_URING_SETUP {
             InternalAlert::io_uring(target.tid()).write(shared);
         }
         let in_force = shared.in_force.load();
-        let Some(matches) = Matches::of(&in_force, &event) else { return Some(Decision::CONTINUE) };
-        let alerted = match self.alert(place, &event, &matches) {
+        if self.performs(&in_force, &call) {
+            return self.perform_open(place, (call, target), &in_force);
+        }
+        let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
+        self.decide(place, &event, &in_force, None)
+    }
+
+    /// Asks the rules about one event and writes what they alert; `alerted` are the words of an alert that this
+    /// notification has already.
+    pub(super) fn decide(
+        &mut self,
+        place: Place<'_>,
+        event: &CallEvent<'_>,
+        in_force: &InForce,
+        alerted: Option<u64>,
+    ) -> Option<Decision> {
+        let shared = self.shared;
+        let Some(matches) = Matches::of(in_force, event) else {
+            return Some(Decision { alerted, ..Decision::CONTINUE });
+        };
+        let alerted = match self.alert(place, event, &matches, alerted) {
             Ok(Some(words)) => Some(words),
             Ok(None) => return None,
             Err(error) => {
@@ -149,7 +233,7 @@ impl<'a> Answerer<'a> {
         let (response, kill) = match Verdict::of(shared.mode, matches.action()) {
             Verdict::Allow => (Response::Continue, None),
             Verdict::Deny => (errno, None),
-            Verdict::Kill => (errno, process_of(&event)),
+            Verdict::Kill => (errno, process_of(event)),
         };
         Some(Decision { response, kill, alerted })
     }
@@ -161,13 +245,18 @@ impl<'a> Answerer<'a> {
         Place { slot, notification, origin }: Place<'_>,
         event: &CallEvent<'_>,
         matches: &Matches<'_>,
+        alerted: Option<u64>,
     ) -> Result<Option<u64>, Box<dyn Error>> {
         let shared = self.shared;
         let id =
             AlertId { container: &shared.context.identity.id, listener: self.number, notification: notification.id };
         let now = Instant::now();
         let words = matches.words(event);
-        if !self.interrupted.is_empty() && self.interrupted.was_alerted(notification, words, now) {
+        let was_alerted = || {
+            let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
+            interrupted.was_alerted(notification, words, now)
+        };
+        if alerted == Some(words) || was_alerted() {
             return Ok(Some(words));
         }
         if let (Origin::Adopted { .. }, Some(mark)) = (origin, slot.log_mark())
@@ -188,7 +277,7 @@ impl<'a> Answerer<'a> {
     }
 
     /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.
-    fn failure(&self, why: &'static str) -> Decision {
+    pub(super) fn failure(&self, why: &'static str) -> Decision {
         self.shared.counters.add(Counter::Failures, 1);
         tracing::error!(container = %self.shared.context.identity.id, why, "a call gets the failure verdict");
         let response = match self.shared.mode {
@@ -205,24 +294,28 @@ impl<'a> Answerer<'a> {
         if decision.response != Response::Continue {
             self.shared.counters.add(Counter::Denied, 1);
         }
-        let still_pending = || self.listener.is_pending(notification.id);
-        let waits = decision.alerted.is_none()
-            || self.shared.is_wait_killable
-            || waiting::settle(notification.target_tid, still_pending) == waiting::Target::Waits;
-        let sent = if waits { self.listener.send(notification.id, decision.response) } else { Err(SendError::Gone) };
-        match sent {
-            Ok(()) => {}
-            // Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
-            Err(SendError::Gone) => {
-                if let Some(words) = decision.alerted {
-                    self.interrupted.remember(notification, words, Instant::now());
-                }
-            }
-            Err(error) => {
-                self.shared.counters.add(Counter::Failures, 1);
-                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
-            }
+        if self.waits(notification, decision) {
+            self.delivery().respond(notification, decision.response, decision.alerted);
+        } else {
+            self.delivery().remember(notification, decision.alerted);
         }
+    }
+
+    /// Whether the target takes an answer now: see [`waiting`].
+    fn waits(&self, notification: &Notification, decision: Decision) -> bool {
+        decision.alerted.is_none()
+            || self.shared.is_wait_killable
+            || waiting::settle(notification.target_tid, || self.listener.is_pending(notification.id))
+                == waiting::Target::Waits
+    }
+
+    /// Makes sure that the target takes what it is going to get; `None` if it has left.
+    pub(super) fn settle(&self, place: Place<'_>, decision: Decision) -> Option<()> {
+        if self.waits(place.notification, decision) {
+            return Some(());
+        }
+        self.delivery().remember(place.notification, decision.alerted);
+        None
     }
 
     /// Ends the process that made the call. The notification is checked after the descriptor is open, so that the

@@ -47,11 +47,6 @@ impl From<&Notification> for CallKey {
 }
 
 impl Interrupted {
-    /// Whether nothing is remembered: the usual case.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Remembers that the alert with `words` was written for a call that was then withdrawn.
     pub(super) fn remember(&mut self, notification: &Notification, words: u64, now: Instant) {
         self.forget_old(now);

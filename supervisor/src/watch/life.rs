@@ -34,9 +34,9 @@ pub(crate) struct Watch {
     /// The listener's number within its container.
     pub(crate) number: u32,
     /// Where notifications come from.
-    pub(crate) listener: Listener,
+    pub(crate) listener: Arc<Listener>,
     /// Where they are received into.
-    pub(crate) slots: Slots,
+    pub(crate) slots: Arc<Slots>,
 }
 
 /// A running watch, as the thread that started it sees it.
@@ -66,7 +66,7 @@ impl Watch {
         for slot in self.slots.iter().filter(|slot| slot.notification().is_some()) {
             adopt(&mut answerer, &self.listener, slot);
         }
-        if let Some(slot) = self.slots.iter().next() {
+        if let Some(slot) = self.slots.of_supervisor() {
             while !stop.load(Ordering::Acquire) && self.receive_one(&mut answerer, slot) {}
         }
         tracing::debug!(listener = self.number, "watch ends");

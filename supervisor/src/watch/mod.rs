@@ -8,6 +8,7 @@ mod alerting;
 mod answer;
 mod interrupted;
 mod life;
+mod opening;
 mod waiting;
 
 pub(crate) use life::{Watch, WatchThread};

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a task may do to files: ids, groups, capabilities; read from the task, and put on by our own thread.
+
+use std::io;
+
+use crate::{
+    process::Process,
+    sys::{self, Capabilities, Ids},
+};
+
+/// A task's credentials, in the numbering of our own user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    users: Ids,
+    groups: Ids,
+    supplementary: Vec<u32>,
+    /// Effective capabilities.
+    capabilities: u64,
+    /// The file mode creation mask.
+    pub(super) mask: u32,
+}
+
+/// A task's credentials cannot be taken on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CredentialsError {
+    /// The task is gone.
+    #[error("the task's credentials cannot be read")]
+    Unreadable,
+    /// Its capabilities count in another user namespace, where they are worth less.
+    #[error("the task lives in another user namespace")]
+    ForeignNamespace,
+    /// The kernel refused.
+    #[error("cannot take on the task's credentials")]
+    Refused(#[from] io::Error),
+}
+
+impl Credentials {
+    /// Those of the task; `namespace` is the inode of our own user namespace.
+    pub(crate) fn of(process: &Process, namespace: u64) -> Result<Self, CredentialsError> {
+        let own = process.file_facts("ns/user").ok_or(CredentialsError::Unreadable)?.st_ino;
+        if own != namespace {
+            return Err(CredentialsError::ForeignNamespace);
+        }
+        let status = process.status().ok_or(CredentialsError::Unreadable)?;
+        Ok(Self {
+            users: status.users,
+            groups: status.group_ids,
+            supplementary: status.groups,
+            capabilities: status.effective,
+            mask: status.mask,
+        })
+    }
+
+    /// The user that access to files is decided by.
+    pub(super) fn file_user(&self) -> u32 {
+        self.users.file
+    }
+}
+
+/// The credentials that a thread of ours has put on.
+///
+/// Ids and groups stay on after a call, since the next one comes mostly from the same program; they take nothing away
+/// from a thread that has all capabilities. The capabilities are put on for each step and taken off again.
+#[derive(Debug)]
+pub(super) struct Wardrobe {
+    own: Capabilities,
+    worn: Option<Credentials>,
+}
+
+/// The target's capabilities are effective as long as this lives.
+#[derive(Debug)]
+pub(super) struct Worn<'a>(&'a Wardrobe);
+
+impl Wardrobe {
+    /// For the calling thread, which must be the one that uses it.
+    pub(super) fn new() -> io::Result<Self> {
+        sys::keep_capabilities().map_err(|error| error.source)?;
+        Ok(Self { own: Capabilities::of(0)?, worn: None })
+    }
+
+    /// Puts on `credentials`.
+    pub(super) fn wear(&mut self, credentials: &Credentials) -> io::Result<Worn<'_>> {
+        let worn = self.worn.take();
+        let differs = |part: fn(&Credentials) -> &Ids| worn.as_ref().is_none_or(|worn| part(worn) != part(credentials));
+        if worn.as_ref().is_none_or(|worn| worn.supplementary != credentials.supplementary) {
+            sys::set_supplementary_groups(&credentials.supplementary)?;
+        }
+        if differs(|credentials| &credentials.groups) {
+            sys::set_groups_ids(credentials.groups)?;
+        }
+        if differs(|credentials| &credentials.users) {
+            sys::set_users(credentials.users)?;
+        }
+        self.worn = Some(credentials.clone());
+        self.put_on()?;
+        Ok(Worn(self))
+    }
+
+    fn put_on(&self) -> io::Result<()> {
+        let capabilities = self.worn.as_ref().map_or(0, |worn| worn.capabilities);
+        self.own.with_effective(capabilities).apply()
+    }
+}
+
+impl Worn<'_> {
+    /// Does something with our own capabilities.
+    pub(super) fn lay_aside<T>(&self, action: impl FnOnce() -> T) -> io::Result<T> {
+        self.0.own.apply()?;
+        let result = action();
+        self.0.put_on()?;
+        Ok(result)
+    }
+}
+
+impl Drop for Worn<'_> {
+    fn drop(&mut self) {
+        // All of them are still permitted, so that this cannot be refused; if it were, every later call of this thread
+        // would fail for want of rights, which is loud and closed.
+        if let Err(error) = self.0.own.apply() {
+            tracing::error!(%error, "our own capabilities cannot be taken back");
+        }
+    }
+}

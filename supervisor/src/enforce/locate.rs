@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a path to the file it names for a task, or to the place where that file would be made.
+//!
+//! The calling thread has the task's root directory and credentials, so that the kernel's own lookup gives the task's
+//! result, permissions included, with one exception: `/proc/self` and what lies behind it would lead to us. So the kernel
+//! first looks without symbolic links, which is enough for most paths; then with links, but not through those of `/proc`;
+//! and what touches procfs is walked here, name by name ([`Walk`]).
+
+use std::{
+    ffi::{CStr, CString},
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    fcntl::readlinkat,
+    sys::statfs::{PROC_SUPER_MAGIC, fstatfs},
+};
+
+use super::{
+    Credentials,
+    credentials::Worn,
+    opener::{descriptor_name, errno},
+    procfs::{Link, Procfs},
+    request::{OpenRequest, bits},
+};
+use crate::{
+    process::Process,
+    sys::{FileFacts, OpenHow, file_facts, open_at},
+};
+
+/// Symbolic links on the way before the kernel gives up with ELOOP (`MAXSYMLINKS`).
+const MAX_LINKS: u32 = 40;
+/// `RESOLVE_*` of a caller that keep a lookup below its start; these go to the kernel in one piece.
+const SCOPED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(crate) enum Located {
+    /// To this file.
+    Existing {
+        /// A handle of it.
+        file: OwnedFd,
+        /// What it is.
+        facts: FileFacts,
+        /// Why an open with the request's flags fails all the same.
+        refusal: Option<i32>,
+    },
+    /// To a free name, where the request may make a file.
+    Missing {
+        /// A handle of the directory.
+        parent: OwnedFd,
+        /// The name in it.
+        name: CString,
+    },
+    /// Nowhere: the call fails with this errno.
+    Failed(i32),
+}
+
+/// Everything that a lookup needs.
+pub(super) struct Lookup<'a> {
+    pub(super) process: &'a Process,
+    pub(super) credentials: &'a Credentials,
+    pub(super) worn: &'a Worn<'a>,
+    pub(super) request: &'a OpenRequest,
+    /// Our own `/proc/self/fd`.
+    pub(super) own_descriptors: BorrowedFd<'a>,
+    /// The task's root directory.
+    pub(super) root: BorrowedFd<'a>,
+    /// Where the path starts.
+    pub(super) start: BorrowedFd<'a>,
+}
+
+impl Lookup<'_> {
+    pub(super) fn locate(&self) -> Located {
+        let request = self.request;
+        if request.checks_flags()
+            && let Err(error) = open_at(self.root, c"", request.how)
+            && errno(&error) != libc::ENOENT
+        {
+            return Located::Failed(errno(&error));
+        }
+        if request.path.is_empty() {
+            return Located::Failed(libc::ENOENT);
+        }
+        self.by_kernel().or_else(|| self.by_walking()).unwrap_or_else(|error| Located::Failed(errno(&error)))
+    }
+
+    /// What the kernel finds; `None` inside where it must not look.
+    fn by_kernel(&self) -> Attempt {
+        let (how, path) = (self.request.how, self.request.path.as_c_str());
+        if how.resolve & SCOPED != 0 {
+            return match self.handle(self.start, path, how.resolve) {
+                Ok(file) if is_on_procfs(file.as_fd()) => Attempt::Found(Located::Failed(libc::EXDEV)),
+                Ok(file) => self.existing(file).into(),
+                Err(error) if errno(&error) == libc::ENOENT => self.missing(how.resolve).into(),
+                Err(error) => Attempt::Failed(error),
+            };
+        }
+        match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_SYMLINKS) {
+            Ok(file) => return self.existing(file).into(),
+            Err(error) => match errno(&error) {
+                libc::ENOENT => return self.missing(how.resolve | libc::RESOLVE_NO_SYMLINKS).into(),
+                libc::ELOOP if how.resolve & libc::RESOLVE_NO_SYMLINKS == 0 => {}
+                _ => return Attempt::Failed(error),
+            },
+        }
+        match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_MAGICLINKS) {
+            Ok(file) if !is_on_procfs(file.as_fd()) => self.existing(file).into(),
+            // Missing because of `/proc/self`, or because it is a link of procfs, or really: walking tells.
+            Ok(_) => Attempt::Undecided,
+            Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP) => Attempt::Undecided,
+            Err(error) => Attempt::Failed(error),
+        }
+    }
+
+    fn by_walking(&self) -> io::Result<Located> {
+        Walk::new(self)?.walk()
+    }
+
+    /// A handle of what `path` names.
+    fn handle(&self, start: BorrowedFd<'_>, path: &CStr, resolve: u64) -> io::Result<OwnedFd> {
+        let kept = bits(libc::O_DIRECTORY) & self.request.how.flags;
+        let end = if self.request.keeps_link() { bits(libc::O_NOFOLLOW) } else { 0 };
+        open_at(start, path, OpenHow { flags: bits(libc::O_PATH) | kept | end, mode: 0, resolve })
+    }
+
+    /// The free name at the path's end, if the request may make a file there.
+    fn missing(&self, resolve: u64) -> io::Result<Located> {
+        let request = self.request;
+        let may_create = request.has(libc::O_CREAT);
+        let path = request.path.to_bytes();
+        let (directory, name) = match memchr::memrchr(b'/', path) {
+            Some(slash) => (path.get(..=slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
+            None => (b".".as_slice(), path),
+        };
+        if !may_create {
+            return Ok(Located::Failed(libc::ENOENT));
+        }
+        if name.is_empty() {
+            return Ok(Located::Failed(libc::EISDIR));
+        }
+        let flags = bits(libc::O_PATH | libc::O_DIRECTORY);
+        let directory = CString::new(directory).map_err(io::Error::other)?;
+        let parent = open_at(self.start, &directory, OpenHow { flags, mode: 0, resolve })?;
+        Ok(Located::Missing { parent, name: CString::new(name).map_err(io::Error::other)? })
+    }
+
+    /// A file that was found, with what its type and place mean for the request.
+    fn existing(&self, file: OwnedFd) -> io::Result<Located> {
+        let facts = file_facts(file.as_fd(), c"", false)?;
+        let refusal = self.refusal(&file, &facts)?;
+        Ok(Located::Existing { file, facts, refusal })
+    }
+
+    fn refusal(&self, file: &OwnedFd, facts: &FileFacts) -> io::Result<Option<i32>> {
+        let request = self.request;
+        if request.has(libc::O_CREAT | libc::O_EXCL) && !request.has(libc::O_TMPFILE) {
+            return Ok(Some(libc::EEXIST));
+        }
+        if facts.is(libc::S_IFLNK) {
+            return Ok(Some(libc::ELOOP));
+        }
+        if request.has(libc::O_CREAT) {
+            if facts.is(libc::S_IFDIR) {
+                return Ok(Some(libc::EISDIR));
+            }
+            if facts.user != self.credentials.file_user() && self.is_protected(file, facts)? {
+                return Ok(Some(libc::EACCES));
+            }
+        }
+        let is_too_large =
+            request.is_small_file && facts.is(libc::S_IFREG) && facts.size > i32::MAX.unsigned_abs().into();
+        Ok(is_too_large.then_some(libc::EOVERFLOW))
+    }
+
+    /// Whether `fs.protected_regular` or `fs.protected_fifos` keeps somebody's file in a shared directory from being opened
+    /// by a request that would have made it (proc(5); `may_create_in_sticky` of the kernel's `namei.c`).
+    fn is_protected(&self, file: &OwnedFd, facts: &FileFacts) -> io::Result<bool> {
+        let setting = match facts.mode & libc::S_IFMT {
+            libc::S_IFREG => Protection::Regular,
+            libc::S_IFIFO => Protection::Fifos,
+            _ => return Ok(false),
+        };
+        let level = setting.level();
+        if level == 0 {
+            return Ok(false);
+        }
+        // Seen from the task's root, which the thread has now.
+        let path = readlinkat(self.own_descriptors, &*descriptor_name(file.as_fd())?).map_err(io::Error::from)?;
+        let mut parent = std::os::unix::ffi::OsStringExt::into_vec(path);
+        parent.truncate(memchr::memrchr(b'/', &parent).map_or(0, |slash| slash.max(1)));
+        let parent = CString::new(parent).map_err(io::Error::other)?;
+        let directory = file_facts(self.root, &parent, false)?;
+        let is_sticky = directory.mode & libc::S_ISVTX != 0 && facts.user != directory.user;
+        let is_open = directory.mode & 0o002 != 0 || level >= 2 && directory.mode & 0o020 != 0;
+        Ok(is_sticky && is_open)
+    }
+}
+
+/// Whether opening the file may wait or do something by itself.
+pub(super) fn acts(facts: &FileFacts) -> bool {
+    !facts.is(libc::S_IFREG) && !facts.is(libc::S_IFDIR)
+}
+
+/// What an attempt to look came to.
+enum Attempt {
+    Found(Located),
+    Failed(io::Error),
+    Undecided,
+}
+
+impl Attempt {
+    fn or_else(self, next: impl FnOnce() -> io::Result<Located>) -> io::Result<Located> {
+        match self {
+            Self::Found(located) => Ok(located),
+            Self::Failed(error) => Err(error),
+            Self::Undecided => next(),
+        }
+    }
+}
+
+impl From<io::Result<Located>> for Attempt {
+    fn from(result: io::Result<Located>) -> Self {
+        result.map_or_else(Self::Failed, Self::Found)
+    }
+}
+
+/// A lookup name by name.
+struct Walk<'a> {
+    lookup: &'a Lookup<'a>,
+    procfs: Procfs<'a>,
+    directory: OwnedFd,
+    /// Names that are still to be looked up, the next one last.
+    names: Vec<Vec<u8>>,
+    links: u32,
+    /// Whether only a directory can stand at the end: the path ends in a slash.
+    wants_directory: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(lookup: &'a Lookup<'a>) -> io::Result<Self> {
+        let path = lookup.request.path.to_bytes();
+        let start = if path.starts_with(b"/") { lookup.root } else { lookup.start };
+        let mut walk = Self {
+            lookup,
+            procfs: Procfs::new(lookup.process, lookup.worn),
+            directory: start.try_clone_to_owned()?,
+            names: Vec::new(),
+            links: 0,
+            wants_directory: path.ends_with(b"/"),
+        };
+        walk.push(path);
+        Ok(walk)
+    }
+
+    /// Puts the names of `path` before the remaining ones.
+    fn push(&mut self, path: &[u8]) {
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        self.names.extend(names.rev().map(<[u8]>::to_vec));
+    }
+
+    fn walk(mut self) -> io::Result<Located> {
+        while let Some(name) = self.names.pop() {
+            let is_last = self.names.is_empty();
+            let name = CString::new(name).map_err(io::Error::other)?;
+            match self.step(&name, is_last) {
+                Ok(Some(file)) if is_last => return self.end(file),
+                Ok(Some(directory)) => self.enter(directory, &name),
+                // A link; its names are the next ones.
+                Ok(None) => {}
+                Err(error) if is_last && errno(&error) == libc::ENOENT && self.lookup.request.has(libc::O_CREAT) => {
+                    let failed = if self.wants_directory { Some(libc::EISDIR) } else { None };
+                    return Ok(failed.map_or(Located::Missing { parent: self.directory, name }, Located::Failed));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // The path was "/" or a link to it.
+        let directory = self.directory.try_clone()?;
+        self.end(directory)
+    }
+
+    fn end(&self, file: OwnedFd) -> io::Result<Located> {
+        let facts = file_facts(file.as_fd(), c"", false)?;
+        if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !facts.is(libc::S_IFDIR) {
+            return Ok(Located::Failed(libc::ENOTDIR));
+        }
+        self.lookup.existing(file)
+    }
+
+    /// Looks up one name: the file, or `None` where it was a link that was followed.
+    fn step(&mut self, name: &CStr, is_last: bool) -> io::Result<Option<OwnedFd>> {
+        let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
+        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
+        let file = open_at(self.directory.as_fd(), name, OpenHow { flags, mode: 0, resolve })?;
+        let facts = file_facts(file.as_fd(), c"", false)?;
+        let keeps = is_last && self.lookup.request.keeps_link() && !self.wants_directory;
+        if !facts.is(libc::S_IFLNK) || keeps {
+            return Ok(Some(file));
+        }
+        self.links += 1;
+        if self.links > MAX_LINKS || self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0 {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        if is_on_procfs(self.directory.as_fd()) {
+            match self.procfs.follow(self.directory.as_fd(), name)? {
+                Link::Text(text) => self.push(&text),
+                Link::File(_) if self.lookup.request.how.resolve & libc::RESOLVE_NO_MAGICLINKS != 0 => {
+                    return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                }
+                Link::File(file) => return Ok(Some(file)),
+            }
+            return Ok(None);
+        }
+        self.may_follow(&facts)?;
+        let text = readlinkat(&file, c"").map_err(io::Error::from)?;
+        let text = std::os::unix::ffi::OsStringExt::into_vec(text);
+        if text.starts_with(b"/") {
+            self.directory = self.lookup.root.try_clone_to_owned()?;
+            self.procfs.leave();
+        }
+        self.wants_directory |= is_last && text.ends_with(b"/");
+        self.push(&text);
+        Ok(None)
+    }
+
+    fn enter(&mut self, directory: OwnedFd, name: &CStr) {
+        if is_on_procfs(directory.as_fd()) {
+            self.procfs.enter(directory.as_fd(), name.to_bytes());
+        } else {
+            self.procfs.leave();
+        }
+        self.directory = directory;
+    }
+
+    /// `fs.protected_symlinks`: somebody's link in a shared directory is followed by its owner and the directory's alone
+    /// (proc(5); `may_follow_link` of the kernel's `namei.c`).
+    fn may_follow(&self, link: &FileFacts) -> io::Result<()> {
+        if link.user == self.lookup.credentials.file_user() || Protection::Symlinks.level() == 0 {
+            return Ok(());
+        }
+        let directory = file_facts(self.directory.as_fd(), c"", false)?;
+        let is_shared = directory.mode & libc::S_ISVTX != 0 && directory.mode & 0o002 != 0;
+        if is_shared && directory.user != link.user {
+            return Err(io::Error::from_raw_os_error(libc::EACCES));
+        }
+        Ok(())
+    }
+}
+
+/// The host's protections of shared directories (proc(5), `/proc/sys/fs`).
+#[derive(Debug, Clone, Copy)]
+enum Protection {
+    Regular,
+    Fifos,
+    Symlinks,
+}
+
+impl Protection {
+    /// The setting when it was first asked for; an unreadable one counts as the strictest.
+    fn level(self) -> u32 {
+        static LEVELS: std::sync::OnceLock<[u32; 3]> = std::sync::OnceLock::new();
+        let read = || {
+            ["protected_regular", "protected_fifos", "protected_symlinks"].map(|name| {
+                let text = crate::process::read_system_setting(&format!("fs/{name}"));
+                text.and_then(|text| text.trim().parse().ok()).unwrap_or(2)
+            })
+        };
+        let [regular, fifos, symlinks] = *LEVELS.get_or_init(read);
+        match self {
+            Self::Regular => regular,
+            Self::Fifos => fifos,
+            Self::Symlinks => symlinks,
+        }
+    }
+}
+
+/// Whether a handle is of a file or directory of procfs.
+pub(super) fn is_on_procfs(file: BorrowedFd<'_>) -> bool {
+    fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == PROC_SUPER_MAGIC)
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Opens performed for the target, so that the file that was judged is the file that the target gets.
+//!
+//! Answering "continue" makes the kernel read the path again: another thread may have changed it, or a link on the way.
+//! So the arguments are copied once, [`locate`] finds the file they name for the target, the rules judge that file, and
+//! [`Opener::open`] opens the very file that was found, for the listener to inject. All this happens with the target's
+//! root directory, credentials and file mode mask, on the calling thread alone: the thread has its own file system
+//! context, and the kernel's calls (not the C library's) change the credentials of one thread.
+//!
+//! What blocks (FIFOs, devices, files under lease) is opened by a thread of its own, see [`blocking`].
+
+mod blocking;
+mod credentials;
+mod devices;
+mod locate;
+mod opener;
+mod procfs;
+mod request;
+
+pub(crate) use blocking::{Blocking, Job};
+pub(crate) use credentials::{Credentials, CredentialsError};
+pub(crate) use devices::{DevicePolicy, DeviceRule};
+pub(crate) use locate::Located;
+pub(crate) use opener::{ATTEMPTS, Opened, Opener};
+pub(crate) use request::{OpenRequest, RequestError};

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One thread's means to open files as a target: its root directory, its credentials, and its descriptors of both worlds.
+
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl, open},
+    sched::{CloneFlags, unshare},
+    sys::stat::{Mode, umask},
+    unistd::{chroot, fchdir},
+};
+
+use super::{
+    credentials::{Credentials, Wardrobe},
+    devices::DevicePolicy,
+    locate::{self, Located, Lookup},
+    request::{OpenRequest, Start, bits},
+};
+use crate::{
+    process::Process,
+    sys::{OpenHow, open_at},
+};
+
+/// `RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH`: a single name, and nothing else.
+const SINGLE_NAME: u64 = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+/// How often a file that appears or vanishes between looking and opening is looked for again.
+pub(crate) const ATTEMPTS: u32 = 16;
+
+/// What came of an open.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// The file, for the target.
+    File(OwnedFd),
+    /// The call fails with this errno.
+    Failed(i32),
+    /// It would block, or act on a device: to be opened where nobody waits behind it.
+    Blocks,
+    /// Something else has the name now: look again.
+    Changed,
+}
+
+/// The means of one thread.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    host_root: OwnedFd,
+    /// Our own `/proc/self/fd`, through which a found file is opened.
+    own_descriptors: OwnedFd,
+    wardrobe: Wardrobe,
+    namespace: u64,
+}
+
+impl Opener {
+    /// Prepares the calling thread, which gets a file system context of its own.
+    pub(crate) fn new() -> io::Result<Self> {
+        unshare(CloneFlags::CLONE_FS)?;
+        let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let own = Process::open(std::process::id()).and_then(|own| own.file_facts("ns/user"));
+        let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
+        Ok(Self {
+            host_root: open("/", path, Mode::empty())?,
+            own_descriptors: open("/proc/self/fd", path, Mode::empty())?,
+            wardrobe: Wardrobe::new()?,
+            namespace,
+        })
+    }
+
+    /// The credentials of the task.
+    pub(crate) fn credentials_of(&self, process: &Process) -> Result<Credentials, super::CredentialsError> {
+        Credentials::of(process, self.namespace)
+    }
+
+    /// Finds the file that the request names for the task, as the task may.
+    pub(crate) fn locate(&mut self, process: &Process, credentials: &Credentials, request: &OpenRequest) -> Located {
+        self.try_locate(process, credentials, request).unwrap_or_else(|error| Located::Failed(errno(&error)))
+    }
+
+    fn try_locate(
+        &mut self,
+        process: &Process,
+        credentials: &Credentials,
+        request: &OpenRequest,
+    ) -> io::Result<Located> {
+        let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+        let root = process.open_link("root").ok_or_else(gone)?;
+        let start = match request.start {
+            Start::Root => None,
+            Start::WorkingDirectory => Some(process.open_link("cwd").ok_or_else(gone)?),
+            Start::Descriptor(number) => {
+                Some(process.duplicate(number).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?)
+            }
+        };
+        let inside = Inside::enter(&self.host_root, root.as_fd())?;
+        let worn = self.wardrobe.wear(credentials)?;
+        let lookup = Lookup {
+            process,
+            credentials,
+            worn: &worn,
+            request,
+            own_descriptors: self.own_descriptors.as_fd(),
+            root: root.as_fd(),
+            start: start.as_ref().map_or(root.as_fd(), AsFd::as_fd),
+        };
+        let located = lookup.locate();
+        drop(worn);
+        drop(inside);
+        Ok(located)
+    }
+
+    /// Opens what was found.
+    ///
+    /// With `may_block`, this waits as the target would; otherwise [`Opened::Blocks`] says that it would have to.
+    pub(crate) fn open(
+        &mut self,
+        located: &Located,
+        request: &OpenRequest,
+        credentials: &Credentials,
+        devices: &DevicePolicy,
+        may_block: bool,
+    ) -> Opened {
+        let opened = match located {
+            Located::Failed(errno) => return Opened::Failed(*errno),
+            Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
+            Located::Existing { facts, .. } if !devices.allows(facts, request) => return Opened::Failed(libc::EPERM),
+            Located::Existing { facts, .. } if !may_block && locate::acts(facts) => return Opened::Blocks,
+            Located::Existing { file, facts, .. } => {
+                self.reopen(file.as_fd(), request, credentials, facts.is(libc::S_IFREG) && !may_block)
+            }
+            Located::Missing { parent, name } => self.create(parent.as_fd(), name, request, credentials),
+        };
+        match opened {
+            Ok(file) => Opened::File(file),
+            Err(error) => match (errno(&error), located) {
+                (libc::EWOULDBLOCK, Located::Existing { .. }) if !request.has(libc::O_NONBLOCK) => Opened::Blocks,
+                (libc::EEXIST, Located::Missing { .. }) if !request.has(libc::O_EXCL) => Opened::Changed,
+                (errno, _) => Opened::Failed(errno),
+            },
+        }
+    }
+
+    /// Opens a found file through its descriptor, so that no name is looked up again.
+    fn reopen(
+        &mut self,
+        file: BorrowedFd<'_>,
+        request: &OpenRequest,
+        credentials: &Credentials,
+        probe_lease: bool,
+    ) -> io::Result<OwnedFd> {
+        let dropped = bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
+        // A regular file blocks only while somebody holds a lease; the flag has no other effect on it and is taken back.
+        let probe = if probe_lease { bits(libc::O_NONBLOCK) } else { 0 };
+        let flags = request.how.flags & !dropped | probe | bits(libc::O_NOCTTY);
+        let makes = request.has(libc::O_TMPFILE);
+        let mode = if makes { request.how.mode } else { 0 };
+        let name = descriptor_name(file)?;
+        let worn = self.wardrobe.wear(credentials)?;
+        if makes {
+            umask(Mode::from_bits_truncate(credentials.mask));
+        }
+        let opened = open_at(self.own_descriptors.as_fd(), &name, OpenHow { flags, mode, resolve: 0 })?;
+        drop(worn);
+        if probe_lease && !request.has(libc::O_NONBLOCK) {
+            let kept = OFlag::from_bits_retain(fcntl(&opened, FcntlArg::F_GETFL)?) - OFlag::O_NONBLOCK;
+            fcntl(&opened, FcntlArg::F_SETFL(kept))?;
+        }
+        Ok(opened)
+    }
+
+    /// Makes the file. It must be a new one: what was judged is that the name was free.
+    fn create(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CString,
+        request: &OpenRequest,
+        credentials: &Credentials,
+    ) -> io::Result<OwnedFd> {
+        let worn = self.wardrobe.wear(credentials)?;
+        umask(Mode::from_bits_truncate(credentials.mask));
+        let flags = request.how.flags | bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_NOCTTY);
+        let how = OpenHow { flags, mode: request.how.mode, resolve: SINGLE_NAME };
+        let made = open_at(parent, name, how);
+        drop(worn);
+        made
+    }
+}
+
+/// The calling thread's root directory is another one as long as this lives.
+struct Inside<'a>(&'a OwnedFd);
+
+impl<'a> Inside<'a> {
+    fn enter(host_root: &'a OwnedFd, root: BorrowedFd<'_>) -> io::Result<Self> {
+        fchdir(root)?;
+        chroot(".")?;
+        Ok(Self(host_root))
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        // A supervisor that does not find back would read the container's files for the host's.
+        if fchdir(self.0).and_then(|()| chroot(".")).is_err() {
+            tracing::error!("the host's root directory is lost");
+            std::process::abort();
+        }
+    }
+}
+
+/// The name of one of our descriptors in `/proc/self/fd`.
+pub(super) fn descriptor_name(file: BorrowedFd<'_>) -> io::Result<CString> {
+    CString::new(file.as_raw_fd().to_string()).map_err(io::Error::other)
+}
+
+/// The number of a system call's error; EIO for one that has none.
+pub(super) fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Links of procfs, followed for a task: `/proc/self` is the task, and its own descriptors are open to it.
+
+use std::{
+    ffi::{CStr, CString},
+    io,
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+};
+
+use nix::fcntl::readlinkat;
+
+use super::{credentials::Worn, opener::errno, request::bits};
+use crate::{
+    process::{Process, Status},
+    sys::{OpenHow, file_facts, open_at},
+};
+
+/// The inode of every procfs' root directory (`PROC_ROOT_INO` of linux/proc_ns.h).
+const ROOT_INODE: u64 = 1;
+
+/// Where a link leads.
+pub(super) enum Link {
+    /// To further names, from the link's directory.
+    Text(Vec<u8>),
+    /// Straight to a file.
+    File(OwnedFd),
+}
+
+/// The part of a walk that lies inside a procfs.
+pub(super) struct Procfs<'a> {
+    process: &'a Process,
+    worn: &'a Worn<'a>,
+    /// Names since the root of the procfs; `None` outside, and where the way in is not known.
+    trail: Option<Vec<Vec<u8>>>,
+}
+
+impl<'a> Procfs<'a> {
+    pub(super) fn new(process: &'a Process, worn: &'a Worn<'a>) -> Self {
+        Self { process, worn, trail: None }
+    }
+
+    /// Notes that the walk goes on outside.
+    pub(super) fn leave(&mut self) {
+        self.trail = None;
+    }
+
+    /// Notes that the walk entered a directory of procfs by `name`.
+    pub(super) fn enter(&mut self, directory: BorrowedFd<'_>, name: &[u8]) {
+        let is_root = file_facts(directory, c"", false).is_ok_and(|facts| facts.inode == ROOT_INODE);
+        if is_root {
+            self.trail = Some(Vec::new());
+        } else if name == b".." {
+            if let Some(trail) = &mut self.trail {
+                trail.pop();
+            }
+        } else if let Some(trail) = self.trail.as_mut().filter(|_| name != b".") {
+            trail.push(name.to_vec());
+        }
+    }
+
+    /// Follows the link `name` of `directory`.
+    pub(super) fn follow(&self, directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Link> {
+        let is_root = file_facts(directory, c"", false)?.inode == ROOT_INODE;
+        match name.to_bytes() {
+            b"self" if is_root => return self.own_process(directory).map(Link::Text),
+            b"thread-self" if is_root => return self.own_thread(directory).map(Link::Text),
+            _ => {}
+        }
+        let flags = bits(libc::O_PATH);
+        let plain = OpenHow { flags, mode: 0, resolve: libc::RESOLVE_NO_MAGICLINKS };
+        match open_at(directory, name, plain) {
+            Err(error) if errno(&error) == libc::ELOOP => {}
+            // A link with a text, such as `mounts`; what it leads to may be missing for us and not for the task.
+            Ok(_) | Err(_) => {
+                let text = readlinkat(directory, name).map_err(io::Error::from)?;
+                return Ok(Link::Text(text.into_vec()));
+            }
+        }
+        if let Some(file) = self.worn.lay_aside(|| self.own_file(directory, name.to_bytes()))? {
+            return Ok(Link::File(file));
+        }
+        open_at(directory, name, OpenHow { flags, mode: 0, resolve: 0 }).map(Link::File)
+    }
+
+    /// The task's process in the numbering of the procfs whose root `directory` is.
+    fn own_process(&self, directory: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+        self.number_in(directory, |status| &status.processes)
+    }
+
+    fn own_thread(&self, directory: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+        let process = self.own_process(directory)?;
+        let thread = self.number_in(directory, |status| &status.threads)?;
+        Ok([&process, b"/task/".as_slice(), &thread].concat())
+    }
+
+    /// The number that the procfs has for the task: that of the pid namespace it was mounted for, which is the one where
+    /// the number leads to the task's process.
+    fn number_in(&self, directory: BorrowedFd<'_>, numbers: fn(&Status) -> &[u32]) -> io::Result<Vec<u8>> {
+        let missing = || io::Error::from_raw_os_error(libc::ENOENT);
+        let status = self.process.status().ok_or_else(missing)?;
+        let mut levels = numbers(&status).iter().zip(&status.processes);
+        let found = levels
+            .find(|(_, process)| Process::open_in(directory, **process).is_some_and(|seen| is_same(&seen, &status)));
+        let (number, _) = found.ok_or_else(missing)?;
+        Ok(number.to_string().into_bytes())
+    }
+
+    /// The file behind the link if it is one of the task's own process: the kernel opens those for the process itself,
+    /// whatever else would be in the way.
+    fn own_file(&self, directory: BorrowedFd<'_>, name: &[u8]) -> Option<OwnedFd> {
+        let (process, inside) = self.trail.as_ref()?.split_first()?;
+        let status = self.process.status()?;
+        let number: u32 = std::str::from_utf8(process).ok()?.parse().ok()?;
+        let up = "../".repeat(inside.len());
+        let top = CString::new(format!("{up}.")).ok()?;
+        let path = OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve: 0 };
+        let seen = Process::of_directory(open_at(directory, &top, path).ok()?);
+        if !status.processes.contains(&number) || !is_same(&seen, &status) {
+            return None;
+        }
+        let names: Vec<&[u8]> = inside.iter().map(Vec::as_slice).chain([name]).collect();
+        let link = |names: &[&[u8]]| String::from_utf8(names.join(b"/".as_slice())).ok();
+        match names.as_slice() {
+            // The calling thread may have descriptors of its own.
+            [b"task", thread, rest @ ..] if status.has_thread(thread) => self.process.open_link(&link(rest)?),
+            all => Process::open(self.process.leader()?)?.open_link(&link(all)?),
+        }
+    }
+}
+
+/// Whether the directory, of whatever procfs, is that of the process that `status` is about. Seen through a procfs of an
+/// inner namespace, a process shows only its numbers from there inwards.
+fn is_same(seen: &Process, status: &Status) -> bool {
+    seen.status().is_some_and(|seen| status.processes.ends_with(&seen.processes) && seen.depth > 0)
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//! An open in enforce mode: find the file, judge it, open it, hand it over.
+
+use std::{
+    error::Error,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    answer::{Answerer, Decision, Place},
+    interrupted::Interrupted,
+};
+use crate::{
+    counters::Counter,
+    decode::Call,
+    enforce::{ATTEMPTS, CredentialsError, Job, Located, OpenRequest, Opened, Opener, RequestError},
+    event::CallEvent,
+    in_force::InForce,
+    shared::Shared,
+    sys::{InjectError, Listener, Notification, Response, SendError},
+    target::Target,
+};
+
+/// What was found for an open, before it is judged.
+enum Found {
+    /// A file or a free name.
+    Place(Box<Prepared>),
+    /// The call will fail with this errno.
+    Fails(i32),
+    /// The call makes a handle, through which nothing can be read, written or executed; the kernel does not let it be
+    /// handed over, and whatever is opened through it later is judged then.
+    Handle,
+    /// Nobody waits any more.
+    Gone,
+    /// Nothing can be done for this target.
+    Unable(&'static str),
+}
+
+struct Prepared {
+    request: OpenRequest,
+    credentials: crate::enforce::Credentials,
+    located: Arc<Located>,
+}
+
+/// Everything that an answer needs, also on another thread.
+#[derive(Clone)]
+pub(super) struct Delivery {
+    pub(super) listener: Arc<Listener>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) interrupted: Arc<Mutex<Interrupted>>,
+}
+
+impl Answerer<'_> {
+    /// Whether this call is opened for the target rather than by it.
+    pub(super) fn performs(&self, in_force: &InForce, call: &Call) -> bool {
+        call.is_open() && in_force.may_deny_opens() && self.is_enforcing()
+    }
+
+    /// Judges an open and performs it; `None` when it was answered or nobody waits.
+    pub(super) fn perform_open(
+        &mut self,
+        place: Place<'_>,
+        (call, target): (Call, Target<'_>),
+        in_force: &InForce,
+    ) -> Option<Decision> {
+        let mut alerted = None;
+        for _ in 0..ATTEMPTS {
+            let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
+            let found = self.find(&event, place.has_made());
+            if let Found::Place(prepared) = &found {
+                event.set_located(Arc::clone(&prepared.located));
+            }
+            let decision = self.decide(place, &event, in_force, alerted)?;
+            alerted = decision.alerted;
+            if decision.response != Response::Continue {
+                return Some(decision);
+            }
+            let answer = |response| Some(Decision { response, ..decision });
+            match found {
+                Found::Gone => return None,
+                Found::Handle => return answer(Response::Continue),
+                Found::Fails(errno) => return answer(Response::Errno(errno)),
+                Found::Unable(why) => return Some(self.failure(why)),
+                Found::Place(prepared) => match self.open_and_answer(place, *prepared, decision) {
+                    Some(Opened::Changed) => {}
+                    Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
+                    Some(Opened::File(_) | Opened::Blocks) | None => return None,
+                },
+            }
+        }
+        Some(self.failure("a file keeps changing while it is opened"))
+    }
+
+    fn find(&mut self, event: &CallEvent<'_>, was_made: bool) -> Found {
+        let mut request = match event.open_request() {
+            Ok(request) => request,
+            Err(RequestError::Errno(errno)) => return Found::Fails(errno),
+            Err(RequestError::Gone) => return Found::Gone,
+        };
+        if request.is_handle() {
+            return Found::Handle;
+        }
+        if was_made {
+            request.forget_exclusive();
+        }
+        let Some(process) = event.caller() else { return Found::Gone };
+        let opener = match self.opener() {
+            Ok(opener) => opener,
+            Err(error) => {
+                tracing::error!(%error, "this thread cannot open for a target");
+                return Found::Unable("opens cannot be performed");
+            }
+        };
+        let credentials = match opener.credentials_of(process) {
+            Ok(credentials) => credentials,
+            Err(CredentialsError::Unreadable) => return Found::Gone,
+            Err(error @ (CredentialsError::ForeignNamespace | CredentialsError::Refused(_))) => {
+                tracing::error!(error = &error as &dyn Error, "an open cannot be performed");
+                return Found::Unable("its opens cannot be performed");
+            }
+        };
+        let located = Arc::new(opener.locate(process, &credentials, &request));
+        if makes(&located, &request) && !has_free_descriptor(event) {
+            return Found::Fails(libc::EMFILE);
+        }
+        Found::Place(Box::new(Prepared { request, credentials, located }))
+    }
+
+    /// Opens and hands over; returns what is left to answer, `None` if nothing is.
+    fn open_and_answer(&mut self, place: Place<'_>, prepared: Prepared, decision: Decision) -> Option<Opened> {
+        let Prepared { request, credentials, located } = prepared;
+        let devices = Arc::clone(&self.shared().devices);
+        let opener = self.opener().ok()?;
+        let opened = opener.open(&located, &request, &credentials, &devices, false);
+        match opened {
+            Opened::File(file) => {
+                if matches!(*located, Located::Missing { .. }) {
+                    place.mark_made();
+                }
+                self.settle(place, decision)?;
+                let close_on_exec = request.has(libc::O_CLOEXEC);
+                self.delivery().file(place.notification, &file, close_on_exec, decision.alerted);
+                None
+            }
+            Opened::Blocks => self.open_aside(place, Prepared { request, credentials, located }, decision),
+            Opened::Failed(_) | Opened::Changed => Some(opened),
+        }
+    }
+
+    /// Lets a thread of its own open, so that no other call waits behind this one.
+    fn open_aside(&mut self, place: Place<'_>, prepared: Prepared, decision: Decision) -> Option<Opened> {
+        let Some(parked) = self.slots().park(place.slot) else { return Some(Opened::Failed(libc::ENFILE)) };
+        let (delivery, slots) = (self.delivery(), self.shared_slots());
+        let (notification, alerted) = (*place.notification, decision.alerted);
+        let close_on_exec = prepared.request.has(libc::O_CLOEXEC);
+        let pending = Arc::clone(&delivery.listener);
+        let job = Job {
+            located: prepared.located,
+            request: prepared.request,
+            credentials: prepared.credentials,
+            target_tid: notification.target_tid,
+            is_pending: Box::new(move || pending.is_pending(notification.id)),
+            answer: Box::new(move |opened| match opened {
+                Opened::File(file) => delivery.file(&notification, &file, close_on_exec, alerted),
+                Opened::Failed(errno) => delivery.errno(&notification, errno, alerted),
+                Opened::Blocks | Opened::Changed => delivery.errno(&notification, libc::EIO, alerted),
+            }),
+            finished: Box::new(move || {
+                if let Some(slot) = slots.slot(parked) {
+                    slot.clear();
+                }
+            }),
+        };
+        match self.start_blocking(job) {
+            Ok(()) => None,
+            Err((job, error)) => {
+                (job.answer)(Opened::Failed(error.raw_os_error().unwrap_or(libc::ENFILE)));
+                (job.finished)();
+                None
+            }
+        }
+    }
+}
+
+impl Delivery {
+    /// Hands a file over.
+    fn file(&self, notification: &Notification, file: &impl AsFd, close_on_exec: bool, alerted: Option<u64>) {
+        match self.listener.inject(notification.id, file.as_fd(), close_on_exec) {
+            Ok(()) => {}
+            Err(InjectError::Gone) => self.remember(notification, alerted),
+            // The target is at its limit of descriptors, for instance.
+            Err(InjectError::Refused(error)) => {
+                self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
+            }
+        }
+    }
+
+    fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {
+        self.respond(notification, Response::Errno(errno), alerted);
+    }
+
+    /// Answers without a file.
+    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) {
+        match self.listener.send(notification.id, response) {
+            Ok(()) => {}
+            Err(SendError::Gone) => self.remember(notification, alerted),
+            Err(error) => {
+                self.shared.counters.add(Counter::Failures, 1);
+                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
+            }
+        }
+    }
+
+    /// Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
+    pub(super) fn remember(&self, notification: &Notification, alerted: Option<u64>) {
+        if let Some(words) = alerted {
+            let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
+            interrupted.remember(notification, words, Instant::now());
+        }
+    }
+}
+
+/// Whether performing the request changes something that a failure afterwards would not undo.
+fn makes(located: &Located, request: &OpenRequest) -> bool {
+    matches!(located, Located::Missing { .. }) || request.has(libc::O_TRUNC) || request.has(libc::O_TMPFILE)
+}
+
+/// Whether the target can take one more descriptor: the kernel, too, looks before it opens.
+fn has_free_descriptor(event: &CallEvent<'_>) -> bool {
+    let Some(process) = event.caller() else { return false };
+    let (Some(taken), Some(limit)) = (process.descriptors(), process.descriptor_limit()) else { return false };
+    i64::try_from(taken.len()).is_ok_and(|taken| taken < limit)
+}
+
+/// A thread's opener, made when it is first needed.
+pub(super) fn ready(slot: &mut Option<Opener>) -> std::io::Result<&mut Opener> {
+    if slot.is_none() {
+        *slot = Some(Opener::new()?);
+    }
+    slot.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
+}
