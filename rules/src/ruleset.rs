@@ -90,12 +90,13 @@ pub struct Ruleset {
     /// The program of each event type, by its index.
     by_type: Vec<usize>,
     event_types: EventTypeSet,
+    named_files: Vec<String>,
 }
 
 impl Ruleset {
     /// Builds the programs for rules and their conditions.
     pub(crate) fn new(rules: Vec<Rule>, conditions: &[(usize, NodeId)], arena: &Arena) -> Self {
-        let mut ruleset = Self { rules, ..Self::default() };
+        let mut ruleset = Self { rules, named_files: arena.constants_of("fd.realpath"), ..Self::default() };
         let mut known: HashMap<Vec<bool>, usize> = HashMap::new();
         for event_type in EventType::all() {
             let program = *known.entry(arena.signature(event_type)).or_insert_with(|| {
@@ -133,6 +134,11 @@ impl Ruleset {
                 on_match(rule);
             }
         });
+    }
+
+    /// What conditions compare `fd.realpath` with: names under which a file may be meant that has other names too.
+    pub fn named_files(&self) -> &[String] {
+        &self.named_files
     }
 
     /// Whether some enabled rule could match an event of which a part is known. Never says no where a rule would match.

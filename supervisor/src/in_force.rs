@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is in force for one container: a compiled ruleset with each rule's action, loaded from files, never changed.
 
-use policy::{Errno, ResolvedAction, RuleFacts};
+use policy::{Errno, Mode, ResolvedAction, RuleFacts};
 use rules::{Action, EventType, LoadReport, Loader, Rule, Ruleset};
 
 use crate::{
-    config::{Config, RuleMatching},
+    config::{Config, RuleMatching, Verify},
     sources::Sources,
 };
 
@@ -18,7 +18,10 @@ pub(crate) struct InForce {
     pub(crate) ruleset: Ruleset,
     /// By rule index.
     actions: Vec<ResolvedAction>,
+    verify: Verify,
     may_deny_opens: bool,
+    judges_opens: bool,
+    judges_execs: bool,
     /// What a rule of no known index asks for.
     default_action: ResolvedAction,
     /// Whether every matching rule alerts, or only the first.
@@ -75,12 +78,18 @@ impl InForce {
             policy::resolve(&config.enforcement.actions, enforce, &facts)
         };
         let is_strict = |rule: &Rule| resolve(rule).action > Action::Alert;
-        let opens = ["open", "openat", "openat2", "creat"].into_iter().filter_map(EventType::from_name);
-        let may_deny_opens = opens.flat_map(|open| ruleset.rules_for(open)).any(is_strict);
+        let rules_for = |names: &[&str]| {
+            let types: Vec<_> = names.iter().filter_map(|name| EventType::from_name(name)).collect();
+            types.into_iter().flat_map(|event_type| ruleset.rules_for(event_type)).collect::<Vec<_>>()
+        };
+        let opens = rules_for(&["open", "openat", "openat2", "creat"]);
         Self {
             fingerprint,
             actions: ruleset.rules().iter().map(resolve).collect(),
-            may_deny_opens,
+            verify: config.enforcement.verify,
+            may_deny_opens: opens.iter().any(|rule| is_strict(rule)),
+            judges_opens: !opens.is_empty(),
+            judges_execs: !rules_for(&["execve"]).is_empty(),
             default_action: ResolvedAction { action: enforce.default_action, explicit: false },
             matching: config.rules.matching,
             errno: enforce.errno,
@@ -88,9 +97,19 @@ impl InForce {
         }
     }
 
-    /// Whether some rule could deny an open.
-    pub(crate) fn may_deny_opens(&self) -> bool {
-        self.may_deny_opens
+    /// Whether opens are performed for their callers: where a rule could deny one, or where the configuration wants all to
+    /// be what the rules saw.
+    pub(crate) fn performs_opens(&self, mode: Mode) -> bool {
+        match (mode, self.verify) {
+            (_, Verify::All) => self.judges_opens,
+            (Mode::Enforce, Verify::Off | Verify::Exec) => self.may_deny_opens,
+            (Mode::Audit, Verify::Off | Verify::Exec) => false,
+        }
+    }
+
+    /// Whether what an exec loads is judged, too.
+    pub(crate) fn verifies_execs(&self) -> bool {
+        self.verify != Verify::Off && self.judges_execs
     }
 
     /// What a match of `rule` asks for.

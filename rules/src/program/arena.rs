@@ -56,6 +56,20 @@ impl Arena {
         Ok(id)
     }
 
+    /// The constants that checks compare a field with.
+    pub(crate) fn constants_of(&self, field: &str) -> Vec<String> {
+        let is_about = |check: &&ast::Check| matches!(&check.left, ast::Operand::Field(left) if left.name == field);
+        let literals = |check: &ast::Check| match &check.right {
+            ast::Right::Text(literal) => vec![literal.text.clone()],
+            ast::Right::List(literals, _) => literals.iter().map(|literal| literal.text.clone()).collect(),
+            ast::Right::Nothing | ast::Right::Operand(_) => Vec::new(),
+        };
+        let mut constants: Vec<String> = self.check_ids.keys().filter(is_about).flat_map(literals).collect();
+        constants.sort_unstable();
+        constants.dedup();
+        constants
+    }
+
     /// Adds a condition whose checks were all compiled with [`Arena::check`]; nothing if one was not.
     pub(crate) fn add(&mut self, expression: &Expression) -> Option<NodeId> {
         let node = match expression {

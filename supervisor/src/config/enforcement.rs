@@ -17,7 +17,38 @@ pub(crate) struct Enforcement {
     pub(crate) enforce: Enforce,
     /// Actions by rule; the first that fits.
     pub(crate) actions: Vec<ActionEntry>,
+    /// Whose arguments are made sure of.
+    pub(crate) verify: Verify,
 }
+
+/// For which calls Lanner makes sure that what the kernel does is what the rules saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// For none, but for opens that a rule could deny.
+    Off,
+    /// For execs too: the program that was loaded is judged again before it runs.
+    #[default]
+    Exec,
+    /// For execs and all opens that a rule is about, also in audit mode.
+    All,
+}
+
+impl std::str::FromStr for Verify {
+    type Err = UnknownVerify;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            "exec" => Ok(Self::Exec),
+            "all" => Ok(Self::All),
+            _ => Err(UnknownVerify),
+        }
+    }
+}
+
+/// The text is none of the words.
+#[derive(Debug)]
+pub(crate) struct UnknownVerify;
 
 impl Enforcement {
     pub(super) fn read(root: Section<'_>) -> Self {
@@ -29,6 +60,7 @@ impl Enforcement {
                 default_action: section.parsed("default_action", "alert, deny or kill", default.default_action),
                 errno: section.parsed("errno", errnos, default.errno),
             },
+            verify: root.parsed("verify", "off, exec or all", Verify::default()),
             actions: root.items("actions").iter().filter_map(|item| read_action(item, root)).collect(),
         }
     }

@@ -33,6 +33,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("log.path", Used),
     ("enforce.default_action", Used),
     ("enforce.errno", Used),
+    ("verify", Used),
     ("actions", Used),
     ("config_files", Used),
     ("watch_config_files", Used),

@@ -25,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use enforcement::Enforcement;
+pub(crate) use enforcement::{Enforcement, Verify};
 pub(crate) use outputs::{FileSink, LineFormat, LogLevel, OutputOptions};
 pub(crate) use rules_options::{RuleMatching, RulesOptions};
 pub(crate) use source::{Finding, Notice};

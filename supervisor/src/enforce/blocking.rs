@@ -7,7 +7,6 @@
 //! is then answered with ERESTARTSYS, which the kernel turns into EINTR or a restart as the signal's handler wants it.
 
 use std::{
-    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -16,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Credentials, DevicePolicy, Located, OpenRequest, Opened, Opener};
+use super::{DevicePolicy, Opened, Opener, Prepared};
 use crate::{process::Process, sys};
 
 /// Opens of one listener that may wait at one time. Each has a thread; a container that wants more gets ENFILE.
@@ -30,20 +29,33 @@ const RESTART: i32 = 512;
 
 /// An open that waits.
 pub(crate) struct Job {
-    /// What was found.
-    pub(crate) located: Arc<Located>,
-    /// What was asked for.
-    pub(crate) request: OpenRequest,
-    /// As whom.
-    pub(crate) credentials: Credentials,
+    /// What is opened, and as whom.
+    pub(crate) prepared: Prepared,
     /// The task that asked.
     pub(crate) target_tid: u32,
     /// Whether the call still waits for its answer.
-    pub(crate) is_pending: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Answers the call. Called once, unless the call was withdrawn.
     pub(crate) answer: Box<dyn FnOnce(Opened) + Send>,
     /// Called last in any case.
     pub(crate) finished: Box<dyn FnOnce() + Send>,
+}
+
+impl Job {
+    fn end(self, opened: Opened) {
+        (self.answer)(opened);
+        (self.finished)();
+    }
+
+    /// Opens, however long that takes, and answers.
+    fn run(self, devices: &DevicePolicy, state: &AtomicU8) {
+        let opened = wait(&self.prepared, devices, state);
+        match (state.load(Ordering::Acquire), opened) {
+            (WITHDRAWN, _) => (self.finished)(),
+            (SIGNALLED, Opened::Failed(libc::EINTR)) => self.end(Opened::Failed(RESTART)),
+            (_, opened) => self.end(opened),
+        }
+    }
 }
 
 /// The waiting opens of one listener.
@@ -77,43 +89,39 @@ impl Blocking {
         Self { looks_for_signals: is_wait_killable, ..Self::default() }
     }
 
-    /// Starts the open on a thread of its own; gives the job back where there are too many.
-    pub(crate) fn start(&self, job: Job, devices: Arc<DevicePolicy>) -> Result<(), (Job, io::Error)> {
+    /// Starts the open on a thread of its own.
+    pub(crate) fn start(&self, job: Job, devices: Arc<DevicePolicy>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MAX_WAITING {
-            return Err((job, io::Error::from_raw_os_error(libc::ENFILE)));
+            return job.end(Opened::Failed(libc::ENFILE));
         }
+        let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
         let state = Arc::new(AtomicU8::new(GOES_ON));
-        let is_pending: Arc<dyn Fn() -> bool + Send + Sync> = Arc::from(job.is_pending);
-        let target_tid = job.target_tid;
-        let Job { located, request, credentials, answer, finished, .. } = job;
         let seen = Arc::clone(&state);
-        let run = move || {
-            let mut opened = wait(&located, &request, &credentials, &devices, &seen);
-            if seen.load(Ordering::Acquire) == SIGNALLED && matches!(opened, Opened::Failed(libc::EINTR)) {
-                opened = Opened::Failed(RESTART);
-            }
-            if seen.load(Ordering::Acquire) != WITHDRAWN {
-                answer(opened);
-            }
-            finished();
-        };
+        // Kept where it can be taken back if there is no thread for it.
+        let job = Arc::new(Mutex::new(Some(job)));
+        let take = |job: &Mutex<Option<Job>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let theirs = Arc::clone(&job);
         let builder = thread::Builder::new().name(format!("open-{target_tid}")).stack_size(STACK_BYTES);
-        let thread = match builder.spawn(run) {
-            Ok(thread) => thread,
-            // The closure, and with it the answer, is gone: the target is answered by its slot's next reader.
-            Err(error) => {
-                tracing::error!(%error, "a waiting open has no thread");
-                std::process::abort();
+        let started = builder.spawn(move || {
+            if let Some(job) = take(&theirs) {
+                job.run(&devices, &seen);
             }
-        };
-        let is_first = waiting.is_empty();
-        waiting.push(Waiting { thread, state, target_tid, is_pending });
+        });
+        match started {
+            Ok(thread) => waiting.push(Waiting { thread, state, target_tid, is_pending }),
+            Err(error) => {
+                tracing::error!(%error, "an open that waits has no thread");
+                if let Some(job) = take(&job) {
+                    job.end(Opened::Failed(libc::ENFILE));
+                }
+            }
+        }
+        let is_first = waiting.len() == 1;
         drop(waiting);
         if is_first {
             self.watch();
         }
-        Ok(())
     }
 
     /// Looks after the waiting opens until there is none.
@@ -153,14 +161,7 @@ impl Waiting {
     }
 }
 
-/// Opens, however long that takes.
-fn wait(
-    located: &Located,
-    request: &OpenRequest,
-    credentials: &Credentials,
-    devices: &DevicePolicy,
-    state: &AtomicU8,
-) -> Opened {
+fn wait(prepared: &Prepared, devices: &DevicePolicy, state: &AtomicU8) -> Opened {
     let mut opener = match Opener::new() {
         Ok(opener) => opener,
         Err(error) => {
@@ -169,10 +170,10 @@ fn wait(
         }
     };
     loop {
-        match opener.open(located, request, credentials, devices, true) {
-            // Not for us: a signal of ours is sent only after the state has changed.
-            Opened::Failed(libc::EINTR) if state.load(Ordering::Acquire) == GOES_ON => {}
-            opened => return opened,
+        let result = opener.open(prepared, devices, true);
+        // A signal that is not for this open: ours are sent only after the state has changed.
+        if !matches!(result, Opened::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
+            return result;
         }
     }
 }

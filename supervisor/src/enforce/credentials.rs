@@ -46,7 +46,7 @@ impl Credentials {
             users: status.users,
             groups: status.group_ids,
             supplementary: status.groups,
-            capabilities: status.effective,
+            capabilities: Capabilities::of(process.task())?.effective(),
             mask: status.mask,
         })
     }

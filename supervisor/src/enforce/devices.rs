@@ -99,8 +99,11 @@ impl DeviceRule {
 mod tests {
     use super::*;
 
+    /// Whether it is a block device, its number, the access, and what is expected.
+    type Case<'a> = (bool, (u32, u32), &'a [char], bool);
+
     #[track_caller]
-    fn check(rules: &str, expected: &[(bool, (u32, u32), &[char], bool)]) {
+    fn check(rules: &str, expected: &[Case<'_>]) {
         let policy = DevicePolicy::new(serde_json::from_str(rules).unwrap());
         for (is_block, number, access, permitted) in expected {
             assert_eq!(policy.permits(*is_block, *number, access), *permitted, "{is_block} {number:?} {access:?}");

@@ -8,6 +8,8 @@
 //! context, and the kernel's calls (not the C library's) change the credentials of one thread.
 //!
 //! What blocks (FIFOs, devices, files under lease) is opened by a thread of its own, see [`blocking`].
+//!
+//! An exec cannot be performed for somebody else; it is followed to where the new program is loaded, see [`tracer`].
 
 mod blocking;
 mod credentials;
@@ -16,10 +18,12 @@ mod locate;
 mod opener;
 mod procfs;
 mod request;
+mod tracer;
 
 pub(crate) use blocking::{Blocking, Job};
-pub(crate) use credentials::{Credentials, CredentialsError};
+pub(crate) use credentials::CredentialsError;
 pub(crate) use devices::{DevicePolicy, DeviceRule};
 pub(crate) use locate::Located;
-pub(crate) use opener::{ATTEMPTS, Opened, Opener};
+pub(crate) use opener::{ATTEMPTS, Opened, Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError};
+pub(crate) use tracer::{Fate, Follow, Followed};

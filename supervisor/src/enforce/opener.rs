@@ -5,6 +5,7 @@ use std::{
     ffi::CString,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use nix::{
@@ -41,6 +42,14 @@ pub(crate) enum Opened {
     Blocks,
     /// Something else has the name now: look again.
     Changed,
+}
+
+/// An open that can be performed: what was found for whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    pub(crate) request: OpenRequest,
+    pub(crate) credentials: Credentials,
+    pub(crate) located: Arc<Located>,
 }
 
 /// The means of one thread.
@@ -102,7 +111,7 @@ impl Opener {
             request,
             own_descriptors: self.own_descriptors.as_fd(),
             root: root.as_fd(),
-            start: start.as_ref().map_or(root.as_fd(), AsFd::as_fd),
+            start: start.as_ref().unwrap_or(&root).as_fd(),
         };
         let located = lookup.locate();
         drop(worn);
@@ -113,17 +122,10 @@ impl Opener {
     /// Opens what was found.
     ///
     /// With `may_block`, this waits as the target would; otherwise [`Opened::Blocks`] says that it would have to.
-    pub(crate) fn open(
-        &mut self,
-        located: &Located,
-        request: &OpenRequest,
-        credentials: &Credentials,
-        devices: &DevicePolicy,
-        may_block: bool,
-    ) -> Opened {
-        let opened = match located {
-            Located::Failed(errno) => return Opened::Failed(*errno),
-            Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
+    pub(crate) fn open(&mut self, prepared: &Prepared, devices: &DevicePolicy, may_block: bool) -> Opened {
+        let Prepared { request, credentials, located } = prepared;
+        let opened = match &**located {
+            Located::Failed(errno) | Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
             Located::Existing { facts, .. } if !devices.allows(facts, request) => return Opened::Failed(libc::EPERM),
             Located::Existing { facts, .. } if !may_block && locate::acts(facts) => return Opened::Blocks,
             Located::Existing { file, facts, .. } => {
@@ -133,7 +135,7 @@ impl Opener {
         };
         match opened {
             Ok(file) => Opened::File(file),
-            Err(error) => match (errno(&error), located) {
+            Err(error) => match (errno(&error), &**located) {
                 (libc::EWOULDBLOCK, Located::Existing { .. }) if !request.has(libc::O_NONBLOCK) => Opened::Blocks,
                 (libc::EEXIST, Located::Missing { .. }) if !request.has(libc::O_EXCL) => Opened::Changed,
                 (errno, _) => Opened::Failed(errno),

@@ -18,7 +18,7 @@ use crate::{
     sys::{OpenHow, file_facts, open_at},
 };
 
-/// The inode of every procfs' root directory (`PROC_ROOT_INO` of linux/proc_ns.h).
+/// The inode of every procfs' root directory (`PROC_ROOT_INO` of `linux/proc_ns.h`).
 const ROOT_INODE: u64 = 1;
 
 /// Where a link leads.

@@ -81,6 +81,11 @@ impl<'a> CallEvent<'a> {
         OpenRequest::new(&self.call, path, open).ok_or(RequestError::Errno(libc::EFAULT))
     }
 
+    /// The call.
+    pub(crate) fn call(&self) -> Call {
+        self.call
+    }
+
     /// The calling task.
     pub(crate) fn caller(&self) -> Option<&Process> {
         self.thread()

@@ -41,7 +41,12 @@ impl CallEvent<'_> {
             F::Containerdirectory => {
                 Some(owned([self.context.identity.id.as_bytes(), b":", &self.subject_directory()?].concat()))
             }
-            F::Realpath => self.real_path().map(owned),
+            F::Realpath => {
+                let name = self.real_path()?;
+                let mut names: Vec<_> =
+                    std::iter::once(name).chain(self.aliases().iter().cloned()).map(owned).collect();
+                if names.len() == 1 { names.pop() } else { Some(Value::Any(names)) }
+            }
             F::Dev | F::DevMajor | F::DevMinor => self.device(field),
             F::Ino => i64::try_from(self.subject_facts()?.st_ino).ok().map(Value::Int),
             F::IsUpperLayer => Some(Value::Bool(self.subject_layer() == Some(Layer::Upper))),

@@ -4,12 +4,15 @@
 //! Everything is a prediction from the call's arguments. The kernel reads them again, and finds the file again; the exec is
 //! verified elsewhere.
 
-use std::{cell::OnceCell, os::fd::OwnedFd};
+use std::{
+    cell::{Cell, OnceCell},
+    os::fd::OwnedFd,
+};
 
 use nix::sys::stat::{FileStat, fstat};
 
 use super::{CallEvent, join::file_name, resolve};
-use crate::target::{Limits, Strings, Text};
+use crate::target::{Limits, PATH_MAX, Strings, Text};
 
 /// Bytes of `argv` and `envp` that are read: Falco keeps 4096 of each, and of `argv[0]` 4096 more.
 const LIMITS: Limits = Limits { count: 8192, bytes: 2 * 4096 };
@@ -23,6 +26,8 @@ const MAX_INTERPRETERS: usize = 5;
 /// Facts of the new program.
 #[derive(Default)]
 pub(super) struct Image {
+    /// The exec has happened, and what it has loaded is asked instead of predicted.
+    executed: Cell<bool>,
     path: OnceCell<Option<Text>>,
     given: OnceCell<Option<Strings>>,
     arguments: OnceCell<Option<Strings>>,
@@ -40,6 +45,15 @@ pub(super) struct Program {
     interpreters: Vec<Interpreter>,
 }
 
+/// What an exec loads, as far as two looks at it can differ.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ExecSnapshot {
+    filename: Option<Vec<u8>>,
+    arguments: Option<Strings>,
+    /// Path, device and inode of the image.
+    program: Option<(Vec<u8>, u64, u64)>,
+}
+
 /// The first line of a script.
 #[derive(Debug, PartialEq, Eq)]
 struct Interpreter {
@@ -48,17 +62,41 @@ struct Interpreter {
 }
 
 impl CallEvent<'_> {
+    /// The exec has happened: the target is the process with the new program, before its first instruction.
+    pub(crate) fn set_executed(&self) {
+        self.image.executed.set(true);
+    }
+
+    /// What tells two looks at an exec apart.
+    pub(crate) fn exec_snapshot(&self) -> Option<ExecSnapshot> {
+        self.call.exec_registers()?;
+        let program = self.program();
+        Some(ExecSnapshot {
+            filename: self.exec_filename(),
+            arguments: self.exec_arguments().cloned(),
+            program: program.map(|program| (program.path.clone(), program.facts.st_dev, program.facts.st_ino)),
+        })
+    }
+
     /// The path argument of an exec.
     pub(super) fn exec_path(&self) -> Option<&[u8]> {
         let registers = self.call.exec_registers()?;
-        let read = || self.target.path(self.call.register(registers.path)).ok();
+        let read = || {
+            if self.image.executed.get() {
+                return self.executed_path().map(|path| Text::copy(&path));
+            }
+            self.target.path(self.call.register(registers.path)).ok()
+        };
         self.image.path.get_or_init(read).as_ref().map(Text::as_bytes)
     }
 
     /// The kernel's name for the new program: the last component of the path, even of a script's.
     pub(super) fn exec_name(&self) -> Option<Vec<u8>> {
         let path = self.exec_path()?;
-        let name = if path.is_empty() {
+        let by_descriptor = self.image.executed.get() && path.starts_with(b"/dev/fd/");
+        let name = if by_descriptor {
+            file_name(&self.program()?.path).to_vec()
+        } else if path.is_empty() {
             // The descriptor's file; kernels before 6.14 take the descriptor's number instead, which says nothing.
             let link = resolve::name_of(&self.exec_file()?)?;
             file_name(&crate::process::without_deleted(link)).to_vec()
@@ -80,7 +118,14 @@ impl CallEvent<'_> {
     /// `envp`.
     pub(super) fn exec_environment(&self) -> Option<&Strings> {
         let registers = self.call.exec_registers()?;
-        let read = || self.strings(registers.environment).map(|given| cut(given.iter()));
+        let read = || {
+            let given = if self.image.executed.get() {
+                self.thread()?.environment()
+            } else {
+                self.strings(registers.environment)
+            };
+            given.map(|given| cut(given.iter()))
+        };
         self.image.environment.get_or_init(read).as_ref()
     }
 
@@ -92,6 +137,9 @@ impl CallEvent<'_> {
     /// The path as the kernel sees it: an empty one stands for the descriptor.
     pub(super) fn exec_filename(&self) -> Option<Vec<u8>> {
         let path = self.exec_path()?;
+        if self.image.executed.get() {
+            return Some(path.to_vec());
+        }
         let descriptor = self.call.exec_registers()?.directory.map(|register| self.call.int(register));
         Some(match descriptor {
             Some(number) if path.is_empty() => format!("/dev/fd/{number}").into_bytes(),
@@ -104,7 +152,10 @@ impl CallEvent<'_> {
 
     fn given_arguments(&self) -> Option<&Strings> {
         let registers = self.call.exec_registers()?;
-        self.image.given.get_or_init(|| self.strings(registers.arguments)).as_ref()
+        let read = || {
+            if self.image.executed.get() { self.thread()?.arguments() } else { self.strings(registers.arguments) }
+        };
+        self.image.given.get_or_init(read).as_ref()
     }
 
     fn strings(&self, register: usize) -> Option<Strings> {
@@ -113,6 +164,15 @@ impl CallEvent<'_> {
 
     fn final_arguments(&self) -> Option<Strings> {
         let given = self.given_arguments()?;
+        if self.image.executed.get() {
+            let mut strings = Strings::default();
+            let mut texts = given.iter();
+            if let Some(first) = texts.next() {
+                strings.push(first);
+            }
+            cut(texts).iter().for_each(|text| strings.push(text));
+            return Some(strings);
+        }
         let interpreters = self.program().map(|program| program.interpreters.as_slice()).unwrap_or_default();
         let mut all: Vec<Vec<u8>> = Vec::new();
         let mut script = self.exec_filename()?;
@@ -132,6 +192,12 @@ impl CallEvent<'_> {
         Some(strings)
     }
 
+    /// The path that the kernel executed, which it left for the program (`AT_EXECFN`, getauxval(3)).
+    fn executed_path(&self) -> Option<Vec<u8>> {
+        let address = self.thread()?.executed_name()?;
+        self.target.text(address, PATH_MAX).ok()
+    }
+
     fn exec_file(&self) -> Option<OwnedFd> {
         let (registers, thread, path) = (self.call.exec_registers()?, self.thread()?, self.exec_path()?);
         let directory = registers.directory.map(|register| self.call.int(register));
@@ -144,6 +210,10 @@ impl CallEvent<'_> {
 
     fn find_program(&self) -> Option<Program> {
         let thread = self.thread()?;
+        if self.image.executed.get() {
+            let (path, facts) = (program_path(thread.link("exe")?), thread.file_facts("exe")?);
+            return Some(Program { path, facts, interpreters: Vec::new() });
+        }
         let mut file = self.exec_file()?;
         let mut interpreters = Vec::new();
         while interpreters.len() < MAX_INTERPRETERS {

@@ -23,6 +23,7 @@ pub(crate) use argument::enumerated_text;
 pub(crate) use call::{CallEvent, Decision};
 pub(crate) use clock::{Clock, Moment};
 pub(crate) use context::Context;
+pub(crate) use image::ExecSnapshot;
 
 #[cfg(test)]
 mod tests;

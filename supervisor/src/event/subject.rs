@@ -20,6 +20,7 @@ pub(super) const PREDICTED_DESCRIPTOR: i64 = 3;
 #[derive(Default)]
 pub(super) struct SubjectFile {
     located: OnceCell<Arc<Located>>,
+    aliases: OnceCell<Vec<Vec<u8>>>,
     found: OnceCell<Option<Found>>,
     descriptor: OnceCell<Option<Descriptor>>,
     address: OnceCell<Option<SocketAddress>>,
@@ -143,6 +144,16 @@ impl CallEvent<'_> {
     /// Makes known which file the call will open: the one that was found for the target, not one that is looked for again.
     pub(crate) fn set_located(&self, located: Arc<Located>) {
         self.file.located.get_or_init(|| located);
+    }
+
+    /// Makes known under which other names rules mean the file.
+    pub(crate) fn set_aliases(&self, aliases: Vec<Vec<u8>>) {
+        self.file.aliases.get_or_init(|| aliases);
+    }
+
+    /// Names under which rules mean the file, beside its own.
+    pub(super) fn aliases(&self) -> &[Vec<u8>] {
+        self.file.aliases.get().map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The name that the file of an open really has, in the container's own view; of a file that will be made, the name it

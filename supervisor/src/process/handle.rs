@@ -22,6 +22,8 @@ use crate::{sys::Pidfd, target::Strings};
 const MAX_STRINGS: usize = 2 * 4096;
 /// `stat` needs some 300 bytes, `status` 1500; supplementary groups may add up to 700 KB, which nobody needs.
 const MAX_FILE: usize = 16 * 1024;
+/// Some 20 entries of 16 bytes.
+const MAX_AUXILIARY: usize = 1024;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
 const MAX_NAME: usize = 16;
 
@@ -169,6 +171,30 @@ impl Process {
     /// Control groups.
     pub(crate) fn cgroups(&self) -> Option<Vec<Cgroup>> {
         self.read("cgroup", MAX_FILE).map(|content| Cgroup::parse(&content))
+    }
+
+    /// What differs between any two programs that the task runs one after the other: the kernel's message to the program,
+    /// with its random addresses.
+    pub(crate) fn program_mark(&self) -> Option<Vec<u8>> {
+        self.read("auxv", MAX_AUXILIARY)
+    }
+
+    /// Where the name lies under which the program was executed.
+    pub(crate) fn executed_name(&self) -> Option<u64> {
+        const NAME: u64 = libc::AT_EXECFN;
+        let vector = self.read("auxv", MAX_AUXILIARY)?;
+        let wide = vector.chunks_exact(16).filter_map(|entry| {
+            let (key, value) = entry.split_at_checked(8)?;
+            Some((u64::from_ne_bytes(key.try_into().ok()?), u64::from_ne_bytes(value.try_into().ok()?)))
+        });
+        let narrow = vector.chunks_exact(8).filter_map(|entry| {
+            let (key, value) = entry.split_at_checked(4)?;
+            let word = |bytes: &[u8]| Some(u64::from(u32::from_ne_bytes(bytes.try_into().ok()?)));
+            Some((word(key)?, word(value)?))
+        });
+        // The first entry of a 64-bit program's vector has a key whose upper half is zero, as has that of a 32-bit one whose
+        // first value is zero; the key we look for decides.
+        wide.chain(narrow).find(|(key, value)| *key == NAME && *value != 0).map(|(_, value)| value)
     }
 
     /// The audit login user; `None` where the kernel has none, `u32::MAX` where none is set.

@@ -183,9 +183,8 @@ impl Listener {
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            Some(libc::ENOENT) => Err(InjectError::Gone),
-            // The target was interrupted while it took the descriptor.
-            Some(libc::EINTR) => Err(InjectError::Gone),
+            // EINTR: the target was interrupted while it took the descriptor.
+            Some(libc::ENOENT | libc::EINTR) => Err(InjectError::Gone),
             _ => Err(InjectError::Refused(error)),
         }
     }

@@ -26,11 +26,14 @@ pub(super) struct AlertId<'a> {
     pub(super) container: &'a str,
     pub(super) listener: u32,
     pub(super) notification: u64,
+    /// Whether the alert is about what an exec turned out to be, after one about what it seemed to be.
+    pub(super) is_verified: bool,
 }
 
 impl fmt::Display for AlertId<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}-{}-{:x}", self.container, self.listener, self.notification)
+        let suffix = if self.is_verified { "-v" } else { "" };
+        write!(formatter, "{}-{}-{:x}{suffix}", self.container, self.listener, self.notification)
     }
 }
 
@@ -76,6 +79,11 @@ impl<'r> Matches<'r> {
     /// What the call fails with if it is denied.
     pub(super) fn errno(&self) -> Errno {
         self.errno
+    }
+
+    /// The places of the rules in their ruleset.
+    pub(super) fn indices(&self) -> Vec<usize> {
+        self.rules.iter().map(|rule| rule.index()).collect()
     }
 
     /// How many alerts this makes.

@@ -4,7 +4,7 @@
 use std::{
     error::Error,
     io,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -61,6 +61,10 @@ pub(super) struct Answerer<'a> {
     /// The means to open for targets, once they are needed.
     opener: Option<Opener>,
     blocking: Blocking,
+    /// Execs that are being followed.
+    followed: Arc<AtomicUsize>,
+    /// Places of the rules that the last call matched.
+    matched: Vec<usize>,
     /// Re-used for the lines of one call's alerts.
     lines: Vec<u8>,
 }
@@ -115,8 +119,25 @@ impl<'a> Answerer<'a> {
             interrupted: Arc::default(),
             opener: None,
             blocking: Blocking::new(shared.is_wait_killable),
+            followed: Arc::default(),
+            matched: Vec::new(),
             lines: Vec::new(),
         }
+    }
+
+    /// The listener's number within its container.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// How many execs are being followed.
+    pub(super) fn followed(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.followed)
+    }
+
+    /// Places of the rules that the last call matched.
+    pub(super) fn matched(&self) -> &[usize] {
+        &self.matched
     }
 
     pub(super) fn shared(&self) -> &'a Shared {
@@ -135,12 +156,8 @@ impl<'a> Answerer<'a> {
         opening::ready(&mut self.opener)
     }
 
-    pub(super) fn start_blocking(&self, job: Job) -> Result<(), (Job, io::Error)> {
-        self.blocking.start(job, Arc::clone(&self.shared.devices))
-    }
-
-    pub(super) fn is_enforcing(&self) -> bool {
-        self.shared.mode == Mode::Enforce
+    pub(super) fn start_blocking(&self, job: Job) {
+        self.blocking.start(job, Arc::clone(&self.shared.devices));
     }
 
     /// What answers need, also on other threads.
@@ -205,7 +222,11 @@ impl<'a> Answerer<'a> {
             return self.perform_open(place, (call, target), &in_force);
         }
         let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
-        self.decide(place, &event, &in_force, None)
+        let decision = self.decide(place, &event, &in_force, None)?;
+        if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
+            return self.follow_exec(place, &event, decision);
+        }
+        Some(decision)
     }
 
     /// Asks the rules about one event and writes what they alert; `alerted` are the words of an alert that this
@@ -218,9 +239,11 @@ impl<'a> Answerer<'a> {
         alerted: Option<u64>,
     ) -> Option<Decision> {
         let shared = self.shared;
+        self.matched.clear();
         let Some(matches) = Matches::of(in_force, event) else {
             return Some(Decision { alerted, ..Decision::CONTINUE });
         };
+        self.matched.extend(matches.indices());
         let alerted = match self.alert(place, event, &matches, alerted) {
             Ok(Some(words)) => Some(words),
             Ok(None) => return None,
@@ -248,8 +271,12 @@ impl<'a> Answerer<'a> {
         alerted: Option<u64>,
     ) -> Result<Option<u64>, Box<dyn Error>> {
         let shared = self.shared;
-        let id =
-            AlertId { container: &shared.context.identity.id, listener: self.number, notification: notification.id };
+        let id = AlertId {
+            container: &shared.context.identity.id,
+            listener: self.number,
+            notification: notification.id,
+            is_verified: false,
+        };
         let now = Instant::now();
         let words = matches.words(event);
         let was_alerted = || {

@@ -6,6 +6,7 @@
 
 mod alerting;
 mod answer;
+mod executing;
 mod interrupted;
 mod life;
 mod opening;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{ATTEMPTS, CredentialsError, Job, Located, OpenRequest, Opened, Opener, RequestError},
+    enforce::{ATTEMPTS, CredentialsError, Job, Located, OpenRequest, Opened, Opener, Prepared, RequestError},
     event::CallEvent,
     in_force::InForce,
     shared::Shared,
@@ -38,12 +38,6 @@ enum Found {
     Unable(&'static str),
 }
 
-struct Prepared {
-    request: OpenRequest,
-    credentials: crate::enforce::Credentials,
-    located: Arc<Located>,
-}
-
 /// Everything that an answer needs, also on another thread.
 #[derive(Clone)]
 pub(super) struct Delivery {
@@ -55,7 +49,7 @@ pub(super) struct Delivery {
 impl Answerer<'_> {
     /// Whether this call is opened for the target rather than by it.
     pub(super) fn performs(&self, in_force: &InForce, call: &Call) -> bool {
-        call.is_open() && in_force.may_deny_opens() && self.is_enforcing()
+        call.is_open() && in_force.performs_opens(self.shared().mode)
     }
 
     /// Judges an open and performs it; `None` when it was answered or nobody waits.
@@ -71,6 +65,9 @@ impl Answerer<'_> {
             let found = self.find(&event, place.has_made());
             if let Found::Place(prepared) = &found {
                 event.set_located(Arc::clone(&prepared.located));
+                if let Some(process) = event.caller() {
+                    event.set_aliases(prepared.located.aliases(process, in_force.ruleset.named_files()));
+                }
             }
             let decision = self.decide(place, &event, in_force, alerted)?;
             alerted = decision.alerted;
@@ -130,22 +127,20 @@ impl Answerer<'_> {
 
     /// Opens and hands over; returns what is left to answer, `None` if nothing is.
     fn open_and_answer(&mut self, place: Place<'_>, prepared: Prepared, decision: Decision) -> Option<Opened> {
-        let Prepared { request, credentials, located } = prepared;
         let devices = Arc::clone(&self.shared().devices);
-        let opener = self.opener().ok()?;
-        let opened = opener.open(&located, &request, &credentials, &devices, false);
-        match opened {
+        let result = self.opener().ok()?.open(&prepared, &devices, false);
+        match result {
             Opened::File(file) => {
-                if matches!(*located, Located::Missing { .. }) {
+                if matches!(*prepared.located, Located::Missing { .. }) {
                     place.mark_made();
                 }
                 self.settle(place, decision)?;
-                let close_on_exec = request.has(libc::O_CLOEXEC);
+                let close_on_exec = prepared.request.has(libc::O_CLOEXEC);
                 self.delivery().file(place.notification, &file, close_on_exec, decision.alerted);
                 None
             }
-            Opened::Blocks => self.open_aside(place, Prepared { request, credentials, located }, decision),
-            Opened::Failed(_) | Opened::Changed => Some(opened),
+            Opened::Blocks => self.open_aside(place, prepared, decision),
+            Opened::Failed(_) | Opened::Changed => Some(result),
         }
     }
 
@@ -156,13 +151,11 @@ impl Answerer<'_> {
         let (notification, alerted) = (*place.notification, decision.alerted);
         let close_on_exec = prepared.request.has(libc::O_CLOEXEC);
         let pending = Arc::clone(&delivery.listener);
-        let job = Job {
-            located: prepared.located,
-            request: prepared.request,
-            credentials: prepared.credentials,
+        self.start_blocking(Job {
+            prepared,
             target_tid: notification.target_tid,
-            is_pending: Box::new(move || pending.is_pending(notification.id)),
-            answer: Box::new(move |opened| match opened {
+            is_pending: Arc::new(move || pending.is_pending(notification.id)),
+            answer: Box::new(move |result| match result {
                 Opened::File(file) => delivery.file(&notification, &file, close_on_exec, alerted),
                 Opened::Failed(errno) => delivery.errno(&notification, errno, alerted),
                 Opened::Blocks | Opened::Changed => delivery.errno(&notification, libc::EIO, alerted),
@@ -172,15 +165,8 @@ impl Answerer<'_> {
                     slot.clear();
                 }
             }),
-        };
-        match self.start_blocking(job) {
-            Ok(()) => None,
-            Err((job, error)) => {
-                (job.answer)(Opened::Failed(error.raw_os_error().unwrap_or(libc::ENFILE)));
-                (job.finished)();
-                None
-            }
-        }
+        });
+        None
     }
 }
 

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Following one exec to the moment between the kernel's loading of the image and the image's first instruction.
+//!
+//! The caller is seized for the length of its exec (`PTRACE_SEIZE`, `PTRACE_O_TRACEEXEC`) and interrupted, so that it
+//! stops in any case: inside a successful exec (`PTRACE_EVENT_EXEC`), or behind a failed one (`PTRACE_EVENT_STOP`). At the
+//! first stop everything about the new program is final and nobody else's to change: it has its memory to itself.
+//!
+//! A thread traces one task at a time. A thread that held one tracee and seized another one of the same process, of which
+//! a third is inside an exec, would wait for ever (the kernel's `cred_guard_mutex`).
+
+use nix::{
+    errno::Errno,
+    sys::{
+        ptrace,
+        signal::Signal,
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+
+/// `PTRACE_EVENT_STOP` of linux/ptrace.h; libc has no name for it.
+const EVENT_STOP: i32 = 128;
+
+/// What shall become of a new program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It runs.
+    Lives,
+    /// It is killed before its first instruction.
+    Dies,
+}
+
+/// How an exec ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// The program was loaded and judged.
+    Executed,
+    /// The call failed, was withdrawn, or its task died.
+    NotExecuted,
+    /// Somebody else traces the task, so that nobody can follow; the call was not answered.
+    Untraceable,
+}
+
+/// How to follow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Follow {
+    /// The task that calls exec, in our pid namespace.
+    pub(crate) task: u32,
+    /// Whether signals, and so an interrupt, wait until the call is answered.
+    pub(crate) is_wait_killable: bool,
+    /// Whether the program must not run on when we die while it is stopped.
+    pub(crate) kill_on_exit: bool,
+}
+
+impl Follow {
+    /// Lets the call go on with `proceed`, which answers its notification and says whether that was taken, and hands the
+    /// process of the new program to `judge` before it runs.
+    pub(crate) fn exec(self, proceed: impl FnOnce() -> bool, judge: impl FnOnce(u32) -> Fate) -> Followed {
+        let task = Pid::from_raw(i32::try_from(self.task).unwrap_or(i32::MAX));
+        let mut options = ptrace::Options::PTRACE_O_TRACEEXEC;
+        options.set(ptrace::Options::PTRACE_O_EXITKILL, self.kill_on_exit);
+        match ptrace::seize(task, options) {
+            Ok(()) => {}
+            Err(Errno::ESRCH) => return Followed::NotExecuted,
+            Err(_errno) => return Followed::Untraceable,
+        }
+        // Without the kernel's protection an interrupt would withdraw the notification, so that it comes after the answer.
+        if self.is_wait_killable {
+            interrupt(task);
+        }
+        let _taken = proceed();
+        if !self.is_wait_killable {
+            interrupt(task);
+        }
+        wait_for_stop(judge)
+    }
+}
+
+/// A task that is gone needs no interrupt: the wait tells.
+fn interrupt(task: Pid) {
+    if let Err(errno) = ptrace::interrupt(task) {
+        tracing::debug!(%errno, %task, "a task cannot be interrupted");
+    }
+}
+
+/// Waits for the one tracee of this thread. It may change its number: a thread that executes becomes its process' leader.
+fn wait_for_stop(judge: impl FnOnce(u32) -> Fate) -> Followed {
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+    loop {
+        match waitpid(None, Some(flags)) {
+            Ok(WaitStatus::PtraceEvent(process, _, event)) if event == ptrace::Event::PTRACE_EVENT_EXEC as i32 => {
+                return finish(process, judge(process.as_raw().unsigned_abs()));
+            }
+            Ok(WaitStatus::PtraceEvent(task, _, EVENT_STOP)) => {
+                release(task, None);
+                return Followed::NotExecuted;
+            }
+            // A signal that arrived before our interrupt showed; it is the task's business.
+            Ok(WaitStatus::Stopped(task, signal)) => {
+                if ptrace::cont(task, Some(signal)).is_err() {
+                    tracing::debug!(%task, "a stopped task is gone");
+                }
+            }
+            Ok(WaitStatus::PtraceEvent(task, ..) | WaitStatus::PtraceSyscall(task)) => {
+                if ptrace::cont(task, None).is_err() {
+                    tracing::debug!(%task, "a stopped task is gone");
+                }
+            }
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Followed::NotExecuted,
+            Ok(WaitStatus::Continued(_) | WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+            Err(_errno) => return Followed::NotExecuted,
+        }
+    }
+}
+
+fn finish(process: Pid, fate: Fate) -> Followed {
+    match fate {
+        Fate::Lives => release(process, None),
+        Fate::Dies => {
+            release(process, Some(Signal::SIGKILL));
+        }
+    }
+    Followed::Executed
+}
+
+/// Lets a stopped tracee go. One that is to die must be killed before it is let go: a signal given with the release could
+/// be lost to it.
+fn release(task: Pid, kill: Option<Signal>) {
+    if let Some(signal) = kill {
+        if let Err(errno) = nix::sys::signal::kill(task, signal) {
+            tracing::error!(%errno, %task, "a program that must not run cannot be killed");
+        }
+        // The real parent learns of the end only when its tracer has.
+        while let Ok(status) = waitpid(task, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
+            if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
+                return;
+            }
+        }
+        return;
+    }
+    if let Err(errno) = ptrace::detach(task, None) {
+        tracing::debug!(%errno, %task, "a tracee is gone");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        process::{Child, Command, Stdio},
+    };
+
+    use super::*;
+
+    /// A shell that waits for a line before it executes `command`.
+    fn waiting(command: &str) -> Child {
+        let script = format!("echo ready; read line; exec {command}");
+        let mut child =
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        child
+    }
+
+    fn follow(child: &mut Child, fate: Fate) -> (Followed, Option<std::path::PathBuf>) {
+        let mut input = child.stdin.take().unwrap();
+        let mut seen = None;
+        // As without an interrupt before the answer: a shell that waits for its line would stop at once.
+        let how = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
+        let task = Pid::from_raw(i32::try_from(how.task).unwrap());
+        ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
+        input.write_all(b"go\n").unwrap();
+        let followed = wait_for_stop(|process| {
+            seen = std::fs::read_link(format!("/proc/{process}/exe")).ok();
+            fate
+        });
+        (followed, seen)
+    }
+
+    #[test]
+    fn a_new_program_is_seen_before_it_runs_and_may_be_stopped_from_running() {
+        // One tracer at a time, and children of the same thread: all in one test.
+        let mut lives = waiting("cat /dev/null");
+        let (followed, seen) = follow(&mut lives, Fate::Lives);
+        assert_eq!(followed, Followed::Executed);
+        assert!(seen.unwrap().ends_with("cat"));
+        assert!(lives.wait().unwrap().success());
+
+        let mut dies = waiting("sleep 60");
+        let (followed, seen) = follow(&mut dies, Fate::Dies);
+        assert_eq!(followed, Followed::Executed);
+        assert!(seen.unwrap().ends_with("sleep"));
+        assert!(dies.wait().is_ok_and(|status| !status.success()) || dies.try_wait().is_err());
+    }
+
+    #[test]
+    fn a_task_that_is_gone_is_not_followed() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let gone = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
+        assert_eq!(gone.exec(|| true, |_| Fate::Lives), Followed::NotExecuted);
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//! An exec that is allowed: let it go on, look at what the kernel has loaded, and judge again if that is something else.
+//!
+//! The kernel reads the arguments again and finds the file again after the answer. So the alert that was written before
+//! stands for what was judged; where the program that was really loaded matches other rules, or is another one, it gets
+//! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+use policy::{Mode, Verdict};
+
+use super::{
+    alerting::{AlertId, Matches},
+    answer::{Answerer, Decision, Place},
+    opening::Delivery,
+};
+use crate::{
+    counters::Counter,
+    decode::Call,
+    enforce::{Fate, Follow, Followed},
+    event::{CallEvent, ExecSnapshot, Moment},
+    process::Process,
+    sys::{Notification, Response},
+    target::Target,
+};
+
+/// Execs of one listener that may be followed at one time. Each has a thread; one more fails with EAGAIN, as at the limit of
+/// processes.
+const MAX_FOLLOWED: usize = 512;
+/// Stack of such a thread, which asks the rules.
+const STACK_BYTES: usize = 256 << 10;
+
+/// What was judged.
+struct Judged {
+    call: Call,
+    moment: Moment,
+    /// Indices of the rules that matched.
+    rules: Vec<usize>,
+    /// The program, where a rule matched.
+    program: Option<ExecSnapshot>,
+}
+
+impl Answerer<'_> {
+    /// Lets an exec go on and verifies it on a thread of its own; `None` when that thread answers.
+    pub(super) fn follow_exec(
+        &mut self,
+        place: Place<'_>,
+        event: &CallEvent<'_>,
+        decision: Decision,
+    ) -> Option<Decision> {
+        let running = self.followed();
+        if running.load(Ordering::Acquire) >= MAX_FOLLOWED {
+            return Some(self.unfollowed(decision));
+        }
+        let Some(parked) = self.slots().park(place.slot) else { return Some(self.unfollowed(decision)) };
+        let rules = self.matched().to_vec();
+        let program = if rules.is_empty() { None } else { event.exec_snapshot() };
+        let judged = Judged { call: event.call(), moment: event.moment(), rules, program };
+        let verification = Verification {
+            delivery: self.delivery(),
+            listener: self.number(),
+            notification: *place.notification,
+            decision,
+            judged,
+        };
+        let (slots, counted) = (self.shared_slots(), Arc::clone(&running));
+        running.fetch_add(1, Ordering::AcqRel);
+        let run = move || {
+            verification.run();
+            if let Some(slot) = slots.slot(parked) {
+                slot.clear();
+            }
+            counted.fetch_sub(1, Ordering::AcqRel);
+        };
+        let name = format!("exec-{}", place.notification.target_tid);
+        match thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(run) {
+            Ok(_detached) => None,
+            Err(error) => {
+                tracing::error!(%error, "an exec cannot be followed");
+                if let Some(slot) = self.slots().slot(parked) {
+                    slot.clear();
+                }
+                running.fetch_sub(1, Ordering::AcqRel);
+                Some(self.unfollowed(decision))
+            }
+        }
+    }
+
+    /// The answer to an exec that there is no thread for.
+    fn unfollowed(&self, decision: Decision) -> Decision {
+        match self.shared().mode {
+            Mode::Audit => decision,
+            Mode::Enforce => Decision { response: Response::Errno(libc::EAGAIN), ..decision },
+        }
+    }
+}
+
+/// One exec on its way.
+struct Verification {
+    delivery: Delivery,
+    listener: u32,
+    notification: Notification,
+    decision: Decision,
+    judged: Judged,
+}
+
+impl Verification {
+    fn run(&self) {
+        let shared = &self.delivery.shared;
+        let follow = Follow {
+            task: self.notification.target_tid,
+            is_wait_killable: shared.is_wait_killable,
+            kill_on_exit: shared.mode == Mode::Enforce,
+        };
+        let proceed = || {
+            self.delivery.respond(&self.notification, Response::Continue, self.decision.alerted);
+            true
+        };
+        if follow.exec(proceed, |process| self.judge(process)) == Followed::Untraceable {
+            self.run_untraced();
+        }
+    }
+
+    /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
+    /// looked at as soon as it has it.
+    fn run_untraced(&self) {
+        let task = self.notification.target_tid;
+        let process = Process::open(task);
+        let program = || process.as_ref().and_then(Process::program_mark);
+        let before = program();
+        self.delivery.respond(&self.notification, Response::Continue, self.decision.alerted);
+        for _ in 0..UNTRACED_LOOKS {
+            let now = program();
+            if now.is_none() || now != before {
+                break;
+            }
+            thread::sleep(UNTRACED_PAUSE);
+        }
+        let Some(leader) = process.as_ref().and_then(Process::leader) else { return };
+        if program().is_some_and(|now| Some(now) != before)
+            && self.judge(leader) == Fate::Dies
+            && let Err(error) = kill(leader)
+        {
+            tracing::error!(%error, process = leader, "a program that must not run cannot be killed");
+        }
+    }
+
+    /// Judges what was really loaded into the process, which is stopped or ours to look at.
+    fn judge(&self, process: u32) -> Fate {
+        let shared = &self.delivery.shared;
+        let here: &dyn Fn() -> bool = &|| true;
+        let target = Target::new(process, here);
+        let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
+        event.set_executed();
+        let in_force = shared.in_force.load();
+        let Some(matches) = Matches::of(&in_force, &event) else { return Fate::Lives };
+        let is_same = matches.indices() == self.judged.rules
+            && self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
+        if is_same {
+            return Fate::Lives;
+        }
+        let verdict = Verdict::of(shared.mode, matches.action());
+        let id = AlertId {
+            container: &shared.context.identity.id,
+            listener: self.listener,
+            notification: self.notification.id,
+            is_verified: true,
+        };
+        let mut lines = Vec::new();
+        let written = matches
+            .write_lines(shared, &event, id, &mut lines)
+            .map_err(|error| error.to_string())
+            .and_then(|()| shared.log.append(&lines).map_err(|error| crate::diagnostics::chain(&error)));
+        match written {
+            Ok(()) => drop(shared.counters.add(Counter::Alerts, matches.count())),
+            Err(error) => {
+                tracing::error!(%error, "an alert cannot be written");
+                shared.counters.add(Counter::Failures, 1);
+                return if shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives };
+            }
+        }
+        match verdict {
+            Verdict::Allow => Fate::Lives,
+            Verdict::Deny | Verdict::Kill => {
+                shared.counters.add(Counter::Denied, 1);
+                Fate::Dies
+            }
+        }
+    }
+}
+
+/// How often, and how long in between, a traced task is looked at until it has its new program: 200 ms in all, after
+/// which its exec has failed or is stopped by its tracer.
+const UNTRACED_LOOKS: u32 = 2000;
+const UNTRACED_PAUSE: std::time::Duration = std::time::Duration::from_micros(100);
+
+fn kill(process: u32) -> std::io::Result<()> {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(process).unwrap_or(i32::MAX));
+    crate::sys::Pidfd::open(pid)?.kill()
+}
