@@ -105,8 +105,9 @@ impl Start<'_> {
         ready: &Ready,
     ) -> Result<Value, StartError> {
         let listener = directory.path().join("listener");
-        let base = policy::BASE.iter().map(|name| Watched::always(name));
-        let watched: Vec<_> = base.chain(ready.watched.iter().cloned()).collect();
+        let upheaval = if mode == Mode::Enforce { policy::UPHEAVAL } else { &[] };
+        let always = policy::BASE.iter().chain(upheaval).map(|name| Watched::always(name));
+        let watched: Vec<_> = always.chain(ready.watched.iter().cloned()).collect();
         let plan = Plan {
             listener_path: text(&listener)?,
             run_dir: text(&self.settings.run_dir)?,

@@ -12,7 +12,7 @@ use crate::{
     control::ControlError,
     counters::{Counter, Counters, CountersError},
     diagnostics,
-    enforce::DevicePolicy,
+    enforce::{DevicePolicy, Upheaval},
     event::Context,
     event_log::{EventLog, EventLogError},
     in_force::{InForce, RulesError},
@@ -109,6 +109,7 @@ impl Beginning {
             is_wait_killable: wait_killable && sys::supports_wait_killable(),
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
+            upheaval: Upheaval::new(mode == Mode::Enforce),
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use policy::Mode;
 
-use crate::{counters::Counters, enforce::DevicePolicy, event::Context, event_log::EventLog, in_force::InForce};
+use crate::{counters::Counters, enforce::{DevicePolicy, Upheaval}, event::Context, event_log::EventLog, in_force::InForce};
 
 /// Fixed at start, but for the rules in force.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) in_force: ArcSwap<InForce>,
     /// Where alerts go before their call proceeds.
     pub(crate) log: EventLog,
+    /// What the container's tasks have done to their groups, roots and namespaces.
+    pub(crate) upheaval: Upheaval,
     /// The device files that the container may open.
     pub(crate) devices: Arc<DevicePolicy>,
     /// For `lanner ps`.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `bench`: what Lanner's audit mode costs, against no supervision and against the bare loop, in one interleaved run.
+//! `bench`: what Lanner's modes cost, against no supervision and against the bare loop, in one interleaved run.
 //!
-//! All three run the same static program in the same kind of runc container. `native` has no listener; `bare` is served
-//! by `bare-loop`, with the same profile as Lanner's base set; `audit` runs under `lanner-runtime` with thirty rules on
-//! opens, none of which match. Samples take turns, medians are compared, so that a noisy machine disturbs all alike.
+//! All run the same static program in the same kind of runc container. `native` has no listener; `bare` is served by
+//! `bare-loop`, with the same profile as Lanner's base set; `audit` runs under `lanner-runtime` with thirty rules on
+//! opens, none of which match; `enforce` has the same rules and one on execs, all of which would deny, so that opens are
+//! performed for the program and execs are verified. Samples take turns, medians are compared, so that a noisy machine disturbs all alike.
 //! Prints a table and writes `target/bench.json`; with `--check` it fails where a limit is missed.
 #![expect(
     clippy::expect_used,
@@ -33,6 +34,8 @@ const OPENS: &str = "100000";
 const EXECS: &str = "2000";
 const OPEN_LIMIT: f64 = 1.5; // of the bare loop's time
 const START_LIMIT: f64 = 1.25; // of runc's own time
+const ENFORCED_OPEN_LIMIT: f64 = 3.0; // of the bare loop's time
+const ENFORCED_EXEC_LIMIT: f64 = 1.25; // of the native time
 const WATCHED: [&str; 6] = ["execve", "execveat", "open", "openat", "openat2", "creat"]; // Lanner's base set
 
 fn main() -> ExitCode {
@@ -64,33 +67,37 @@ enum Kind {
     Native,
     Bare,
     Audit,
+    Enforce,
 }
 
-/// The three ways to run a container.
+/// The ways to run a container.
 struct Setting {
-    lanner: Lanner,
+    auditing: Lanner,
+    enforcing: Lanner,
     native: Engine,
     audit: Engine,
+    enforce: Engine,
 }
 
 impl Setting {
     fn new() -> Self {
-        let lanner = Lanner::new(&Settings::audit(&thirty_rules()));
-        let native = Engine::direct(LowLevel::Runc, &lanner.folder().join("native"));
-        Self { native, audit: lanner.engine(), lanner }
+        let auditing = Lanner::new(&Settings::audit(&thirty_rules()));
+        let enforcing = Lanner::new(&Settings::enforce(&format!("{}{}", thirty_rules(), EXEC_RULE)));
+        let native = Engine::direct(LowLevel::Runc, &auditing.folder().join("native"));
+        Self { native, audit: auditing.engine(), enforce: enforcing.engine(), auditing, enforcing }
     }
 
     /// Medians of a timed call.
     fn calls(&self, call: &str, count: &str, rounds: usize) -> Value {
         let mut samples = Samples::default();
         for round in 0..rounds {
-            let mut kinds = [Kind::Native, Kind::Bare, Kind::Audit];
-            kinds.rotate_left(round % 3); // so that nobody always runs after the same neighbour
+            let mut kinds = [Kind::Native, Kind::Bare, Kind::Audit, Kind::Enforce];
+            kinds.rotate_left(round % 4); // so that nobody always runs after the same neighbour
             for kind in kinds {
                 samples.add(kind, self.timed(kind, call, count));
             }
         }
-        let alerts = self.lanner.alerts();
+        let alerts = [self.auditing.alerts(), self.enforcing.alerts()].concat();
         assert!(alerts.is_empty(), "a rule that should not match did: {:?}", alerts.first());
         samples.report()
     }
@@ -121,7 +128,7 @@ impl Setting {
                 let server = serve(&socket);
                 (bundle.profile(profile(&socket)), Some(server))
             }
-            Kind::Native | Kind::Audit => (bundle, None),
+            Kind::Native | Kind::Audit | Kind::Enforce => (bundle, None),
         };
         let output = Container::run(self.engine(kind), &bundle);
         assert!(output.status.success(), "{kind:?}: {}{}", text(&output.stdout), text(&output.stderr));
@@ -135,6 +142,7 @@ impl Setting {
         match kind {
             Kind::Native | Kind::Bare => &self.native,
             Kind::Audit => &self.audit,
+            Kind::Enforce => &self.enforce,
         }
     }
 }
@@ -158,6 +166,10 @@ fn profile(socket: &Path) -> Value {
         "syscalls": [{ "names": WATCHED, "action": "SCMP_ACT_NOTIFY" }],
     })
 }
+
+/// A rule that makes execs worth verifying.
+const EXEC_RULE: &str = "- rule: bench exec\n  desc: matches nothing\n  condition: evt.type = execve and proc.name = never\n  \
+                         output: matched %proc.name\n  priority: NOTICE\n";
 
 /// Thirty rules as rule writers write them: names, prefixes, lists, parts, with and without a look at the process.
 fn thirty_rules() -> String {
@@ -187,6 +199,7 @@ struct Samples {
     native: Vec<f64>,
     bare: Vec<f64>,
     audit: Vec<f64>,
+    enforce: Vec<f64>,
 }
 
 impl Samples {
@@ -195,6 +208,7 @@ impl Samples {
             Kind::Native => self.native.push(nanoseconds),
             Kind::Bare => self.bare.push(nanoseconds),
             Kind::Audit => self.audit.push(nanoseconds),
+            Kind::Enforce => self.enforce.push(nanoseconds),
         }
     }
 
@@ -206,9 +220,12 @@ impl Samples {
         note("audit_ns", audit.round());
         note("audit_over_native", ratio(audit, native));
         if !self.bare.is_empty() {
-            let bare = median(&mut self.bare);
+            let (bare, enforce) = (median(&mut self.bare), median(&mut self.enforce));
             note("bare_ns", bare.round());
             note("audit_over_bare", ratio(audit, bare));
+            note("enforce_ns", enforce.round());
+            note("enforce_over_bare", ratio(enforce, bare));
+            note("enforce_over_native", ratio(enforce, native));
         }
         Value::Object(report)
     }
@@ -224,7 +241,12 @@ fn ratio(one: f64, other: f64) -> f64 {
 }
 
 fn missed(results: &Value) -> Vec<String> {
-    let limits = [("open", "audit_over_bare", OPEN_LIMIT), ("start", "audit_over_native", START_LIMIT)];
+    let limits = [
+        ("open", "audit_over_bare", OPEN_LIMIT),
+        ("start", "audit_over_native", START_LIMIT),
+        ("open", "enforce_over_bare", ENFORCED_OPEN_LIMIT),
+        ("exec", "enforce_over_native", ENFORCED_EXEC_LIMIT),
+    ];
     let over = limits.iter().filter(|(what, name, limit)| number(results, what, name) > *limit);
     over.map(|(what, name, limit)| format!("{what} {name} is {} (limit {limit})", number(results, what, name)))
         .collect()
@@ -235,25 +257,27 @@ fn number(results: &Value, what: &str, name: &str) -> f64 {
 }
 
 fn table(results: &Value) -> String {
-    let mut table = format!(
-        "{:<8}{:>14}{:>14}{:>14}{:>14}{:>16}\n",
-        "", "native ns", "bare ns", "audit ns", "audit/bare", "audit/native"
-    );
+    const COLUMNS: [(&str, &str); 8] = [
+        ("native ns", "native_ns"),
+        ("bare ns", "bare_ns"),
+        ("audit ns", "audit_ns"),
+        ("enforce ns", "enforce_ns"),
+        ("audit/bare", "audit_over_bare"),
+        ("audit/native", "audit_over_native"),
+        ("enforce/bare", "enforce_over_bare"),
+        ("enforce/native", "enforce_over_native"),
+    ];
+    let mut table = format!("{:<8}", "");
+    COLUMNS.iter().for_each(|(title, _)| write!(table, "{title:>16}").expect("text grows"));
     for what in ["open", "exec", "start"] {
-        let cell = |name| Some(number(results, what, name)).filter(|number| number.is_finite());
-        let show = |name| cell(name).map_or_else(|| "-".to_owned(), |number| number.to_string());
-        writeln!(
-            table,
-            "{what:<8}{:>14}{:>14}{:>14}{:>14}{:>16}",
-            show("native_ns"),
-            show("bare_ns"),
-            show("audit_ns"),
-            show("audit_over_bare"),
-            show("audit_over_native")
-        )
-        .expect("text grows");
+        write!(table, "\n{what:<8}").expect("text grows");
+        for (_, name) in COLUMNS {
+            let figure = Some(number(results, what, name)).filter(|number| number.is_finite());
+            let figure = figure.map_or_else(|| "-".to_owned(), |number| number.to_string());
+            write!(table, "{figure:>16}").expect("text grows");
+        }
     }
-    table
+    table + "\n"
 }
 
 fn target() -> PathBuf {

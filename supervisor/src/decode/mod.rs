@@ -230,6 +230,11 @@ impl Call {
         self.is_x32
     }
 
+    /// The event type's name, which is the call's in all cases but one.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.event_type.name()
+    }
+
     /// A register; 0 for one that no call has.
     pub(crate) fn register(&self, index: usize) -> u64 {
         self.arguments.get(index).copied().unwrap_or(0)

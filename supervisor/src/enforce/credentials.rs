@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a task may do to files: ids, groups, capabilities; read from the task, and put on by our own thread.
 
-use std::io;
+use std::{io, sync::Arc};
 
+use super::Upheaval;
 use crate::{
     process::Process,
     sys::{self, Capabilities, Ids},
@@ -13,11 +14,9 @@ use crate::{
 pub(crate) struct Credentials {
     users: Ids,
     groups: Ids,
-    supplementary: Vec<u32>,
+    supplementary: Arc<[u32]>,
     /// Effective capabilities.
     capabilities: u64,
-    /// The file mode creation mask.
-    pub(super) mask: u32,
 }
 
 /// A task's credentials cannot be taken on.
@@ -36,19 +35,15 @@ pub(crate) enum CredentialsError {
 
 impl Credentials {
     /// Those of the task; `namespace` is the inode of our own user namespace.
-    pub(crate) fn of(process: &Process, namespace: u64) -> Result<Self, CredentialsError> {
-        let own = process.file_facts("ns/user").ok_or(CredentialsError::Unreadable)?.st_ino;
+    pub(crate) fn of(process: &Process, namespace: u64, upheaval: &Upheaval) -> Result<Self, CredentialsError> {
+        let own = process.user_namespace(upheaval.is_settled()).ok_or(CredentialsError::Unreadable)?;
         if own != namespace {
             return Err(CredentialsError::ForeignNamespace);
         }
-        let status = process.status().ok_or(CredentialsError::Unreadable)?;
-        Ok(Self {
-            users: status.users,
-            groups: status.group_ids,
-            supplementary: status.groups,
-            capabilities: Capabilities::of(process.task())?.effective(),
-            mask: status.mask,
-        })
+        let (users, groups) = process.ids().ok_or(CredentialsError::Unreadable)?;
+        let supplementary = process.supplementary_groups(upheaval.groups()).ok_or(CredentialsError::Unreadable)?;
+        let capabilities = Capabilities::of(process.task()).map_err(|_gone| CredentialsError::Unreadable)?.effective();
+        Ok(Self { users, groups, supplementary, capabilities })
     }
 
     /// The user that access to files is decided by.

@@ -61,7 +61,10 @@ impl Located {
     /// mount of its own, can have other names.
     pub(crate) fn aliases(&self, process: &Process, names: &[String]) -> Vec<Vec<u8>> {
         let Self::Existing { facts, .. } = self else { return Vec::new() };
-        let Some(root) = process.open_link("root").filter(|_| !names.is_empty()) else { return Vec::new() };
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let Some(root) = process.open_link("root") else { return Vec::new() };
         let is_plain = || file_facts(root.as_fd(), c"", false).is_ok_and(|root| root.mount == facts.mount);
         if facts.is(libc::S_IFDIR) || facts.links < 2 && is_plain() {
             return Vec::new();
@@ -103,6 +106,21 @@ impl Lookup<'_> {
             return Located::Failed(libc::ENOENT);
         }
         self.by_kernel().or_else(|| self.by_walking()).unwrap_or_else(|error| Located::Failed(errno(&error)))
+    }
+
+    /// What can be found without taking on the task's root directory: a path without symbolic links, which does not lead
+    /// upwards. `None` where that is not enough.
+    pub(super) fn without_entering(&self) -> Option<io::Result<Located>> {
+        let (request, path) = (self.request, self.request.path.as_c_str());
+        let scope = if path.to_bytes().starts_with(b"/") { libc::RESOLVE_IN_ROOT } else { libc::RESOLVE_BENEATH };
+        if request.checks_flags() || request.how.resolve != 0 || request.has(libc::O_CREAT) || request.path.is_empty() {
+            return None;
+        }
+        match self.handle(self.start, path, scope | libc::RESOLVE_NO_SYMLINKS) {
+            Ok(file) => Some(self.existing(file)),
+            Err(error) if errno(&error) == libc::ENOENT => Some(Ok(Located::Failed(libc::ENOENT))),
+            Err(_) => None,
+        }
     }
 
     /// What the kernel finds; `None` inside where it must not look.

@@ -19,6 +19,7 @@ mod opener;
 mod procfs;
 mod request;
 mod tracer;
+mod upheaval;
 
 pub(crate) use blocking::{Blocking, Job};
 pub(crate) use credentials::CredentialsError;
@@ -27,3 +28,4 @@ pub(crate) use locate::Located;
 pub(crate) use opener::{ATTEMPTS, Opened, Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError};
 pub(crate) use tracer::{Fate, Follow, Followed};
+pub(crate) use upheaval::Upheaval;

@@ -16,6 +16,7 @@ use nix::{
 };
 
 use super::{
+    Upheaval,
     credentials::{Credentials, Wardrobe},
     devices::DevicePolicy,
     locate::{self, Located, Lookup},
@@ -28,6 +29,8 @@ use crate::{
 
 /// `RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH`: a single name, and nothing else.
 const SINGLE_NAME: u64 = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+/// Flags that `F_SETFL` changes (fcntl(2)).
+const SETTABLE: i32 = libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
 /// How often a file that appears or vanishes between looking and opening is looked for again.
 pub(crate) const ATTEMPTS: u32 = 16;
 
@@ -50,6 +53,8 @@ pub(crate) struct Prepared {
     pub(crate) request: OpenRequest,
     pub(crate) credentials: Credentials,
     pub(crate) located: Arc<Located>,
+    /// File mode creation mask, where a file may be made.
+    pub(crate) mask: u32,
 }
 
 /// The means of one thread.
@@ -78,13 +83,24 @@ impl Opener {
     }
 
     /// The credentials of the task.
-    pub(crate) fn credentials_of(&self, process: &Process) -> Result<Credentials, super::CredentialsError> {
-        Credentials::of(process, self.namespace)
+    pub(crate) fn credentials_of(
+        &self,
+        process: &Process,
+        upheaval: &Upheaval,
+    ) -> Result<Credentials, super::CredentialsError> {
+        Credentials::of(process, self.namespace, upheaval)
     }
 
     /// Finds the file that the request names for the task, as the task may.
-    pub(crate) fn locate(&mut self, process: &Process, credentials: &Credentials, request: &OpenRequest) -> Located {
-        self.try_locate(process, credentials, request).unwrap_or_else(|error| Located::Failed(errno(&error)))
+    pub(crate) fn locate(
+        &mut self,
+        process: &Process,
+        credentials: &Credentials,
+        request: &OpenRequest,
+        upheaval: &Upheaval,
+    ) -> Located {
+        let located = self.try_locate(process, credentials, request, upheaval);
+        located.unwrap_or_else(|error| Located::Failed(errno(&error)))
     }
 
     fn try_locate(
@@ -92,9 +108,10 @@ impl Opener {
         process: &Process,
         credentials: &Credentials,
         request: &OpenRequest,
+        upheaval: &Upheaval,
     ) -> io::Result<Located> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-        let root = process.open_link("root").ok_or_else(gone)?;
+        let root = process.root(upheaval.is_settled()).ok_or_else(gone)?;
         let start = match request.start {
             Start::Root => None,
             Start::WorkingDirectory => Some(process.open_link("cwd").ok_or_else(gone)?),
@@ -102,7 +119,6 @@ impl Opener {
                 Some(process.duplicate(number).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?)
             }
         };
-        let inside = Inside::enter(&self.host_root, root.as_fd())?;
         let worn = self.wardrobe.wear(credentials)?;
         let lookup = Lookup {
             process,
@@ -111,11 +127,14 @@ impl Opener {
             request,
             own_descriptors: self.own_descriptors.as_fd(),
             root: root.as_fd(),
-            start: start.as_ref().unwrap_or(&root).as_fd(),
+            start: start.as_ref().map_or_else(|| root.as_fd(), AsFd::as_fd),
         };
+        if let Some(located) = lookup.without_entering() {
+            return located;
+        }
+        let inside = worn.lay_aside(|| Inside::enter(&self.host_root, root.as_fd()))??;
         let located = lookup.locate();
-        drop(worn);
-        drop(inside);
+        worn.lay_aside(|| drop(inside))?;
         Ok(located)
     }
 
@@ -123,15 +142,19 @@ impl Opener {
     ///
     /// With `may_block`, this waits as the target would; otherwise [`Opened::Blocks`] says that it would have to.
     pub(crate) fn open(&mut self, prepared: &Prepared, devices: &DevicePolicy, may_block: bool) -> Opened {
-        let Prepared { request, credentials, located } = prepared;
+        let Prepared { request, credentials, located, mask } = prepared;
         let opened = match &**located {
             Located::Failed(errno) | Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
             Located::Existing { facts, .. } if !devices.allows(facts, request) => return Opened::Failed(libc::EPERM),
             Located::Existing { facts, .. } if !may_block && locate::acts(facts) => return Opened::Blocks,
             Located::Existing { file, facts, .. } => {
-                self.reopen(file.as_fd(), request, credentials, facts.is(libc::S_IFREG) && !may_block)
+                let probe_lease = facts.is(libc::S_IFREG) && !may_block;
+                self.reopen(file.as_fd(), prepared, probe_lease)
             }
-            Located::Missing { parent, name } => self.create(parent.as_fd(), name, request, credentials),
+            Located::Missing { parent, name } => {
+                umask(Mode::from_bits_truncate(*mask));
+                self.create(parent.as_fd(), name, request, credentials)
+            }
         };
         match opened {
             Ok(file) => Opened::File(file),
@@ -147,8 +170,7 @@ impl Opener {
     fn reopen(
         &mut self,
         file: BorrowedFd<'_>,
-        request: &OpenRequest,
-        credentials: &Credentials,
+        Prepared { request, credentials, mask, .. }: &Prepared,
         probe_lease: bool,
     ) -> io::Result<OwnedFd> {
         let dropped = bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
@@ -158,15 +180,16 @@ impl Opener {
         let makes = request.has(libc::O_TMPFILE);
         let mode = if makes { request.how.mode } else { 0 };
         let name = descriptor_name(file)?;
-        let worn = self.wardrobe.wear(credentials)?;
         if makes {
-            umask(Mode::from_bits_truncate(credentials.mask));
+            umask(Mode::from_bits_truncate(*mask));
         }
+        let worn = self.wardrobe.wear(credentials)?;
         let opened = open_at(self.own_descriptors.as_fd(), &name, OpenHow { flags, mode, resolve: 0 })?;
         drop(worn);
         if probe_lease && !request.has(libc::O_NONBLOCK) {
-            let kept = OFlag::from_bits_retain(fcntl(&opened, FcntlArg::F_GETFL)?) - OFlag::O_NONBLOCK;
-            fcntl(&opened, FcntlArg::F_SETFL(kept))?;
+            // Of the flags that can be set, those that were asked for.
+            let kept = i32::try_from(request.how.flags & bits(SETTABLE)).unwrap_or(0);
+            fcntl(&opened, FcntlArg::F_SETFL(OFlag::from_bits_retain(kept)))?;
         }
         Ok(opened)
     }
@@ -180,7 +203,6 @@ impl Opener {
         credentials: &Credentials,
     ) -> io::Result<OwnedFd> {
         let worn = self.wardrobe.wear(credentials)?;
-        umask(Mode::from_bits_truncate(credentials.mask));
         let flags = request.how.flags | bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_NOCTTY);
         let how = OpenHow { flags, mode: request.how.mode, resolve: SINGLE_NAME };
         let made = open_at(parent, name, how);

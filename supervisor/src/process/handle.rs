@@ -6,7 +6,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use nix::{
@@ -16,7 +16,10 @@ use nix::{
 };
 
 use super::{Cgroup, Stat, Status, stat::number};
-use crate::{sys::Pidfd, target::Strings};
+use crate::{
+    sys::{Ids, Pidfd},
+    target::Strings,
+};
 
 /// Bytes of `cmdline` and `environ` that are read: what Falco keeps of each, plus the program's name before it.
 const MAX_STRINGS: usize = 2 * 4096;
@@ -47,6 +50,24 @@ pub(crate) fn read_system_setting(name: &str) -> Option<String> {
     String::from_utf8(buffer.get(..length)?.to_vec()).ok()
 }
 
+/// A task's root directory.
+#[derive(Debug)]
+pub(crate) enum Root<'a> {
+    /// Opened for one call.
+    Own(OwnedFd),
+    /// Kept with the task.
+    Kept(&'a OwnedFd),
+}
+
+impl AsFd for Root<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(root) => root.as_fd(),
+            Self::Kept(root) => root.as_fd(),
+        }
+    }
+}
+
 /// A task. All values are read anew; those that never change are remembered.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -56,6 +77,11 @@ pub(crate) struct Process {
     stat: OnceLock<OwnedFd>,
     status: OnceLock<OwnedFd>,
     leader: OnceLock<u32>,
+    pidfd: OnceLock<Pidfd>,
+    root: OnceLock<OwnedFd>,
+    user_namespace: OnceLock<u64>,
+    /// Supplementary groups, with the generation that they were read in.
+    groups: Mutex<Option<(u64, Arc<[u32]>)>>,
 }
 
 impl Process {
@@ -84,6 +110,10 @@ impl Process {
             stat: OnceLock::new(),
             status: OnceLock::new(),
             leader: OnceLock::new(),
+            pidfd: OnceLock::new(),
+            root: OnceLock::new(),
+            user_namespace: OnceLock::new(),
+            groups: Mutex::new(None),
         }
     }
 
@@ -141,8 +171,62 @@ impl Process {
     /// A second descriptor of the open file behind the task's descriptor `number`: what is asked or done through it
     /// concerns the very file that the task has.
     pub(crate) fn duplicate(&self, number: i32) -> Option<OwnedFd> {
-        let task = Pidfd::of_task(self.task).ok().or_else(|| Pidfd::of_task(self.leader()?).ok())?;
-        task.descriptor(number).ok()
+        self.pidfd()?.descriptor(number).ok()
+    }
+
+    /// A reference that signals and descriptors go through.
+    fn pidfd(&self) -> Option<&Pidfd> {
+        if self.pidfd.get().is_none() {
+            let task = Pidfd::of_task(self.task).ok().or_else(|| Pidfd::of_task(self.leader()?).ok())?;
+            self.pidfd.get_or_init(|| task);
+        }
+        self.pidfd.get()
+    }
+
+    /// User and group ids as they are now; the first kernel that tells them at once is 6.13, on older ones it takes ten
+    /// times as long.
+    pub(crate) fn ids(&self) -> Option<(Ids, Ids)> {
+        match self.pidfd()?.ids() {
+            Ok(ids) => Some(ids),
+            Err(_unsupported) => self.status().map(|status| (status.users, status.group_ids)),
+        }
+    }
+
+    /// Supplementary groups; remembered while `generation` stays the same.
+    pub(crate) fn supplementary_groups(&self, generation: Option<u64>) -> Option<Arc<[u32]>> {
+        let mut known = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, generation) {
+            (Some((read, groups)), Some(generation)) if *read == generation => return Some(Arc::clone(groups)),
+            _ => {}
+        }
+        let groups: Arc<[u32]> = self.status()?.groups.into();
+        *known = generation.map(|generation| (generation, Arc::clone(&groups)));
+        Some(groups)
+    }
+
+    /// The root directory; remembered where `settled` says that no task of the container ever changes it.
+    pub(crate) fn root(&self, settled: bool) -> Option<Root<'_>> {
+        if !settled {
+            return self.open_link("root").map(Root::Own);
+        }
+        if self.root.get().is_none() {
+            let root = self.open_link("root")?;
+            self.root.get_or_init(|| root);
+        }
+        self.root.get().map(Root::Kept)
+    }
+
+    /// The inode of the user namespace; remembered like [`Self::root`].
+    pub(crate) fn user_namespace(&self, settled: bool) -> Option<u64> {
+        let ask = || self.file_facts("ns/user").map(|facts| facts.st_ino);
+        if !settled {
+            return ask();
+        }
+        if self.user_namespace.get().is_none() {
+            let namespace = ask()?;
+            self.user_namespace.get_or_init(|| namespace);
+        }
+        self.user_namespace.get().copied()
     }
 
     /// `argv` as the process shows it now; empty for a zombie or kernel thread.

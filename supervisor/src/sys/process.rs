@@ -15,7 +15,7 @@ use nix::{
     unistd::{ForkResult, Pid, fork, setsid},
 };
 
-use super::SyscallError;
+use super::{Ids, SyscallError};
 
 /// Which side of [`go_into_background`] this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,26 @@ pub(crate) enum Background {
 /// A stable reference to a process: unlike its number it is never given to another one.
 #[derive(Debug)]
 pub(crate) struct Pidfd(OwnedFd);
+
+/// `struct pidfd_info` of linux/pidfd.h as it was first.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    pid: u32,
+    tgid: u32,
+    ppid: u32,
+    ruid: u32,
+    rgid: u32,
+    euid: u32,
+    egid: u32,
+    suid: u32,
+    sgid: u32,
+    fsuid: u32,
+    fsgid: u32,
+    exit_code: i32,
+}
 
 /// Forks; the child gets its own session, so that no signal for the starter's terminal or group reaches it.
 pub(crate) fn go_into_background() -> Result<Background, SyscallError> {
@@ -74,6 +94,25 @@ impl Pidfd {
         let raw = i32::try_from(result).ok().filter(|raw| *raw >= 0).ok_or_else(io::Error::last_os_error)?;
         // SAFETY: the kernel has just returned this descriptor, and nobody else knows its number.
         Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    }
+
+    /// User and group ids of the task (`PIDFD_GET_INFO`, Linux 6.13).
+    pub(crate) fn ids(&self) -> io::Result<(Ids, Ids)> {
+        // linux/pidfd.h: PIDFD_GET_INFO for a structure of 64 bytes, and PIDFD_INFO_CREDS; libc has no names for them.
+        const GET_INFO: libc::c_ulong = 0xc040_ff0b;
+        const CREDENTIALS: u64 = 1 << 1;
+        let mut info = PidfdInfo { mask: CREDENTIALS, ..PidfdInfo::default() };
+        // SAFETY: the request writes one structure of the size in its number to `info`, which lives across the call.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), GET_INFO, std::ptr::from_mut(&mut info)) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if info.mask & CREDENTIALS == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let PidfdInfo { ruid, euid, suid, fsuid, rgid, egid, sgid, fsgid, .. } = info;
+        let users = Ids { real: ruid, effective: euid, saved: suid, file: fsuid };
+        Ok((users, Ids { real: rgid, effective: egid, saved: sgid, file: fsgid }))
     }
 
     /// Sends SIGKILL to the whole process.

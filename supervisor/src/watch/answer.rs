@@ -217,6 +217,9 @@ impl<'a> Answerer<'a> {
         if Some(call.event_type()) == *IO_URING_SETUP {
             InternalAlert::io_uring(target.tid()).write(shared);
         }
+        if shared.mode == Mode::Enforce {
+            shared.upheaval.note(&call);
+        }
         let in_force = shared.in_force.load();
         if self.performs(&in_force, &call) {
             return self.perform_open(place, (call, target), &in_force);

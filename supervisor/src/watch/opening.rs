@@ -103,6 +103,7 @@ impl Answerer<'_> {
             request.forget_exclusive();
         }
         let Some(process) = event.caller() else { return Found::Gone };
+        let upheaval = &self.shared().upheaval;
         let opener = match self.opener() {
             Ok(opener) => opener,
             Err(error) => {
@@ -110,7 +111,7 @@ impl Answerer<'_> {
                 return Found::Unable("opens cannot be performed");
             }
         };
-        let credentials = match opener.credentials_of(process) {
+        let credentials = match opener.credentials_of(process, upheaval) {
             Ok(credentials) => credentials,
             Err(CredentialsError::Unreadable) => return Found::Gone,
             Err(error @ (CredentialsError::ForeignNamespace | CredentialsError::Refused(_))) => {
@@ -118,11 +119,13 @@ impl Answerer<'_> {
                 return Found::Unable("its opens cannot be performed");
             }
         };
-        let located = Arc::new(opener.locate(process, &credentials, &request));
+        let located = Arc::new(opener.locate(process, &credentials, &request, upheaval));
         if makes(&located, &request) && !has_free_descriptor(event) {
             return Found::Fails(libc::EMFILE);
         }
-        Found::Place(Box::new(Prepared { request, credentials, located }))
+        let may_make = matches!(*located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
+        let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };
+        Found::Place(Box::new(Prepared { request, credentials, located, mask }))
     }
 
     /// Opens and hands over; returns what is left to answer, `None` if nothing is.
