@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Config, ConfigError, DEFAULT_PATH, Notice},
-    diagnostics,
+    diagnostics, enforce,
     guard::{self, AdoptArguments, GuardArguments},
     logs::{self, LogsArguments, LogsError},
     node::service::{self, ServeError},
@@ -64,6 +64,9 @@ enum Command {
         #[arg(long)]
         directory: PathBuf,
     },
+    /// Open files in a container's user namespace (started by the supervisor)
+    #[command(hide = true)]
+    Open,
     /// Check the configuration and its rules, or the rule files that are given
     Validate(ValidateArguments),
     /// Print the version
@@ -131,7 +134,7 @@ impl CommandLine {
             Command::Serve => self.serve(),
             Command::Logs(arguments) => Ok(logs::run(&self.load()?.0, arguments)?),
             Command::Ps(arguments) => Ok(ps::run(&self.load()?.0, arguments)?),
-            Command::Guard(_) | Command::Supervise { .. } => Ok(()),
+            Command::Guard(_) | Command::Supervise { .. } | Command::Open => Ok(()),
             Command::Validate(arguments) => self.validate(arguments),
             Command::Version => Ok(writeln!(io::stdout().lock(), "lanner {}", env!("CARGO_PKG_VERSION"))?),
         }
@@ -149,6 +152,7 @@ impl CommandLine {
                 Ok(guard::adopt(AdoptArguments { directory, config }))
             }
             Command::Supervise { directory } => Ok(supervise::run(SupervisorArguments { directory, config })),
+            Command::Open => Ok(enforce::serve()),
             command
             @ (Command::Serve | Command::Logs(_) | Command::Ps(_) | Command::Validate(_) | Command::Version) => {
                 Err(Self { command, ..self })

@@ -6,7 +6,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use policy::Mode;
 
-use crate::{counters::Counters, enforce::{DevicePolicy, Upheaval}, event::Context, event_log::EventLog, in_force::InForce};
+use crate::{
+    counters::Counters,
+    enforce::{DevicePolicy, Upheaval},
+    event::Context,
+    event_log::EventLog,
+    in_force::InForce,
+};
 
 /// Fixed at start, but for the rules in force.
 #[derive(Debug)]

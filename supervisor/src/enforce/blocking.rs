@@ -8,15 +8,21 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use super::{DevicePolicy, Opened, Opener, Prepared};
-use crate::{process::Process, sys};
+use nix::unistd::Pid;
+
+use super::{DevicePolicy, Errand, Means, Opened};
+use crate::{
+    diagnostics,
+    process::Process,
+    sys::{self, Pidfd},
+};
 
 /// Opens of one listener that may wait at one time. Each has a thread; a container that wants more gets ENFILE.
 const MAX_WAITING: usize = 1000;
@@ -30,7 +36,7 @@ const RESTART: i32 = 512;
 /// An open that waits.
 pub(crate) struct Job {
     /// What is opened, and as whom.
-    pub(crate) prepared: Prepared,
+    pub(crate) errand: Errand,
     /// The task that asked.
     pub(crate) target_tid: u32,
     /// Whether the call still waits for its answer.
@@ -48,8 +54,8 @@ impl Job {
     }
 
     /// Opens, however long that takes, and answers.
-    fn run(self, devices: &DevicePolicy, state: &AtomicU8) {
-        let opened = wait(&self.prepared, devices, state);
+    fn run(self, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) {
+        let opened = wait(&self.errand, devices, state, helper);
         match (state.load(Ordering::Acquire), opened) {
             (WITHDRAWN, _) => (self.finished)(),
             (SIGNALLED, Opened::Failed(libc::EINTR)) => self.end(Opened::Failed(RESTART)),
@@ -70,6 +76,8 @@ struct Waiting {
     state: Arc<AtomicU8>,
     target_tid: u32,
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The process that waits in another user namespace, if one does.
+    helper: Arc<OnceLock<u32>>,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -96,8 +104,8 @@ impl Blocking {
             return job.end(Opened::Failed(libc::ENFILE));
         }
         let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
-        let state = Arc::new(AtomicU8::new(GOES_ON));
-        let seen = Arc::clone(&state);
+        let (state, helper) = (Arc::new(AtomicU8::new(GOES_ON)), Arc::default());
+        let (seen, started_helper) = (Arc::clone(&state), Arc::clone(&helper));
         // Kept where it can be taken back if there is no thread for it.
         let job = Arc::new(Mutex::new(Some(job)));
         let take = |job: &Mutex<Option<Job>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -105,11 +113,11 @@ impl Blocking {
         let builder = thread::Builder::new().name(format!("open-{target_tid}")).stack_size(STACK_BYTES);
         let started = builder.spawn(move || {
             if let Some(job) = take(&theirs) {
-                job.run(&devices, &seen);
+                job.run(&devices, &seen, &started_helper);
             }
         });
         match started {
-            Ok(thread) => waiting.push(Waiting { thread, state, target_tid, is_pending }),
+            Ok(thread) => waiting.push(Waiting { thread, state, target_tid, is_pending, helper }),
             Err(error) => {
                 tracing::error!(%error, "an open that waits has no thread");
                 if let Some(job) = take(&job) {
@@ -157,24 +165,43 @@ impl Waiting {
         if self.state.load(Ordering::Acquire) != GOES_ON {
             // A thread that is just about to wait is not caught; the next look comes soon.
             sys::interrupt_thread(&self.thread);
+            if let Some(helper) = self.helper.get()
+                && let Err(error) = end(*helper)
+            {
+                tracing::error!(%error, "an open in another user namespace cannot be given up");
+            }
         }
     }
 }
 
-fn wait(prepared: &Prepared, devices: &DevicePolicy, state: &AtomicU8) -> Opened {
-    let mut opener = match Opener::new() {
-        Ok(opener) => opener,
+/// Opens, however long that takes.
+fn wait(errand: &Errand, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) -> Opened {
+    let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
+        let started = means.take_over(errand, devices).map_err(|error| diagnostics::chain(&error))?;
+        started.map(|id| helper.set(id));
+        Ok(means)
+    });
+    let mut means = match prepared {
+        Ok(means) => means,
         Err(error) => {
-            tracing::error!(%error, "a thread cannot open for a target");
+            tracing::error!(error, "a thread cannot open for a target");
             return Opened::Failed(libc::EIO);
         }
     };
     loop {
-        let result = opener.open(prepared, devices, true);
+        let result = means.open(errand, devices, true);
         // A signal that is not for this open: ours are sent only after the state has changed.
         if !matches!(result, Opened::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
             return result;
         }
+    }
+}
+
+fn end(process: u32) -> std::io::Result<()> {
+    match Pidfd::open(Pid::from_raw(i32::try_from(process).unwrap_or(i32::MAX))) {
+        Ok(process) => process.kill(),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

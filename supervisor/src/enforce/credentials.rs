@@ -27,7 +27,10 @@ pub(crate) enum CredentialsError {
     Unreadable,
     /// Its capabilities count in another user namespace, where they are worth less.
     #[error("the task lives in another user namespace")]
-    ForeignNamespace,
+    ForeignNamespace(
+        /// Its inode.
+        u64,
+    ),
     /// The kernel refused.
     #[error("cannot take on the task's credentials")]
     Refused(#[from] io::Error),
@@ -38,7 +41,7 @@ impl Credentials {
     pub(crate) fn of(process: &Process, namespace: u64, upheaval: &Upheaval) -> Result<Self, CredentialsError> {
         let own = process.user_namespace(upheaval.is_settled()).ok_or(CredentialsError::Unreadable)?;
         if own != namespace {
-            return Err(CredentialsError::ForeignNamespace);
+            return Err(CredentialsError::ForeignNamespace(own));
         }
         let (users, groups) = process.ids().ok_or(CredentialsError::Unreadable)?;
         let supplementary = process.supplementary_groups(upheaval.groups()).ok_or(CredentialsError::Unreadable)?;
@@ -71,6 +74,14 @@ impl Wardrobe {
     pub(super) fn new() -> io::Result<Self> {
         sys::keep_capabilities().map_err(|error| error.source)?;
         Ok(Self { own: Capabilities::of(0)?, worn: None })
+    }
+
+    /// Puts our own ids on again.
+    pub(super) fn undress(&mut self) -> io::Result<()> {
+        self.worn = None;
+        sys::set_supplementary_groups(&[])?;
+        sys::set_groups_ids(Ids::default())?;
+        sys::set_users(Ids::default())
     }
 
     /// Puts on `credentials`.

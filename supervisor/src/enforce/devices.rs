@@ -4,7 +4,7 @@
 //! The kernel asks the device controller of the caller's cgroup, and the caller of an open that we perform is us. So the
 //! spec's own list decides, over what every low-level runtime permits beside it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::request::OpenRequest;
 use crate::sys::FileFacts;
@@ -24,11 +24,11 @@ const ALWAYS: [(u32, Option<u32>); 9] = [
 ];
 
 /// The devices of one container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DevicePolicy(Vec<DeviceRule>);
 
 /// One element of the list; the last one that fits decides.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeviceRule {
     #[serde(default)]
     allow: bool,

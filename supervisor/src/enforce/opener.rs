@@ -70,16 +70,21 @@ pub(crate) struct Opener {
 impl Opener {
     /// Prepares the calling thread, which gets a file system context of its own.
     pub(crate) fn new() -> io::Result<Self> {
-        unshare(CloneFlags::CLONE_FS)?;
         let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Self::with_descriptors(open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?)
+    }
+
+    /// Does the same with the host's root and our own `/proc/self/fd`.
+    pub(super) fn with_descriptors(host_root: OwnedFd, own_descriptors: OwnedFd) -> io::Result<Self> {
+        unshare(CloneFlags::CLONE_FS)?;
         let own = Process::open(std::process::id()).and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
-        Ok(Self {
-            host_root: open("/", path, Mode::empty())?,
-            own_descriptors: open("/proc/self/fd", path, Mode::empty())?,
-            wardrobe: Wardrobe::new()?,
-            namespace,
-        })
+        Ok(Self { host_root, own_descriptors, wardrobe: Wardrobe::new()?, namespace })
+    }
+
+    /// Takes off the ids of the last target.
+    pub(super) fn undress(&mut self) -> io::Result<()> {
+        self.wardrobe.undress()
     }
 
     /// The credentials of the task.

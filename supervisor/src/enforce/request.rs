@@ -3,6 +3,8 @@
 
 use std::ffi::CString;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decode::{Call, Open},
     sys::OpenHow,
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// Where a relative path starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Start {
     /// The path is absolute.
     Root,
@@ -21,7 +23,7 @@ pub(crate) enum Start {
 }
 
 /// An open as the target asked for it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OpenRequest {
     pub(crate) start: Start,
     pub(crate) path: CString,

@@ -309,7 +309,8 @@ impl Process {
         Some(content)
     }
 
-    fn open_file(&self, name: &str) -> Option<OwnedFd> {
+    /// Opens a file of the directory for reading.
+    pub(crate) fn open_file(&self, name: &str) -> Option<OwnedFd> {
         openat(self.directory(), name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
     }
 

@@ -9,8 +9,10 @@ use std::{
     ptr,
 };
 
+use serde::{Deserialize, Serialize};
+
 /// Arguments of `openat2(2)`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenHow {
     /// `O_*`.
     pub(crate) flags: u64,
@@ -21,7 +23,7 @@ pub(crate) struct OpenHow {
 }
 
 /// What `statx(2)` says of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileFacts {
     /// Major and minor number of the device with the file's inode.
     pub(crate) device: (u32, u32),

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     counters::Counter,
     decode::{Call, Undecodable},
-    enforce::{Blocking, Job, Opener},
+    enforce::{Blocking, Job, Means},
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -59,7 +59,7 @@ pub(super) struct Answerer<'a> {
     slots: &'a Arc<Slots>,
     interrupted: Arc<Mutex<Interrupted>>,
     /// The means to open for targets, once they are needed.
-    opener: Option<Opener>,
+    means: Option<Means>,
     blocking: Blocking,
     /// Execs that are being followed.
     followed: Arc<AtomicUsize>,
@@ -117,7 +117,7 @@ impl<'a> Answerer<'a> {
             listener,
             slots,
             interrupted: Arc::default(),
-            opener: None,
+            means: None,
             blocking: Blocking::new(shared.is_wait_killable),
             followed: Arc::default(),
             matched: Vec::new(),
@@ -152,8 +152,8 @@ impl<'a> Answerer<'a> {
         Arc::clone(self.slots)
     }
 
-    pub(super) fn opener(&mut self) -> io::Result<&mut Opener> {
-        opening::ready(&mut self.opener)
+    pub(super) fn means(&mut self) -> io::Result<&mut Means> {
+        opening::ready(&mut self.means)
     }
 
     pub(super) fn start_blocking(&self, job: Job) {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{ATTEMPTS, CredentialsError, Job, Located, OpenRequest, Opened, Opener, Prepared, RequestError},
+    enforce::{ATTEMPTS, Errand, Job, Located, Means, MeansError, Opened, RequestError},
     event::CallEvent,
     in_force::InForce,
     shared::Shared,
@@ -26,7 +26,7 @@ use crate::{
 /// What was found for an open, before it is judged.
 enum Found {
     /// A file or a free name.
-    Place(Box<Prepared>),
+    Place(Box<Errand>),
     /// The call will fail with this errno.
     Fails(i32),
     /// The call makes a handle, through which nothing can be read, written or executed; the kernel does not let it be
@@ -63,10 +63,10 @@ impl Answerer<'_> {
         for _ in 0..ATTEMPTS {
             let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
             let found = self.find(&event, place.has_made());
-            if let Found::Place(prepared) = &found {
-                event.set_located(Arc::clone(&prepared.located));
+            if let Found::Place(errand) = &found {
+                event.set_located(Arc::clone(&errand.located));
                 if let Some(process) = event.caller() {
-                    event.set_aliases(prepared.located.aliases(process, in_force.ruleset.named_files()));
+                    event.set_aliases(errand.located.aliases(process, in_force.ruleset.named_files()));
                 }
             }
             let decision = self.decide(place, &event, in_force, alerted)?;
@@ -80,7 +80,7 @@ impl Answerer<'_> {
                 Found::Handle => return answer(Response::Continue),
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
-                Found::Place(prepared) => match self.open_and_answer(place, *prepared, decision) {
+                Found::Place(errand) => match self.open_and_answer(place, *errand, decision) {
                     Some(Opened::Changed) => {}
                     Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
                     Some(Opened::File(_) | Opened::Blocks) | None => return None,
@@ -102,60 +102,53 @@ impl Answerer<'_> {
         if was_made {
             request.forget_exclusive();
         }
-        let Some(process) = event.caller() else { return Found::Gone };
-        let upheaval = &self.shared().upheaval;
-        let opener = match self.opener() {
-            Ok(opener) => opener,
+        let (Some(process), shared) = (event.caller(), self.shared()) else { return Found::Gone };
+        let found = match self.means() {
+            Ok(means) => means.locate(process, request, &shared.devices, &shared.upheaval),
             Err(error) => {
                 tracing::error!(%error, "this thread cannot open for a target");
                 return Found::Unable("opens cannot be performed");
             }
         };
-        let credentials = match opener.credentials_of(process, upheaval) {
-            Ok(credentials) => credentials,
-            Err(CredentialsError::Unreadable) => return Found::Gone,
-            Err(error @ (CredentialsError::ForeignNamespace | CredentialsError::Refused(_))) => {
+        match found {
+            Ok(errand) if errand.changes_files() && !has_free_descriptor(event) => Found::Fails(libc::EMFILE),
+            Ok(errand) => Found::Place(Box::new(errand)),
+            Err(MeansError::Gone) => Found::Gone,
+            Err(error @ (MeansError::Credentials(_) | MeansError::Namespace(_))) => {
                 tracing::error!(error = &error as &dyn Error, "an open cannot be performed");
-                return Found::Unable("its opens cannot be performed");
+                Found::Unable("its opens cannot be performed")
             }
-        };
-        let located = Arc::new(opener.locate(process, &credentials, &request, upheaval));
-        if makes(&located, &request) && !has_free_descriptor(event) {
-            return Found::Fails(libc::EMFILE);
         }
-        let may_make = matches!(*located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
-        let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };
-        Found::Place(Box::new(Prepared { request, credentials, located, mask }))
     }
 
     /// Opens and hands over; returns what is left to answer, `None` if nothing is.
-    fn open_and_answer(&mut self, place: Place<'_>, prepared: Prepared, decision: Decision) -> Option<Opened> {
+    fn open_and_answer(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
-        let result = self.opener().ok()?.open(&prepared, &devices, false);
+        let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
             Opened::File(file) => {
-                if matches!(*prepared.located, Located::Missing { .. }) {
+                if matches!(*errand.located, Located::Missing { .. }) {
                     place.mark_made();
                 }
                 self.settle(place, decision)?;
-                let close_on_exec = prepared.request.has(libc::O_CLOEXEC);
+                let close_on_exec = errand.request.has(libc::O_CLOEXEC);
                 self.delivery().file(place.notification, &file, close_on_exec, decision.alerted);
                 None
             }
-            Opened::Blocks => self.open_aside(place, prepared, decision),
+            Opened::Blocks => self.open_aside(place, errand, decision),
             Opened::Failed(_) | Opened::Changed => Some(result),
         }
     }
 
     /// Lets a thread of its own open, so that no other call waits behind this one.
-    fn open_aside(&mut self, place: Place<'_>, prepared: Prepared, decision: Decision) -> Option<Opened> {
+    fn open_aside(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
         let Some(parked) = self.slots().park(place.slot) else { return Some(Opened::Failed(libc::ENFILE)) };
         let (delivery, slots) = (self.delivery(), self.shared_slots());
         let (notification, alerted) = (*place.notification, decision.alerted);
-        let close_on_exec = prepared.request.has(libc::O_CLOEXEC);
+        let close_on_exec = errand.request.has(libc::O_CLOEXEC);
         let pending = Arc::clone(&delivery.listener);
         self.start_blocking(Job {
-            prepared,
+            errand,
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
             answer: Box::new(move |result| match result {
@@ -211,11 +204,6 @@ impl Delivery {
     }
 }
 
-/// Whether performing the request changes something that a failure afterwards would not undo.
-fn makes(located: &Located, request: &OpenRequest) -> bool {
-    matches!(located, Located::Missing { .. }) || request.has(libc::O_TRUNC) || request.has(libc::O_TMPFILE)
-}
-
 /// Whether the target can take one more descriptor: the kernel, too, looks before it opens.
 fn has_free_descriptor(event: &CallEvent<'_>) -> bool {
     let Some(process) = event.caller() else { return false };
@@ -223,10 +211,10 @@ fn has_free_descriptor(event: &CallEvent<'_>) -> bool {
     i64::try_from(taken.len()).is_ok_and(|taken| taken < limit)
 }
 
-/// A thread's opener, made when it is first needed.
-pub(super) fn ready(slot: &mut Option<Opener>) -> std::io::Result<&mut Opener> {
+/// A thread's means, made when they are first needed.
+pub(super) fn ready(slot: &mut Option<Means>) -> std::io::Result<&mut Means> {
     if slot.is_none() {
-        *slot = Some(Opener::new()?);
+        *slot = Some(Means::new()?);
     }
     slot.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
 }

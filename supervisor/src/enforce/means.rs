@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How one thread opens for whatever task: itself, or through a process in the task's user namespace.
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use super::{
+    CredentialsError, DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval,
+    namespace::{NamespaceError, NamespaceOpener},
+};
+use crate::process::Process;
+
+/// User namespaces that a thread has a process in at one time; a container has one, and few programs make their own.
+const MAX_NAMESPACES: usize = 8;
+
+/// An open that can be performed.
+#[derive(Debug, Clone)]
+pub(crate) struct Errand {
+    pub(crate) request: OpenRequest,
+    pub(crate) located: Arc<Located>,
+    /// File mode creation mask, where a file may be made.
+    pub(crate) mask: u32,
+    way: Way,
+    task: u32,
+}
+
+impl Errand {
+    /// Whether performing it changes something that a failure afterwards would not undo.
+    pub(crate) fn changes_files(&self) -> bool {
+        matches!(*self.located, Located::Missing { .. })
+            || self.request.has(libc::O_TRUNC)
+            || self.request.has(libc::O_TMPFILE)
+    }
+}
+
+/// Who performs it.
+#[derive(Debug, Clone)]
+enum Way {
+    /// The thread itself, with these credentials.
+    Own(super::credentials::Credentials),
+    /// The process in the user namespace with this inode.
+    Namespace(u64),
+}
+
+/// Why nothing was looked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MeansError {
+    /// The task is gone.
+    #[error("the task is gone")]
+    Gone,
+    /// Its credentials cannot be taken on.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// There is nobody in its user namespace.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+}
+
+/// One thread's means.
+#[derive(Debug)]
+pub(crate) struct Means {
+    own: Opener,
+    inside: HashMap<u64, NamespaceOpener>,
+}
+
+impl Means {
+    /// Prepares the calling thread.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { own: Opener::new()?, inside: HashMap::new() })
+    }
+
+    /// Finds what the request names for the task.
+    pub(crate) fn locate(
+        &mut self,
+        process: &Process,
+        request: OpenRequest,
+        devices: &DevicePolicy,
+        upheaval: &Upheaval,
+    ) -> Result<Errand, MeansError> {
+        let task = process.task();
+        let (located, way) = match self.own.credentials_of(process, upheaval) {
+            Ok(credentials) => (self.own.locate(process, &credentials, &request, upheaval), Way::Own(credentials)),
+            Err(CredentialsError::ForeignNamespace(namespace)) => {
+                let located = self.inside(namespace, process, devices)?.locate(task, &request);
+                let located = located.inspect_err(|_| drop(self.inside.remove(&namespace)))?;
+                (located, Way::Namespace(namespace))
+            }
+            Err(CredentialsError::Unreadable) => return Err(MeansError::Gone),
+            Err(error @ CredentialsError::Refused(_)) => return Err(error.into()),
+        };
+        let may_make = matches!(located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
+        // Where the task is gone, nobody will see the file's mode.
+        let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };
+        Ok(Errand { request, located: Arc::new(located), mask, way, task })
+    }
+
+    /// Opens what was found by the last [`Self::locate`].
+    pub(crate) fn open(&mut self, errand: &Errand, devices: &DevicePolicy, may_block: bool) -> Opened {
+        match &errand.way {
+            Way::Own(credentials) => {
+                let Errand { request, located, mask, .. } = errand;
+                let (request, located) = (request.clone(), Arc::clone(located));
+                let prepared = Prepared { request, credentials: credentials.clone(), located, mask: *mask };
+                self.own.open(&prepared, devices, may_block)
+            }
+            Way::Namespace(namespace) => {
+                let opened = self.inside.get(namespace).map(|opener| opener.open(errand.mask, may_block));
+                opened.and_then(Result::ok).unwrap_or_else(|| {
+                    self.inside.remove(namespace);
+                    Opened::Failed(libc::EINTR)
+                })
+            }
+        }
+    }
+
+    /// Looks again for an errand of another thread, in a process of our own; says what to end if the open must be given up.
+    pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
+        let Way::Namespace(namespace) = errand.way else { return Ok(None) };
+        let process = Process::open(errand.task).ok_or(MeansError::Gone)?;
+        let opener = self.inside(namespace, &process, devices)?;
+        let id = opener.id();
+        match (opener.locate(errand.task, &errand.request)?, &*errand.located) {
+            // Judged was the file that was found first.
+            (Located::Existing { facts, .. }, Located::Existing { facts: judged, .. })
+                if facts.is_same_file(judged) =>
+            {
+                Ok(Some(id))
+            }
+            _ => Err(MeansError::Gone),
+        }
+    }
+
+    fn inside(
+        &mut self,
+        namespace: u64,
+        process: &Process,
+        devices: &DevicePolicy,
+    ) -> Result<&NamespaceOpener, MeansError> {
+        if !self.inside.contains_key(&namespace) {
+            if self.inside.len() >= MAX_NAMESPACES {
+                self.inside.clear();
+            }
+            self.own.undress().map_err(CredentialsError::from)?;
+            let opener = NamespaceOpener::start(process, devices)?;
+            self.inside.insert(namespace, opener);
+        }
+        self.inside.get(&namespace).ok_or(MeansError::Gone)
+    }
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Opens for tasks of another user namespace, by a process that lives in it.
+//!
+//! Capabilities count in their own user namespace, and a process with several threads cannot change its own. So a small
+//! process, `lanner open`, joins the namespace and performs there what [`Opener`] performs here. It has our descriptors
+//! of the host's `/proc` and root, and nothing of the container can see it.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    process::{Child, Command, ExitCode, Stdio},
+    sync::Arc,
+};
+
+use nix::sched::{CloneFlags, setns};
+use serde::{Deserialize, Serialize};
+
+use super::{DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval};
+use crate::{
+    control::{Control, ControlError},
+    diagnostics,
+    process::Process,
+    sys::{FileFacts, Ids, set_groups_ids, set_users},
+};
+
+/// To the process in the namespace.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ToOpener {
+    /// Comes with the user namespace; always the first message.
+    Enter {
+        /// What the container may open.
+        devices: DevicePolicy,
+    },
+    /// Find a file for a task.
+    Locate {
+        /// In the host's numbering.
+        task: u32,
+        /// What it asks for.
+        request: OpenRequest,
+    },
+    /// Open what was found last.
+    Open {
+        /// Whether to wait as the task would.
+        may_block: bool,
+        /// The task's file mode creation mask.
+        mask: u32,
+    },
+}
+
+/// From the process in the namespace.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FromOpener {
+    /// Ready, or the answer to nothing else.
+    Entered,
+    /// Comes with a handle of the file.
+    Existing { facts: FileFacts, refusal: Option<i32> },
+    /// Comes with a handle of the directory.
+    Missing { name: CString },
+    /// Comes with the file.
+    File,
+    /// The call fails.
+    Failed { errno: i32 },
+    /// The open would wait.
+    Blocks,
+    /// The name has changed its meaning.
+    Changed,
+    /// The task's credentials could not be taken on.
+    Unable { cause: String },
+}
+
+/// Nobody can open in the namespace.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NamespaceError {
+    /// The process cannot be started.
+    #[error("cannot start the process that opens in another user namespace")]
+    Start(#[source] io::Error),
+    /// It cannot be spoken with.
+    #[error("cannot speak with the process that opens in another user namespace")]
+    Control(#[from] ControlError),
+    /// It said why.
+    #[error("cannot open in another user namespace: {0}")]
+    Unable(String),
+    /// It is gone, or says something else than it was asked.
+    #[error("the process that opens in another user namespace is gone")]
+    Gone,
+}
+
+/// The process in a user namespace, as its user sees it.
+#[derive(Debug)]
+pub(crate) struct NamespaceOpener {
+    child: Child,
+    control: Control,
+}
+
+impl NamespaceOpener {
+    /// Starts a process that joins the user namespace of `process`. The calling thread must wear its own ids.
+    pub(crate) fn start(process: &Process, devices: &DevicePolicy) -> Result<Self, NamespaceError> {
+        let namespace = process.open_file("ns/user").ok_or(NamespaceError::Gone)?;
+        let (control, theirs) = Control::pair().map_err(ControlError::from)?;
+        let executable = Path::new("/proc/self/exe");
+        let child = Command::new(executable)
+            .arg("open")
+            .env_clear()
+            .stdin(Stdio::from(theirs.into_descriptor()))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(NamespaceError::Start)?;
+        let opener = Self { child, control };
+        opener.control.send(&ToOpener::Enter { devices: devices.clone() }, &[namespace.as_fd()])?;
+        match opener.receive()? {
+            (FromOpener::Entered, _) => Ok(opener),
+            (FromOpener::Unable { cause }, _) => Err(NamespaceError::Unable(cause)),
+            _ => Err(NamespaceError::Gone),
+        }
+    }
+
+    /// The process' number, for whoever must end it while it waits.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// See [`Opener::locate`].
+    pub(crate) fn locate(&self, task: u32, request: &OpenRequest) -> Result<Located, NamespaceError> {
+        self.control.send(&ToOpener::Locate { task, request: request.clone() }, &[])?;
+        let (answer, descriptor) = self.receive()?;
+        match (answer, descriptor) {
+            (FromOpener::Existing { facts, refusal }, Some(file)) => Ok(Located::Existing { file, facts, refusal }),
+            (FromOpener::Missing { name }, Some(parent)) => Ok(Located::Missing { parent, name }),
+            (FromOpener::Failed { errno }, _) => Ok(Located::Failed(errno)),
+            (FromOpener::Unable { cause }, _) => Err(NamespaceError::Unable(cause)),
+            _ => Err(NamespaceError::Gone),
+        }
+    }
+
+    /// See [`Opener::open`]; opens what was located last.
+    pub(crate) fn open(&self, mask: u32, may_block: bool) -> Result<Opened, NamespaceError> {
+        self.control.send(&ToOpener::Open { may_block, mask }, &[])?;
+        let (answer, descriptor) = self.receive()?;
+        match (answer, descriptor) {
+            (FromOpener::File, Some(file)) => Ok(Opened::File(file)),
+            (FromOpener::Failed { errno }, _) => Ok(Opened::Failed(errno)),
+            (FromOpener::Blocks, _) => Ok(Opened::Blocks),
+            (FromOpener::Changed, _) => Ok(Opened::Changed),
+            _ => Err(NamespaceError::Gone),
+        }
+    }
+
+    fn receive(&self) -> Result<(FromOpener, Option<OwnedFd>), NamespaceError> {
+        let (message, descriptors) = self.control.receive()?.ok_or(NamespaceError::Gone)?;
+        Ok((message, descriptors.into_iter().next()))
+    }
+}
+
+impl Drop for NamespaceOpener {
+    fn drop(&mut self) {
+        // It ends by itself when the socket closes, unless it waits inside an open.
+        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
+            tracing::error!(%error, "the process that opens in another user namespace is left behind");
+        }
+    }
+}
+
+/// `lanner open`: joins the user namespace that comes first, then serves until the other side is gone.
+pub(crate) fn serve() -> ExitCode {
+    diagnostics::start_as_told();
+    let control = io::stdin().as_fd().try_clone_to_owned().map(Control::from_descriptor);
+    match control.map_err(|error| error.to_string()).and_then(|control| serve_on(&control)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "cannot open in another user namespace");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_on(control: &Control) -> Result<(), String> {
+    let told = |error: ControlError| diagnostics::chain(&error);
+    let Some((ToOpener::Enter { devices }, descriptors)) = control.receive().map_err(told)? else {
+        return Err("the first message is another one".to_owned());
+    };
+    let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(join);
+    let mut server = match joined {
+        Ok(opener) => Server { opener, devices, found: None, upheaval: Upheaval::new(false) },
+        Err(error) => {
+            control.send(&FromOpener::Unable { cause: error.to_string() }, &[]).map_err(told)?;
+            return Err(error.to_string());
+        }
+    };
+    control.send(&FromOpener::Entered, &[]).map_err(told)?;
+    while let Some((message, _)) = control.receive().map_err(told)? {
+        let (answer, file) = server.answer(message);
+        let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
+        control.send(&answer, &descriptors).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Joins the namespace as its root, with what belongs to the host opened before.
+fn join(namespace: OwnedFd) -> io::Result<Opener> {
+    Process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+    let descriptors = File::open("/proc/self/fd")?;
+    let root = File::open("/")?;
+    setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+    let ours = Ids::default();
+    set_groups_ids(ours)?;
+    set_users(ours)?;
+    Opener::with_descriptors(root.into(), descriptors.into())
+}
+
+struct Server {
+    opener: Opener,
+    devices: DevicePolicy,
+    found: Option<Prepared>,
+    /// Nothing is remembered here.
+    upheaval: Upheaval,
+}
+
+impl Server {
+    fn answer(&mut self, message: ToOpener) -> (FromOpener, Option<OwnedFd>) {
+        match message {
+            ToOpener::Enter { .. } => (FromOpener::Entered, None),
+            ToOpener::Locate { task, request } => self.locate(task, request),
+            ToOpener::Open { may_block, mask } => {
+                let Some(prepared) = &self.found else { return (FromOpener::Failed { errno: libc::EIO }, None) };
+                let prepared = Prepared { mask, ..prepared.clone() };
+                match self.opener.open(&prepared, &self.devices, may_block) {
+                    Opened::File(file) => (FromOpener::File, Some(file)),
+                    Opened::Failed(errno) => (FromOpener::Failed { errno }, None),
+                    Opened::Blocks => (FromOpener::Blocks, None),
+                    Opened::Changed => (FromOpener::Changed, None),
+                }
+            }
+        }
+    }
+
+    fn locate(&mut self, task: u32, request: OpenRequest) -> (FromOpener, Option<OwnedFd>) {
+        self.found = None;
+        let Some(process) = Process::open(task) else { return (FromOpener::Failed { errno: libc::ESRCH }, None) };
+        let credentials = match self.opener.credentials_of(&process, &self.upheaval) {
+            Ok(credentials) => credentials,
+            Err(error) => return (FromOpener::Unable { cause: diagnostics::chain(&error) }, None),
+        };
+        let located = Arc::new(self.opener.locate(&process, &credentials, &request, &self.upheaval));
+        let copy = |handle: &OwnedFd| handle.try_clone().ok();
+        let answer = match &*located {
+            Located::Existing { file, facts, refusal } => {
+                (FromOpener::Existing { facts: *facts, refusal: *refusal }, copy(file))
+            }
+            Located::Missing { parent, name } => (FromOpener::Missing { name: name.clone() }, copy(parent)),
+            Located::Failed(errno) => (FromOpener::Failed { errno: *errno }, None),
+        };
+        self.found = Some(Prepared { request, credentials, located, mask: 0 });
+        answer
+    }
+}
