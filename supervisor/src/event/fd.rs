@@ -43,8 +43,9 @@ impl CallEvent<'_> {
             }
             F::Realpath => {
                 let name = self.real_path()?;
-                let mut names: Vec<_> =
-                    std::iter::once(name).chain(self.aliases().iter().cloned()).map(owned).collect();
+                let others = self.aliases().iter().filter(|alias| **alias != name).cloned().map(owned);
+                let mut names: Vec<_> = others.collect();
+                names.insert(0, owned(name));
                 if names.len() == 1 { names.pop() } else { Some(Value::Any(names)) }
             }
             F::Dev | F::DevMajor | F::DevMinor => self.device(field),
