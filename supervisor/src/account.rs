@@ -53,7 +53,7 @@ impl Accounts {
     ///
     /// *Falco:* user 0 has a name even without an entry.
     pub(crate) fn user(&self, process: &Process, host_id: u32) -> Option<User> {
-        let id = inside(process, "uid_map", host_id)?;
+        let id = translated(process, "uid_map", host_id, Direction::Inwards)?;
         let content = table(&self.users, process, "etc/passwd");
         let found = content.as_deref().and_then(|content| User::parse(&find(content, id)?));
         found.or_else(|| (id == 0).then(User::root))
@@ -61,7 +61,7 @@ impl Accounts {
 
     /// The name of the group with this host id.
     pub(crate) fn group(&self, process: &Process, host_id: u32) -> Option<Vec<u8>> {
-        let id = inside(process, "gid_map", host_id)?;
+        let id = translated(process, "gid_map", host_id, Direction::Inwards)?;
         let content = table(&self.groups, process, "etc/group");
         let found = content.as_deref().and_then(|content| find(content, id)?.first().map(|name| name.to_vec()));
         found.or_else(|| (id == 0).then(|| b"root".to_vec()))
@@ -86,14 +86,33 @@ fn find(content: &[u8], id: u32) -> Option<Vec<&[u8]>> {
     entries.find(|columns| columns.get(2).and_then(|word| decimal(word)) == Some(id))
 }
 
-/// The id inside the task's user namespace; the container's files number its own users.
-fn inside(process: &Process, map: &str, host_id: u32) -> Option<u32> {
+/// The host's number of the user that a task calls `id`; `None` where its user namespace has no such user.
+pub(crate) fn host_user(process: &Process, id: u32) -> Option<u32> {
+    translated(process, "uid_map", id, Direction::Outwards)
+}
+
+/// The host's number of the group that a task calls `id`; `None` where its user namespace has no such group.
+pub(crate) fn host_group(process: &Process, id: u32) -> Option<u32> {
+    translated(process, "gid_map", id, Direction::Outwards)
+}
+
+/// Into the task's user namespace, whose numbers the container's files hold, or out of it.
+#[derive(Clone, Copy)]
+enum Direction {
+    Inwards,
+    Outwards,
+}
+
+fn translated(process: &Process, map: &str, id: u32, direction: Direction) -> Option<u32> {
     let map = process.read(map, 64 * 1024)?;
     map.split(|byte| *byte == b'\n').find_map(|line| {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(decimal);
-        let (first, outside, count) = (words.next()??, words.next()??, words.next()??);
-        let offset = host_id.checked_sub(outside).filter(|offset| *offset < count)?;
-        first.checked_add(offset)
+        let (inside, outside, count) = (words.next()??, words.next()??, words.next()??);
+        let (from, to) = match direction {
+            Direction::Inwards => (outside, inside),
+            Direction::Outwards => (inside, outside),
+        };
+        to.checked_add(id.checked_sub(from).filter(|offset| *offset < count)?)
     })
 }
 

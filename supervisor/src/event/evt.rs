@@ -4,13 +4,11 @@
 use nix::errno::Errno;
 use rules::{Argument, EvtField, Value};
 
-use super::subject::PREDICTED_DESCRIPTOR;
 use super::{
     CallEvent,
     call::{owned, text},
     clock::{SECOND, iso_8601},
 };
-use crate::decode::{Source, Subject};
 
 impl CallEvent<'_> {
     /// The value of a field of the event itself.
@@ -47,34 +45,6 @@ impl CallEvent<'_> {
             E::Buffer | E::Buflen | E::Around => None,
             _ => self.time_field(field),
         }
-    }
-
-    /// The result: what is known of it, else success.
-    pub(super) fn result(&self) -> i64 {
-        self.known_result().unwrap_or_else(|| self.assumed_result())
-    }
-
-    /// What a call that succeeds returns. Of a new descriptor rules ask seldom more than the sign; finding the lowest free
-    /// number costs several times an open, so that opens get any.
-    fn assumed_result(&self) -> i64 {
-        let layout = self.call.layout();
-        match (layout.name, layout.sources.first()) {
-            ("dup2" | "dup3", _) => i64::from(self.call.int(1)),
-            (_, Some(Source::NewDescriptor)) if layout.subject == Subject::Opened => PREDICTED_DESCRIPTOR,
-            (_, Some(Source::NewDescriptor)) => self.lowest_free_descriptor().unwrap_or(PREDICTED_DESCRIPTOR),
-            _ => 0,
-        }
-    }
-
-    fn lowest_free_descriptor(&self) -> Option<i64> {
-        let mut taken = self.thread()?.descriptors()?;
-        taken.sort_unstable();
-        (0..)
-            .zip(&taken)
-            .find(|(number, taken)| number != *taken)
-            .map(|(number, _)| number)
-            .or_else(|| i32::try_from(taken.len()).ok())
-            .map(i64::from)
     }
 
     fn outcome(&self, field: EvtField) -> Value<'_> {

@@ -13,6 +13,7 @@ mod fd;
 mod file;
 mod image;
 mod join;
+mod outcome;
 mod paths;
 mod proc;
 mod resolve;

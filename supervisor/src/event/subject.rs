@@ -12,10 +12,6 @@ use crate::{
     process::{Descriptor, Kind, Layer, Socket, layer},
 };
 
-/// The number that an open is assumed to return: only its sign decides matches, and finding the lowest free number would
-/// cost several times the event.
-pub(super) const PREDICTED_DESCRIPTOR: i64 = 3;
-
 /// Facts of the subject.
 #[derive(Default)]
 pub(super) struct SubjectFile {
@@ -40,7 +36,7 @@ impl CallEvent<'_> {
     pub(super) fn descriptor_number(&self) -> Option<i64> {
         match self.call.layout().subject {
             Subject::None => None,
-            Subject::Opened => Some(self.known_result().map_or(PREDICTED_DESCRIPTOR, |result| result.max(-1))),
+            Subject::Opened => Some(self.result().max(-1)),
             Subject::Duplicate(_) => Some(self.result()),
             Subject::Descriptor(_) | Subject::Address(..) | Subject::Message(_) => {
                 self.subject_register().map(|register| i64::from(self.call.int(register)))
@@ -134,11 +130,6 @@ impl CallEvent<'_> {
     pub(super) fn creates(&self) -> bool {
         let Some(open) = self.open().filter(|_| !self.is_failed()) else { return false };
         open.is_unnamed() || (open.may_create() && self.found().is_none())
-    }
-
-    /// Whether the call is known to fail.
-    pub(super) fn is_failed(&self) -> bool {
-        self.known_result().is_some_and(|result| result < 0)
     }
 
     /// Makes known which file the call will open: the one that was found for the target, not one that is looked for again.

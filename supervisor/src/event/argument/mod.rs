@@ -10,8 +10,9 @@ use std::borrow::Cow;
 
 use rules::{Argument, ParameterType as P, Value};
 
-use super::{CallEvent, evt::errno_name};
+use super::{CallEvent, evt::errno_name, user::NO_NAME};
 use crate::{
+    account::{host_group, host_user},
     decode::{
         CHMOD_BITS, CLONE_BITS, OPEN_BITS, RESOLVE_BITS, SocketAddress, Source, Subject, clone_flags, open_bits,
         render_flags,
@@ -123,8 +124,8 @@ impl CallEvent<'_> {
             Source::CloseOnExec(register) => Some(close_on_exec(self.call.int(register))),
             Source::CloneFlags(register) => Some(Rendered::flags(clone_flags(self.call.word(register)), CLONE_BITS)),
             Source::Mode(register) => Some(permissions(self.call.word(register))),
-            Source::User(register) => Some(self.rendered_user(self.call.word(register))),
-            Source::Group(register) => Some(self.rendered_group(self.call.word(register))),
+            Source::User(register) => Some(self.rendered_given_user(self.call.word(register))),
+            Source::Group(register) => Some(self.rendered_given_group(self.call.word(register))),
             Source::Task(register) => Some(Rendered::plain(self.call.int(register).to_string())),
             Source::Address => self.subject_address().and_then(SocketAddress::render).map(Rendered::plain),
             Source::Tuple => self.connection_name().map(Rendered::plain),
@@ -215,14 +216,32 @@ impl CallEvent<'_> {
         if user == u32::MAX {
             return Rendered::resolved("-1", "<NONE>");
         }
-        Rendered::resolved(user.to_string(), self.user_name(user).unwrap_or_else(|| super::user::NO_NAME.into()))
+        Rendered::resolved(user.to_string(), self.user_name(user).unwrap_or_else(|| NO_NAME.into()))
+    }
+
+    /// A user as the target numbers it.
+    fn rendered_given_user(&self, user: u32) -> Rendered<'_> {
+        if user == u32::MAX {
+            return self.rendered_user(user);
+        }
+        let name = self.thread().and_then(|thread| self.user_name(host_user(thread, user)?));
+        Rendered::resolved(user.to_string(), name.unwrap_or_else(|| NO_NAME.into()))
+    }
+
+    /// A group as the target numbers it.
+    fn rendered_given_group(&self, group: u32) -> Rendered<'_> {
+        if group == u32::MAX {
+            return self.rendered_group(group);
+        }
+        let name = self.thread().and_then(|thread| self.group_name(host_group(thread, group)?));
+        Rendered::resolved(group.to_string(), name.unwrap_or_else(|| NO_NAME.into()))
     }
 
     fn rendered_group(&self, group: u32) -> Rendered<'_> {
         if group == u32::MAX {
             return Rendered::resolved("-1", "<NONE>");
         }
-        Rendered::resolved(group.to_string(), self.group_name(group).unwrap_or_else(|| super::user::NO_NAME.into()))
+        Rendered::resolved(group.to_string(), self.group_name(group).unwrap_or_else(|| NO_NAME.into()))
     }
 }
 

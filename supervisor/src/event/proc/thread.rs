@@ -50,9 +50,12 @@ impl CallEvent<'_> {
         Some(Capabilities { permitted, effective: permitted, ..now })
     }
 
-    /// The effective user that fields show: that after an exec on exec events.
+    /// The effective user that fields show: that after the call, of those that change it.
     pub(in crate::event) fn effective_user(&self) -> Option<u32> {
         let status = self.status()?;
+        if self.call.layout().name == "setuid" {
+            return Some(self.user_to_become().unwrap_or(status.user));
+        }
         let given = || file::set_user(&self.program()?.facts).filter(|_| !status.has_no_new_privileges);
         let given = if self.call.is_exec() { given() } else { None };
         Some(given.unwrap_or(status.user))

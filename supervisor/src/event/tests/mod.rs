@@ -11,7 +11,11 @@ mod stopped;
 use ::rules::{Argument, Event, Field, Value};
 
 use super::{CallEvent, Context};
-use crate::{container::Identity, decode::Call, target::Target};
+use crate::{
+    container::Identity,
+    decode::Call,
+    target::{Target, Width},
+};
 use stopped::Stopped;
 
 /// A container that nobody described.
@@ -27,6 +31,14 @@ fn event<'a>(context: &'a Context, stopped: &Stopped) -> CallEvent<'a> {
     let target = Target::new(stopped.task(), PENDING);
     let call = Call::decode(arch, number, arguments, &target).expect("the stop is at a watched call");
     CallEvent::new(context, call, target, context.clock.tick())
+}
+
+/// The event of another call than the one that the process is stopped at.
+fn calling<'a>(context: &'a Context, stopped: &Stopped, name: &str, arguments: [u64; 2]) -> CallEvent<'a> {
+    let [first, second] = arguments;
+    let event_type = ::rules::EventType::from_name(name).expect("a known event type");
+    let call = Call::new(event_type, Width::Eight, [first, second, 0, 0, 0, 0]);
+    CallEvent::new(context, call, Target::new(stopped.task(), PENDING), context.clock.tick())
 }
 
 /// The text of a field such as `proc.aname[2]`; `None` where it is absent.
