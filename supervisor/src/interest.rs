@@ -8,7 +8,7 @@
 use policy::{Comparison, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
-use crate::decode::{Call, Source};
+use crate::decode::Call;
 
 /// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
 /// the common requests of ptrace are below.
@@ -47,7 +47,8 @@ fn watch(ruleset: &Ruleset, syscall: &Syscall) -> Option<Watched> {
         return watched(vec![test(register, Comparison::NotEqual, 0)]);
     }
     let enumerated = call.layout().sources.iter().zip(0..).find_map(|(source, parameter)| {
-        if let Source::Enumerated(register, names) = source { Some((parameter, *register, *names)) } else { None }
+        let (register, names) = source.enumeration()?;
+        Some((parameter, register, names))
     });
     let Some((parameter, register, names)) = enumerated else { return watched(Vec::new()) };
     let value_matches = |value: &u64| can_match(Known::Enumerated { parameter, value: *value, names });

@@ -173,7 +173,7 @@ pub(crate) const FAMILIES: Names = &[
     ("AF_UNSPEC", 0),
 ];
 
-/// `evt.arg.request` of ptrace, with the kernel's numbers.
+/// `evt.arg.request` of ptrace, with the kernel's numbers, in the order of Falco's own numbers, which begin at 1.
 pub(crate) const PTRACE_REQUESTS: Names = &[
     ("PTRACE_TRACEME", 0),
     ("PTRACE_PEEKTEXT", 1),
@@ -185,22 +185,9 @@ pub(crate) const PTRACE_REQUESTS: Names = &[
     ("PTRACE_CONT", 7),
     ("PTRACE_KILL", 8),
     ("PTRACE_SINGLESTEP", 9),
-    ("PTRACE_GETREGS", 12),
-    ("PTRACE_SETREGS", 13),
-    ("PTRACE_GETFPREGS", 14),
-    ("PTRACE_SETFPREGS", 15),
     ("PTRACE_ATTACH", 16),
     ("PTRACE_DETACH", 17),
-    ("PTRACE_GETFPXREGS", 18),
-    ("PTRACE_SETFPXREGS", 19),
-    ("PTRACE_OLDSETOPTIONS", 21),
     ("PTRACE_SYSCALL", 24),
-    ("PTRACE_GET_THREAD_AREA", 25),
-    ("PTRACE_SET_THREAD_AREA", 26),
-    ("PTRACE_ARCH_PRCTL", 30),
-    ("PTRACE_SYSEMU", 31),
-    ("PTRACE_SYSEMU_SINGLESTEP", 32),
-    ("PTRACE_SINGLEBLOCK", 33),
     ("PTRACE_SETOPTIONS", 0x4200),
     ("PTRACE_GETEVENTMSG", 0x4201),
     ("PTRACE_GETSIGINFO", 0x4202),
@@ -213,6 +200,19 @@ pub(crate) const PTRACE_REQUESTS: Names = &[
     ("PTRACE_PEEKSIGINFO", 0x4209),
     ("PTRACE_GETSIGMASK", 0x420a),
     ("PTRACE_SETSIGMASK", 0x420b),
+    ("PTRACE_GETREGS", 12),
+    ("PTRACE_SETREGS", 13),
+    ("PTRACE_GETFPREGS", 14),
+    ("PTRACE_SETFPREGS", 15),
+    ("PTRACE_GETFPXREGS", 18),
+    ("PTRACE_SETFPXREGS", 19),
+    ("PTRACE_OLDSETOPTIONS", 21),
+    ("PTRACE_GET_THREAD_AREA", 25),
+    ("PTRACE_SET_THREAD_AREA", 26),
+    ("PTRACE_ARCH_PRCTL", 30),
+    ("PTRACE_SYSEMU", 31),
+    ("PTRACE_SYSEMU_SINGLESTEP", 32),
+    ("PTRACE_SINGLEBLOCK", 33),
 ];
 
 /// `evt.arg.cmd` of bpf.

@@ -20,7 +20,8 @@ use rules::EventType;
 
 pub(crate) use exec::ExecParameter;
 pub(crate) use flags::{
-    CHMOD_BITS, CLONE_BITS, EXEC_BITS, OPEN_BITS, RESOLVE_BITS, open as open_bits, render as render_flags,
+    CHMOD_BITS, CLONE_BITS, EXEC_BITS, OPEN_BITS, PTRACE_REQUESTS, RESOLVE_BITS, open as open_bits,
+    render as render_flags,
 };
 pub(crate) use open::Open;
 pub(crate) use socket::{Message, SocketAddress};
@@ -71,11 +72,24 @@ pub(crate) enum Subject {
     Descriptor(usize),
     /// The descriptor that the call makes of the one in a register.
     Duplicate(usize),
+    /// A descriptor of this type that the call makes.
+    Created(Made),
     /// The descriptor in the first register, a socket whose address the two given registers hold: pointer and length.
     Address(usize, usize),
     /// The descriptor in the first register, a socket; the given register points to a `struct msghdr`, which may hold an
     /// address.
     Message(usize),
+}
+
+/// What a call makes that is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// A socket of the family in the first register.
+    Socket,
+    /// A program, a map or the like.
+    Bpf,
+    /// A handler of page faults.
+    UserFault,
 }
 
 /// Where a parameter comes from; numbers are registers.
@@ -91,6 +105,8 @@ pub(crate) enum Source {
     Path(Option<usize>, usize),
     /// Text that is no path.
     Text(usize),
+    /// The beginning of what is in memory: pointer and length.
+    Bytes(usize, usize),
     /// A number of the parameter's type.
     Number(usize),
     /// A number that prints in hexadecimal.
@@ -99,6 +115,8 @@ pub(crate) enum Source {
     Named(usize, &'static [(&'static str, u32)]),
     /// A value with names, of which all equal ones print.
     Enumerated(usize, &'static [(&'static str, u32)]),
+    /// A request of ptrace: a value with names, which Falco numbers in another way than the kernel.
+    Request(usize),
     /// Open flags of `dup3`, `socket` and the like, in the kernel's numbers.
     CloseOnExec(usize),
     /// Namespace and sharing bits of `unshare` and `setns`.
@@ -133,6 +151,19 @@ pub(crate) enum Source {
     Exec(ExecParameter),
     /// Known only after the call.
     Unknown,
+}
+
+impl Source {
+    /// The register of a parameter that is one of several named values, and those.
+    pub(crate) fn enumeration(&self) -> Option<(usize, &'static [(&'static str, u32)])> {
+        if let Self::Enumerated(register, names) = self {
+            Some((*register, names))
+        } else if let Self::Request(register) = self {
+            Some((*register, PTRACE_REQUESTS))
+        } else {
+            None
+        }
+    }
 }
 
 static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {

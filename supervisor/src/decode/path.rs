@@ -12,6 +12,11 @@ const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
     Layout { name, category: "file", sources, subject: Subject::None }
 }
 
+/// *Falco:* of these calls `fd.*` describes the directory in a register (live oracle, unlink).
+const fn in_directory(name: &'static str, sources: &'static [Source], directory: usize) -> Layout {
+    Layout { name, category: "file", sources, subject: Subject::Descriptor(directory) }
+}
+
 pub(super) static LAYOUTS: &[Layout] = &[
     layout("rename", &[Outcome, Path(None, 0), Path(None, 1)]),
     layout("renameat", &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3)]),
@@ -22,16 +27,16 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("link", &[Outcome, Path(None, 0), Path(None, 1)]),
     layout("linkat", &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3), Named(4, LINK_BITS)]),
     layout("symlink", &[Outcome, Text(0), Path(None, 1)]),
-    layout("symlinkat", &[Outcome, Text(0), Descriptor(1), Path(Some(1), 2)]),
+    in_directory("symlinkat", &[Outcome, Text(0), Descriptor(1), Path(Some(1), 2)], 1),
     layout("unlink", &[Outcome, Path(None, 0)]),
-    layout("unlinkat", &[Outcome, Descriptor(0), Path(Some(0), 1), Named(2, UNLINK_BITS)]),
+    in_directory("unlinkat", &[Outcome, Descriptor(0), Path(Some(0), 1), Named(2, UNLINK_BITS)], 0),
     layout("rmdir", &[Outcome, Path(None, 0)]),
     layout("mkdir", &[Outcome, Path(None, 0), Hex(1)]),
-    layout("mkdirat", &[Outcome, Descriptor(0), Path(Some(0), 1), Hex(2)]),
+    in_directory("mkdirat", &[Outcome, Descriptor(0), Path(Some(0), 1), Hex(2)], 0),
     layout("mknod", &[Outcome, Path(None, 0), Mode(1), Number(2)]),
     layout("mknodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2), Number(3)]),
     layout("chmod", &[Outcome, Path(None, 0), Mode(1)]),
-    layout("fchmodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2)]),
+    in_directory("fchmodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2)], 0),
     layout("chown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
     layout("lchown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
     layout("fchownat", &[Outcome, Descriptor(0), Path(Some(0), 1), Number(2), Number(3), Named(4, OWNER_BITS)]),

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Layout, Source,
+    Layout, Made, Source,
     Source::{Address, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, Tuple, Unknown},
     Subject,
     flags::FAMILIES,
@@ -24,7 +24,11 @@ const fn moving(name: &'static str, category: &'static str, sources: &'static [S
 }
 
 pub(super) static LAYOUTS: &[Layout] = &[
-    layout("socket", &[NewDescriptor, Enumerated(0, FAMILIES), Number(1), Number(2), CloseOnExec(1)], Subject::None),
+    layout(
+        "socket",
+        &[NewDescriptor, Enumerated(0, FAMILIES), Number(1), Number(2), CloseOnExec(1)],
+        Subject::Created(Made::Socket),
+    ),
     layout("connect", &[Outcome, Tuple, Descriptor(0), Address], Subject::Address(1, 2)),
     layout("bind", &[Outcome, Address, Descriptor(0)], Subject::Address(1, 2)),
     layout("listen", &[Outcome, Descriptor(0), Number(1)], Subject::Descriptor(0)),

@@ -2,25 +2,35 @@
 //! Calls on processes, namespaces and the kernel itself.
 
 use super::{
-    Layout, Source,
-    Source::{CloneFlags, Descriptor, Enumerated, Named, NewDescriptor, Number, Outcome, Task, Text, Unknown},
+    Layout, Made, Source,
+    Source::{
+        Bytes, CloneFlags, Descriptor, Enumerated, Hex, Named, NewDescriptor, Number, Outcome, Request, Task, Text,
+        Unknown,
+    },
     Subject,
-    flags::{BPF_COMMANDS, MEMFD_BITS, PTRACE_REQUESTS},
+    flags::{BPF_COMMANDS, MEMFD_BITS},
 };
 
 const fn layout(name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
     Layout { name, category, sources, subject: Subject::None }
 }
 
+const fn making(name: &'static str, category: &'static str, sources: &'static [Source], made: Made) -> Layout {
+    Layout { name, category, sources, subject: Subject::Created(made) }
+}
+
 const NO_NAMES: &[(&str, u32)] = &[];
 
 pub(super) static LAYOUTS: &[Layout] = &[
     layout("unshare", "process", &[Outcome, CloneFlags(0)]),
-    layout("ptrace", "process", &[Outcome, Unknown, Unknown, Enumerated(0, PTRACE_REQUESTS), Task(1)]),
-    layout("bpf", "other", &[NewDescriptor, Enumerated(0, BPF_COMMANDS)]),
-    layout("userfaultfd", "file", &[Outcome, Named(0, NO_NAMES)]),
-    layout("init_module", "other", &[Outcome, Unknown, Number(1), Text(2)]),
-    layout("finit_module", "other", &[Outcome, Descriptor(0), Text(1), Named(2, NO_NAMES)]),
+    layout("ptrace", "process", &[Outcome, Hex(2), Hex(3), Request(0), Task(1)]),
+    making("bpf", "other", &[NewDescriptor, Enumerated(0, BPF_COMMANDS)], Made::Bpf),
+    making("userfaultfd", "file", &[Outcome, Named(0, NO_NAMES)], Made::UserFault),
+    layout("init_module", "other", &[Outcome, Bytes(0, 1), Number(1), Text(2)]),
+    Layout {
+        subject: Subject::Descriptor(0),
+        ..layout("finit_module", "other", &[Outcome, Descriptor(0), Text(1), Named(2, NO_NAMES)])
+    },
     layout("delete_module", "other", &[Outcome, Text(0), Named(1, NO_NAMES)]),
     layout("memfd_create", "memory", &[NewDescriptor, Text(0), Named(1, MEMFD_BITS)]),
     layout("kill", "signal", &[Outcome, Task(0), Number(1)]),

@@ -5,10 +5,7 @@ use std::borrow::Cow;
 
 use rules::{FdField, Value};
 
-use super::{
-    CallEvent,
-    call::{owned, text},
-};
+use super::{CallEvent, call::owned};
 use crate::{
     decode::{SocketAddress, Subject},
     process::{End, Kind, Socket},
@@ -16,6 +13,8 @@ use crate::{
 
 /// Bytes of data that are looked at: Falco's default of `snaplen`.
 const MAX_DATA: usize = 80;
+/// The bits of the second argument of socket(2) that name the type.
+const SOCKET_TYPE: i32 = 0xf;
 /// Where the ports begin that the kernel gives to clients (`net.ipv4.ip_local_port_range`).
 const FIRST_CLIENT_PORT: u16 = 32_768;
 
@@ -28,12 +27,26 @@ impl CallEvent<'_> {
             F::Port | F::Proto => self.both(|(_, port)| Value::Uint(u64::from(port))),
             F::Cip | F::Cnet | F::Cport | F::Cproto => self.client().map(|end| end_value(field, end)),
             F::Sip | F::Snet | F::Sport | F::Sproto => self.server().map(|end| end_value(field, end)),
-            F::Lip | F::Lnet | F::Lport | F::Lproto => self.local().map(|end| end_value(field, end)),
+            // *Falco:* a socket without another end has no local one either, but a server's (live oracle, listen).
+            F::Lip | F::Lnet | F::Lport | F::Lproto => {
+                self.remote().and_then(|_| self.local()).map(|end| end_value(field, end))
+            }
             F::Rip | F::Rnet | F::Rport | F::Rproto => self.remote().map(|end| end_value(field, end)),
-            F::L4proto => self.subject_socket()?.transport().map(text),
             F::IsServer => self.subject_socket().map(|_| Value::Bool(self.is_server())),
             F::Connected => self.subject_socket().map(|socket| Value::Bool(self.will_be_connected(socket))),
             F::NameChanged => self.subject_socket().map(|socket| Value::Bool(self.names_new_end(socket))),
+            _ => None,
+        }
+    }
+
+    /// `tcp`, `udp` or `raw`. *Falco:* of a new socket only `raw`.
+    pub(super) fn transport(&self) -> Option<&'static str> {
+        match self.call.layout().subject {
+            Subject::Created(_) => {
+                let is_raw = self.call.int(1) & SOCKET_TYPE == libc::SOCK_RAW;
+                (is_raw && matches!(self.subject_kind()?, Kind::Ipv4 | Kind::Ipv6)).then_some("raw")
+            }
+            _ if self.is_socket() => self.subject_socket()?.transport(),
             _ => None,
         }
     }
@@ -55,19 +68,23 @@ impl CallEvent<'_> {
 
     /// The beginning of what is sent, or of what waits to be received.
     pub(super) fn data(&self) -> Option<Vec<u8>> {
-        let mut buffer = [0; MAX_DATA];
-        let length = if self.call.receives() {
-            self.subject_socket()?.peek(&mut buffer)?.0
-        } else {
-            let (address, length) = match self.call.layout().subject {
-                Subject::Message(_) => self.message()?.data,
-                _ => (self.call.register(1), self.call.register(2)),
-            };
-            let length = usize::try_from(length).unwrap_or(MAX_DATA).min(MAX_DATA);
-            self.target.exact(address, buffer.get_mut(..length)?).ok()?;
-            length
+        if self.call.receives() {
+            let mut buffer = [0; MAX_DATA];
+            let (length, _) = self.subject_socket()?.peek(&mut buffer)?;
+            return buffer.get(..length).map(<[u8]>::to_vec);
+        }
+        let (address, length) = match self.call.layout().subject {
+            Subject::Message(_) => self.message()?.data,
+            _ => (self.call.register(1), self.call.register(2)),
         };
-        buffer.get(..length).map(<[u8]>::to_vec)
+        self.bytes(address, length)
+    }
+
+    /// The beginning of what is in the target's memory.
+    pub(super) fn bytes(&self, address: u64, length: u64) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; usize::try_from(length).unwrap_or(MAX_DATA).min(MAX_DATA)];
+        self.target.exact(address, &mut buffer).ok()?;
+        Some(buffer)
     }
 
     fn both(&self, value: impl Fn(End) -> Value<'static>) -> Option<Value<'_>> {
@@ -137,6 +154,11 @@ impl CallEvent<'_> {
     fn wants_sender(&self) -> bool {
         let asks = |register| self.call.register(register) != 0;
         self.call.layout().name == "recvmsg" || self.call.receives() && self.call.address_register().is_some_and(asks)
+    }
+
+    /// Whether the subject is a socket that exists already.
+    pub(super) fn is_open_socket(&self) -> bool {
+        !matches!(self.call.layout().subject, Subject::Created(_)) && self.is_socket()
     }
 
     /// Whether the subject is a socket.

@@ -52,9 +52,9 @@ impl CallEvent<'_> {
             F::Ino => i64::try_from(self.subject_facts()?.st_ino).ok().map(Value::Int),
             F::IsUpperLayer => Some(Value::Bool(self.subject_layer() == Some(Layer::Upper))),
             F::IsLowerLayer => Some(Value::Bool(self.subject_layer() == Some(Layer::Lower))),
-            // *Falco:* what is no socket has these (live oracle, open-read).
-            F::L4proto if self.is_opened() => self.is_opened_file().then(|| text(super::user::NO_NAME)),
-            F::IsServer | F::Connected if self.is_opened() => self.is_opened_file().then_some(Value::Bool(false)),
+            // *Falco:* even what is no socket has these (live oracle, open-read).
+            F::L4proto => self.subject_kind().map(|_| text(self.transport().unwrap_or(super::user::NO_NAME))),
+            F::IsServer | F::Connected if !self.is_open_socket() => self.subject_kind().map(|_| Value::Bool(false)),
             F::Sockfamily => match self.subject_kind()? {
                 Kind::Ipv4 | Kind::Ipv6 => Some(text("ip")),
                 Kind::Unix => Some(text("unix")),
@@ -93,44 +93,71 @@ impl CallEvent<'_> {
         self.call.layout().subject == Subject::Opened
     }
 
-    fn is_opened_file(&self) -> bool {
-        self.is_opened() && !self.is_failed()
-    }
-
     fn type_letter(&self) -> &'static str {
         let kind = if self.is_opened() { Some(self.opened_kind()) } else { self.subject_kind() };
         // *Falco:* an unknown descriptor is `o`.
         kind.unwrap_or(Kind::Other).letter()
     }
 
-    fn subject_name(&self) -> Option<Cow<'_, [u8]>> {
+    pub(super) fn subject_name(&self) -> Option<Cow<'_, [u8]>> {
         match self.call.layout().subject {
             Subject::None => None,
             Subject::Opened => self.path(0).map(Cow::Borrowed),
-            Subject::Descriptor(_) | Subject::Duplicate(_) if !self.is_socket() => {
-                self.subject_descriptor().map(|descriptor| Cow::Borrowed(&*descriptor.name))
-            }
+            Subject::Created(_) => Some(Cow::Borrowed(b"")),
+            Subject::Descriptor(_) | Subject::Duplicate(_) if !self.is_socket() => Some(
+                self.subject_descriptor().map_or(Cow::Borrowed(b""), |descriptor| Cow::Borrowed(&*descriptor.name)),
+            ),
             Subject::Descriptor(_) | Subject::Duplicate(_) | Subject::Address(..) | Subject::Message(_) => {
-                self.connection_name()
+                Some(self.connection_name().unwrap_or_default())
             }
         }
     }
 
+    /// *Falco:* sockets have none.
     fn subject_raw_name(&self) -> Option<Value<'_>> {
-        if self.is_opened() { self.raw_path(0).map(Value::text) } else { self.subject_name().map(Value::Text) }
+        match self.is_opened() {
+            true => self.raw_path(0).map(Value::text),
+            false if self.is_socket() => Some(text("")),
+            false => self.subject_name().map(Value::Text),
+        }
     }
 
-    /// *Falco:* a directory is its own directory.
+    /// *Falco:* a directory is its own directory; what is open and no file has none.
     fn subject_directory(&self) -> Option<Cow<'_, [u8]>> {
-        let name = self.subject_name()?;
-        let is_directory = self.type_letter() == Kind::Directory.letter();
-        Some(if is_directory { name } else { part_of(name, directory) })
+        match self.subject_kind() {
+            Some(Kind::Directory) => self.subject_name(),
+            Some(Kind::File) | None => self.subject_name().map(|name| part_of(name, directory)),
+            Some(_) => None,
+        }
     }
 
     /// *Falco:* directories and failed opens have none.
     fn subject_file_name(&self) -> Option<Cow<'_, [u8]>> {
         let kind = self.subject_kind()?;
         (kind == Kind::File).then(|| self.subject_name()).flatten().map(|name| part_of(name, file_name))
+    }
+
+    /// The event's descriptor as parameters show it: letters of its type and transport, and its name.
+    pub(super) fn subject_text(&self) -> Option<Vec<u8>> {
+        let transport = self.transport().and_then(|name| name.get(..1)).unwrap_or_default();
+        Some(typed(&[self.subject_kind()?.letter(), transport], &self.subject_name()?))
+    }
+
+    /// A descriptor in a register as parameters show it.
+    pub(super) fn descriptor_text(&self, number: i32) -> Option<Vec<u8>> {
+        let is_subject = match self.call.layout().subject {
+            Subject::None | Subject::Opened | Subject::Created(_) => false,
+            // Both are the same file after the call.
+            Subject::Duplicate(register) => number == self.call.int(register) || i64::from(number) == self.result(),
+            Subject::Descriptor(_) | Subject::Address(..) | Subject::Message(_) => {
+                self.descriptor_number() == Some(i64::from(number))
+            }
+        };
+        if is_subject {
+            return self.subject_text();
+        }
+        let file = self.thread()?.descriptor(number)?;
+        Some(typed(&[file.kind.letter()], &file.name))
     }
 
     fn device(&self, field: FdField) -> Option<Value<'_>> {
@@ -151,6 +178,11 @@ impl CallEvent<'_> {
             _ => None,
         }
     }
+}
+
+/// `<4t>127.0.0.1:80`
+fn typed(letters: &[&str], name: &[u8]) -> Vec<u8> {
+    [b"<", letters.concat().as_bytes(), b">", name].concat()
 }
 
 /// The types of all open descriptors, or of one.

@@ -66,6 +66,21 @@ pub(super) fn may_write(status: &Status, facts: &FileStat) -> bool {
     status.effective & (CAP_DAC_OVERRIDE | CAP_FOWNER) != 0 || facts.st_mode & bits != 0
 }
 
+/// Whether the task may execute the file; access control lists are not looked at.
+pub(super) fn may_execute(status: &Status, facts: &FileStat) -> bool {
+    let in_group = status.group == facts.st_gid || status.groups.contains(&facts.st_gid);
+    let bits = if status.effective & CAP_DAC_OVERRIDE != 0 {
+        0o111
+    } else if status.user == facts.st_uid {
+        0o100
+    } else if in_group {
+        0o010
+    } else {
+        0o001
+    };
+    facts.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && facts.st_mode & bits != 0
+}
+
 /// The user whose rights a program file gives: its owner if it is set-user-id.
 pub(super) fn set_user(facts: &FileStat) -> Option<u32> {
     (facts.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && facts.st_mode & 0o4000 != 0)

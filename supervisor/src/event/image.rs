@@ -9,9 +9,12 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use nix::sys::stat::{FileStat, fstat};
+use nix::sys::{
+    stat::{FileStat, fstat},
+    statvfs::{FsFlags, fstatvfs},
+};
 
-use super::{CallEvent, join::file_name, resolve};
+use super::{CallEvent, file::may_execute, join::file_name, resolve};
 use crate::target::{Limits, PATH_MAX, Strings, Text};
 
 /// Bytes of `argv` and `envp` that are read: Falco keeps 4096 of each, and of `argv[0]` 4096 more.
@@ -41,6 +44,8 @@ pub(super) struct Program {
     pub(super) path: Vec<u8>,
     /// What `stat` says of it.
     pub(super) facts: FileStat,
+    /// Whether the caller may execute it, and every script on the way to it.
+    pub(super) may_run: bool,
     /// Interpreters, the first script's first.
     interpreters: Vec<Interpreter>,
 }
@@ -212,18 +217,27 @@ impl CallEvent<'_> {
         let thread = self.thread()?;
         if self.image.executed.get() {
             let (path, facts) = (program_path(thread.link("exe")?), thread.file_facts("exe")?);
-            return Some(Program { path, facts, interpreters: Vec::new() });
+            return Some(Program { path, facts, may_run: true, interpreters: Vec::new() });
         }
         let mut file = self.exec_file()?;
+        let mut may_run = true;
         let mut interpreters = Vec::new();
         while interpreters.len() < MAX_INTERPRETERS {
             let Some(interpreter) = resolve::head(&file).as_deref().and_then(Interpreter::parse) else { break };
             let next = resolve::resolve(thread, self.base(None).as_deref(), &interpreter.path);
             interpreters.push(interpreter);
+            may_run &= self.may_run(&file);
             file = next?;
         }
+        may_run &= self.may_run(&file);
         let path = program_path(resolve::name_of(&file)?);
-        Some(Program { path, facts: fstat(&file).ok()?, interpreters })
+        Some(Program { path, facts: fstat(&file).ok()?, may_run, interpreters })
+    }
+
+    fn may_run(&self, file: &OwnedFd) -> bool {
+        let on_noexec = fstatvfs(file).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC));
+        let allows = |facts: FileStat| self.status().is_none_or(|status| may_execute(status, &facts));
+        !on_noexec && fstat(file).ok().is_none_or(allows)
     }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the call is going to return, as far as that can be told before it.
 //!
-//! Success is assumed, but where the caller lacks a capability that the call needs. What else a call may fail of (a file
-//! that is not there, a peer that refuses) is not looked for: that would cost more than the event.
+//! Success is assumed, but where the caller lacks a capability that the call needs, and for programs that are not there or
+//! may not be executed. What else a call may fail of (the file of an open, a peer that refuses) is not looked for: that would
+//! cost more than the event.
 
 use std::fs;
 
@@ -59,12 +60,26 @@ impl CallEvent<'_> {
 
     fn assumed_result(&self) -> i64 {
         let layout = self.call.layout();
+        let error = |errno: Errno| -i64::from(errno as i32);
         match (layout.name, layout.sources.first()) {
             _ if layout.subject == Subject::Opened => PREDICTED_DESCRIPTOR,
-            _ if self.lacks_right() => -i64::from(Errno::EPERM as i32),
+            ("execve" | "execveat", _) => self.exec_error().map_or(0, error),
+            ("init_module" | "finit_module" | "delete_module", _) if setting("kernel/modules_disabled").is_none() => {
+                error(Errno::ENOSYS)
+            }
+            _ if self.lacks_right() => error(Errno::EPERM),
             ("dup2" | "dup3", _) => i64::from(self.call.int(1)),
             (_, Some(Source::NewDescriptor)) => self.lowest_free_descriptor().unwrap_or(PREDICTED_DESCRIPTOR),
             _ => 0,
+        }
+    }
+
+    /// An interpreter counts as part of its script.
+    fn exec_error(&self) -> Option<Errno> {
+        match self.program() {
+            None => Some(Errno::ENOENT),
+            Some(program) if !program.may_run => Some(Errno::EACCES),
+            Some(_) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use nix::sys::stat::{FileStat, fstat};
 
 use super::{CallEvent, resolve};
 use crate::{
-    decode::{Message, SocketAddress, Subject},
+    decode::{Made, Message, SocketAddress, Subject},
     enforce::Located,
     process::{Descriptor, Kind, Layer, Socket, layer},
 };
@@ -36,7 +36,7 @@ impl CallEvent<'_> {
     pub(super) fn descriptor_number(&self) -> Option<i64> {
         match self.call.layout().subject {
             Subject::None => None,
-            Subject::Opened => Some(self.result().max(-1)),
+            Subject::Opened | Subject::Created(_) => Some(self.result().max(-1)),
             Subject::Duplicate(_) => Some(self.result()),
             Subject::Descriptor(_) | Subject::Address(..) | Subject::Message(_) => {
                 self.subject_register().map(|register| i64::from(self.call.int(register)))
@@ -47,7 +47,7 @@ impl CallEvent<'_> {
     /// The register with the descriptor that the call uses.
     fn subject_register(&self) -> Option<usize> {
         match self.call.layout().subject {
-            Subject::None | Subject::Opened => None,
+            Subject::None | Subject::Opened | Subject::Created(_) => None,
             Subject::Descriptor(register) | Subject::Duplicate(register) => Some(register),
             Subject::Address(..) | Subject::Message(_) => Some(0),
         }
@@ -57,8 +57,9 @@ impl CallEvent<'_> {
     pub(super) fn subject_kind(&self) -> Option<Kind> {
         match self.call.layout().subject {
             Subject::None => None,
-            Subject::Opened if self.is_failed() => None,
+            Subject::Opened | Subject::Created(_) if self.is_failed() => None,
             Subject::Opened => Some(self.opened_kind()),
+            Subject::Created(made) => Some(self.made_kind(made)),
             Subject::Descriptor(_) | Subject::Duplicate(_) => {
                 self.subject_descriptor().map(|descriptor| descriptor.kind)
             }
@@ -75,6 +76,17 @@ impl CallEvent<'_> {
     /// *Falco:* what an open makes is a directory if it says so, else a file, whatever is there.
     pub(super) fn opened_kind(&self) -> Kind {
         if self.open().is_some_and(|open| open.is_directory()) { Kind::Directory } else { Kind::File }
+    }
+
+    fn made_kind(&self, made: Made) -> Kind {
+        match (made, self.call.int(0)) {
+            (Made::Socket, libc::AF_INET) => Kind::Ipv4,
+            (Made::Socket, libc::AF_INET6) => Kind::Ipv6,
+            (Made::Socket, libc::AF_UNIX) => Kind::Unix,
+            (Made::Socket, _) => Kind::Other,
+            (Made::Bpf, _) => Kind::Bpf,
+            (Made::UserFault, _) => Kind::UserFault,
+        }
     }
 
     /// The open descriptor in the call's register.
@@ -95,7 +107,11 @@ impl CallEvent<'_> {
             let (address, length) = match self.call.layout().subject {
                 Subject::Address(address, length) => (self.call.register(address), self.call.register(length)),
                 Subject::Message(_) => self.message()?.name,
-                Subject::None | Subject::Opened | Subject::Descriptor(_) | Subject::Duplicate(_) => return None,
+                Subject::None
+                | Subject::Opened
+                | Subject::Created(_)
+                | Subject::Descriptor(_)
+                | Subject::Duplicate(_) => return None,
             };
             if address == 0 { None } else { SocketAddress::read(&self.target, address, length).ok() }
         };
@@ -116,7 +132,7 @@ impl CallEvent<'_> {
             Subject::Descriptor(register) | Subject::Duplicate(register) => {
                 self.thread()?.file_facts(&format!("fd/{}", self.call.int(register)))
             }
-            Subject::None | Subject::Address(..) | Subject::Message(_) => None,
+            Subject::None | Subject::Created(_) | Subject::Address(..) | Subject::Message(_) => None,
         }
     }
 

@@ -149,6 +149,7 @@ impl Named {
             (b"anon_inode:[pidfd]", Kind::Pid),
             (b"pidfd:[", Kind::Pid),
         ];
+        const NAMESPACES: [&[u8]; 8] = [b"cgroup", b"ipc", b"mnt", b"net", b"pid", b"time", b"user", b"uts"];
         if link.starts_with(b"socket:[") {
             return Self::Socket;
         }
@@ -159,6 +160,13 @@ impl Named {
         match known {
             Some(kind) => Self::Kind(kind),
             None if link.starts_with(b"/") => Self::Path,
+            // A namespace: `uts:[4026531838]`, a file of /proc when it was opened.
+            None if NAMESPACES
+                .iter()
+                .any(|kind| link.strip_prefix(*kind).is_some_and(|rest| rest.starts_with(b":["))) =>
+            {
+                Self::Kind(Kind::File)
+            }
             None => Self::Kind(Kind::Other),
         }
     }

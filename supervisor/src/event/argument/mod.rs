@@ -14,8 +14,8 @@ use super::{CallEvent, evt::errno_name, user::NO_NAME};
 use crate::{
     account::{host_group, host_user},
     decode::{
-        CHMOD_BITS, CLONE_BITS, OPEN_BITS, RESOLVE_BITS, SocketAddress, Source, Subject, clone_flags, open_bits,
-        render_flags,
+        CHMOD_BITS, CLONE_BITS, OPEN_BITS, PTRACE_REQUESTS, RESOLVE_BITS, SocketAddress, Source, Subject, clone_flags,
+        open_bits, render_flags,
     },
     process::Layer,
     target::PATH_MAX,
@@ -117,10 +117,14 @@ impl CallEvent<'_> {
             Source::Text(register) => {
                 self.target.text(self.call.register(register), PATH_MAX).ok().map(Rendered::plain)
             }
+            Source::Bytes(address, length) => {
+                self.bytes(self.call.register(address), self.call.register(length)).map(Rendered::plain)
+            }
             Source::Number(register) => Some(Rendered::plain(self.call.word(register).to_string())),
             Source::Hex(register) => Some(Rendered::plain(format!("{:X}", self.call.register(register)))),
             Source::Named(register, names) => Some(Rendered::flags(self.call.word(register), names)),
             Source::Enumerated(register, names) => Some(enumerated(self.call.word(register), names)),
+            Source::Request(register) => Some(request(self.call.word(register))),
             Source::CloseOnExec(register) => Some(close_on_exec(self.call.int(register))),
             Source::CloneFlags(register) => Some(Rendered::flags(clone_flags(self.call.word(register)), CLONE_BITS)),
             Source::Mode(register) => Some(permissions(self.call.word(register))),
@@ -154,21 +158,18 @@ impl CallEvent<'_> {
         if result < 0 {
             return Some(Rendered::resolved(result.to_string(), errno_name(result)));
         }
-        if self.call.layout().subject == Subject::Opened {
-            let name = [b"<", self.opened_kind().letter().as_bytes(), b">", self.path(0)?].concat();
-            return Some(Rendered::resolved(result.to_string(), name));
+        if self.call.layout().subject == Subject::None {
+            return Some(Rendered::plain(result.to_string()));
         }
-        Some(Rendered::plain(result.to_string()))
+        Some(Rendered::resolved(result.to_string(), self.subject_text()?))
     }
 
     fn rendered_descriptor(&self, number: i32) -> Rendered<'_> {
         if number == libc::AT_FDCWD {
             return Rendered::resolved("-100", "AT_FDCWD");
         }
-        match self.thread().and_then(|thread| thread.descriptor(number)) {
-            Some(file) => {
-                Rendered::resolved(number.to_string(), [b"<", file.kind.letter().as_bytes(), b">", &file.name].concat())
-            }
+        match self.descriptor_text(number) {
+            Some(descriptor) => Rendered::resolved(number.to_string(), descriptor),
             None if number < 0 => Rendered::resolved(number.to_string(), errno_name(i64::from(number))),
             None => Rendered::plain(number.to_string()),
         }
@@ -258,6 +259,16 @@ fn permissions(mode: u32) -> Rendered<'static> {
 fn enumerated(value: u32, names: &'static [(&'static str, u32)]) -> Rendered<'static> {
     let equal: Vec<&str> = names.iter().filter(|(_, number)| *number == value).map(|(name, _)| *name).collect();
     Rendered::resolved(value.to_string(), equal.join("|"))
+}
+
+fn request(value: u32) -> Rendered<'static> {
+    let place = PTRACE_REQUESTS.iter().position(|(_, number)| *number == value);
+    let number = place.map(|place| (place + 1).to_string());
+    let rendered = enumerated(value, PTRACE_REQUESTS);
+    match number {
+        Some(number) => Rendered { text: Cow::Owned(number.into_bytes()), ..rendered },
+        None => rendered,
+    }
 }
 
 /// What `evt.arg` says of a value with names.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Events of real processes, stopped at the entry of real calls.
 
+mod descriptor;
 mod exec;
 mod open;
 mod oracle;
+mod outcome;
 mod process;
 mod rules;
 mod stopped;

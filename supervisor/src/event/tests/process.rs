@@ -4,7 +4,7 @@
 use std::{fs, process::Command};
 
 use super::{
-    calling, check, context, event,
+    check, context, event,
     stopped::{Stopped, is, leader, shell},
     text,
 };
@@ -72,50 +72,6 @@ fn another_user_has_its_own_name_and_no_rights() {
             ("evt.arg.uid", "nobody"),
         ],
     );
-}
-
-#[test]
-fn a_setuid_shows_the_user_it_makes() {
-    let nobody = 65534;
-    let (context, stopped) = (context(), stopped_shell("exec 0</dev/null"));
-    let event = calling(&context, &stopped, "setuid", [nobody, 0]);
-    let expected = [("user.uid", "65534"), ("user.name", "nobody"), ("evt.arg.uid", "nobody"), ("evt.res", "SUCCESS")];
-    check(&event, &expected);
-
-    let mut command = leader("setpriv");
-    let script = "kill -STOP $$; exec 0</dev/null";
-    command.args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "/bin/sh", "-c", script]);
-    let stopped = Stopped::start(command, is(libc::SYS_openat));
-    let event = calling(&context, &stopped, "setuid", [0, 0]);
-    let expected = [("user.uid", "65534"), ("user.name", "nobody"), ("evt.arg.uid", "root"), ("evt.res", "EPERM")];
-    check(&event, &expected);
-    let event = calling(&context, &stopped, "setuid", [nobody, 0]);
-    check(&event, &[("user.uid", "65534"), ("evt.res", "SUCCESS")]);
-}
-
-#[test]
-fn calls_without_the_capability_they_need_fail() {
-    let mut command = leader("setpriv");
-    let script = "kill -STOP $$; exec 0</dev/null";
-    command.args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "/bin/sh", "-c", script]);
-    let (context, stopped) = (context(), Stopped::start(command, is(libc::SYS_openat)));
-    let namespace = |flags: i32| u64::from(flags.cast_unsigned());
-    for (call, arguments, expected) in [
-        ("setns", [0, 0], "EPERM"),
-        ("unshare", [namespace(libc::CLONE_NEWNS), 0], "EPERM"),
-        ("unshare", [namespace(libc::CLONE_NEWUSER | libc::CLONE_NEWNS), 0], "SUCCESS"),
-        ("unshare", [namespace(libc::CLONE_FILES), 0], "SUCCESS"),
-        ("init_module", [0, 0], "EPERM"),
-        ("chroot", [0, 0], "EPERM"),
-        ("socket", [17, 3], "EPERM"),
-        ("socket", [2, 3], "SUCCESS"),
-        ("userfaultfd", [1, 0], "SUCCESS"),
-        ("bpf", [0, 0], "SUCCESS"),
-        ("mkdir", [0, 0], "SUCCESS"),
-    ] {
-        let event = calling(&context, &stopped, call, arguments);
-        assert_eq!(text(&event, "evt.res").as_deref(), Some(expected), "{call} {arguments:?}");
-    }
 }
 
 #[test]
