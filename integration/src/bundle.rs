@@ -14,6 +14,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::Engine;
+
 const TEMPLATE: &str = include_str!("../assets/config.json"); // what `runc spec` of Debian 12 writes
 const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "probe", "proc", "root", "sys", "tmp", "var"];
 
@@ -25,10 +27,17 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// A bundle whose process is `arguments`; no terminal, a control group of its own.
+    /// A bundle of busybox whose process is `arguments`; no terminal, a control group of its own.
     pub fn new<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
+        let bundle = Self::bare(arguments);
+        busybox(&bundle.path().join("rootfs"));
+        bundle
+    }
+
+    /// The same with an empty root filesystem.
+    pub fn bare<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
         let folder = tempfile::Builder::new().prefix("lanner-bundle-").tempdir().expect("cannot make a bundle");
-        busybox(&folder.path().join("rootfs"));
+        fs::create_dir(folder.path().join("rootfs")).expect("cannot make a root filesystem");
         let mut spec: Value = serde_json::from_str(TEMPLATE).expect("the template is JSON");
         put(&mut spec, "/process/terminal", json!(false));
         put(&mut spec, "/process/args", texts(arguments));
@@ -76,18 +85,60 @@ impl Bundle {
         self.set("/linux/seccomp", profile)
     }
 
-    /// Copies a host file to a path of the container.
+    /// Copies a host file to a path of the container, whose folders are made where they are missing.
     #[must_use]
     pub fn file(self, host: &Path, inside: &str) -> Self {
-        let place = self.inside(inside);
+        let place = self.place(inside);
         fs::copy(host, &place).expect("cannot copy a file into the bundle");
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("cannot make a file executable");
         self
     }
 
+    /// Writes a file of the container, whose folders are made where they are missing.
+    #[must_use]
+    pub fn text(self, inside: &str, content: &str) -> Self {
+        fs::write(self.place(inside), content).expect("cannot write a file of the bundle");
+        self
+    }
+
+    /// Adds a mount.
+    #[must_use]
+    pub fn mount(self, mount: Value) -> Self {
+        self.edit(|spec| {
+            let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut);
+            mounts.expect("the template has mounts").push(mount);
+        })
+    }
+
+    /// Makes the root filesystem an overlay, what is there so far being its lower layer; see [`Self::layering`].
+    #[must_use]
+    pub fn layered(self) -> Self {
+        for folder in ["upper", "work", "merged"] {
+            fs::create_dir(self.path().join(folder)).expect("cannot make a folder of the overlay");
+        }
+        self.set("/root/path", json!("merged"))
+    }
+
+    /// The engine that can create a container of a layered bundle: it mounts the overlay in a mount namespace of its own.
+    pub fn layering(&self, engine: &Engine) -> Engine {
+        let here = self.path().display();
+        let layers = format!("lowerdir={here}/rootfs,upperdir={here}/upper,workdir={here}/work");
+        let mount = format!("mount -t overlay -o {layers} overlay {here}/merged");
+        let script = format!(r#"case " $* " in *" create "*) {mount} || exit;; esac; exec "$@""#);
+        engine.clone().wrapped(&["unshare", "-m", "sh", "-c", &script, "sh"])
+    }
+
     /// Where a path of the container lies on the host.
     pub fn inside(&self, path: &str) -> PathBuf {
         self.path().join("rootfs").join(path.trim_start_matches('/'))
+    }
+
+    /// Where a path of the container lies on the host, in a folder that exists.
+    fn place(&self, inside: &str) -> PathBuf {
+        let place = self.inside(inside);
+        fs::create_dir_all(place.parent().expect("a path below the bundle"))
+            .expect("cannot make a folder of the bundle");
+        place
     }
 
     /// The folder of the bundle.

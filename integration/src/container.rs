@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use nix::pty::openpty;
 use serde_json::Value;
 
 use crate::{Bundle, Engine, bundle::unique_id, wait_for};
@@ -53,9 +54,14 @@ impl Container {
 
     /// Runs a container to its end and returns what it printed.
     pub fn run(engine: &Engine, bundle: &Bundle) -> Output {
+        Self::run_as(engine, bundle, &unique_id())
+    }
+
+    /// The same with an id that no other test uses.
+    pub fn run_as(engine: &Engine, bundle: &Bundle, id: &str) -> Output {
         bundle.write();
         let mut command = engine.command();
-        command.arg("run").arg("--bundle").arg(bundle.path()).arg(unique_id()).stdin(Stdio::null());
+        command.arg("run").arg("--bundle").arg(bundle.path()).arg(id).stdin(Stdio::null());
         command.output().expect("cannot call the runtime")
     }
 
@@ -74,6 +80,16 @@ impl Container {
         let mut command = self.engine.command();
         command.arg("exec").arg(&self.id).args(arguments).stdin(Stdio::null());
         command.output().expect("cannot call the runtime")
+    }
+
+    /// Runs a program in the container with a terminal, and returns whether it succeeded.
+    pub fn exec_in_terminal(&self, arguments: &[&str]) -> bool {
+        let terminal = openpty(None, None).expect("cannot open a terminal");
+        let end = || terminal.slave.try_clone().expect("cannot duplicate a terminal");
+        let mut command = self.engine.command();
+        command.args(["exec", "--tty"]).arg(&self.id).args(arguments);
+        let status = command.stdin(end()).stdout(end()).stderr(end()).status();
+        status.expect("cannot call the runtime").success()
     }
 
     /// Sends a signal to the container's first process.

@@ -30,9 +30,9 @@ pub use self::{
     engine::{Engine, LowLevel},
     lanner::{Lanner, Settings, binary},
     podman::Podman,
-    requirement::{Requirement, skipped},
+    requirement::{Requirement, falco_files, skipped},
     rules_text::{FIRST_SCENARIO, PROBES},
     tally::Tally,
     wait::wait_for,
-    workload::workload,
+    workload::{foreign_workload, workload},
 };

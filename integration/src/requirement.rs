@@ -29,6 +29,23 @@ pub enum Requirement {
 pub fn skipped(requirements: &[Requirement]) -> bool {
     let Some(reason) = requirements.iter().find_map(|requirement| requirement.missing()) else { return false };
     assert!(env::var_os("LANNER_SKIP").is_none_or(|skip| skip != "never"), "cannot run: {reason}");
+    note_skipped(&reason);
+    true
+}
+
+/// The folder of Falco's rule files and recordings, which are no part of this repository: `shared/falco` beside it, or
+/// below `LANNER_SHARED`. Without it the calling test must be skipped; prints so.
+pub fn falco_files() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = env::var_os("LANNER_SHARED").map_or(beside, PathBuf::from).join("falco");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    note_skipped(&format!("no folder of Falco's files at {}", folder.display()));
+    None
+}
+
+fn note_skipped(reason: &str) {
     let test = std::thread::current().name().unwrap_or("test").to_owned();
     eprintln!("skipped {test}: {reason}");
     let noted = OpenOptions::new()
@@ -37,7 +54,6 @@ pub fn skipped(requirements: &[Requirement]) -> bool {
         .open(assets().join("skipped.txt"))
         .and_then(|mut file| file.write_all(format!("{test}: {reason}\n").as_bytes()));
     noted.expect("cannot note the skipped test");
-    true
 }
 
 impl Requirement {

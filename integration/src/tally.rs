@@ -29,7 +29,7 @@ impl Tally {
     /// Fails the test unless each name is there as often as in `expected`, which is once as a rule.
     #[track_caller]
     pub fn expect(&self, what: &str, expected: &Self) {
-        let faults = self.faults(expected, |found, wanted| found == wanted);
+        let faults = self.differences(expected);
         assert!(
             faults.is_empty(),
             "{what}: {} faults: {:#?}",
@@ -49,6 +49,11 @@ impl Tally {
             faults.iter().take(SHOWN).collect::<Vec<_>>()
         );
         self.total() - expected.total()
+    }
+
+    /// Each name that is there more or less often than in `expected`, in words.
+    pub fn differences(&self, expected: &Self) -> Vec<String> {
+        self.faults(expected, |found, wanted| found == wanted)
     }
 
     fn faults(&self, expected: &Self, right: impl Fn(usize, usize) -> bool) -> Vec<String> {
