@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::Engine;
+use crate::{Engine, overlay::Overlay};
 
 const TEMPLATE: &str = include_str!("../assets/config.json"); // what `runc spec` of Debian 12 writes
 const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "probe", "proc", "root", "sys", "tmp", "var"];
@@ -22,6 +22,7 @@ const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "probe", "proc", "root", "sys",
 /// A bundle in a temporary folder.
 #[derive(Debug)]
 pub struct Bundle {
+    overlay: Option<Overlay>, // before the folder it lies in
     folder: TempDir,
     spec: Value,
 }
@@ -44,7 +45,24 @@ impl Bundle {
         put(&mut spec, "/root/readonly", json!(false));
         put(&mut spec, "/hostname", json!("bundle"));
         set_member(&mut spec, "/linux", "cgroupsPath", json!(format!("/{}", unique("lanner-test"))));
-        Self { folder, spec }
+        Self { overlay: None, folder, spec }
+    }
+
+    /// Puts the root filesystem on an overlay, as engines do.
+    #[must_use]
+    pub fn on_overlay(mut self) -> Self {
+        let [root, lower] = ["rootfs", "lower"].map(|name| self.path().join(name));
+        fs::rename(&root, &lower).expect("cannot move the root filesystem");
+        fs::create_dir(&root).expect("cannot make a folder to mount at");
+        self.overlay = Some(Overlay::of_folder(&lower, self.path(), &root));
+        self
+    }
+
+    /// Takes the host's programs and libraries for the root filesystem, on an overlay that keeps the host as it is.
+    #[must_use]
+    pub fn over_host(mut self) -> Self {
+        self.overlay = Some(Overlay::of_host(&self.path().join("scratch"), &self.path().join("rootfs")));
+        self
     }
 
     /// Changes the specification.

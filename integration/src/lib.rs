@@ -14,6 +14,7 @@ mod cri;
 mod engine;
 mod image;
 mod lanner;
+mod overlay;
 mod podman;
 mod requirement;
 mod rules_text;
