@@ -122,6 +122,34 @@ pub(crate) const UNLINK_BITS: Names = &[("AT_REMOVEDIR", 0x200)];
 /// `evt.arg.flags` of `fchownat`.
 pub(crate) const OWNER_BITS: Names = &[("AT_SYMLINK_NOFOLLOW", 0x400), ("AT_EMPTY_PATH", 0x1000)];
 
+/// `evt.arg.flags` of `mount`, with the kernel's numbers.
+pub(crate) const MOUNT_BITS: Names = &[
+    ("RDONLY", 1 << 0),
+    ("NOSUID", 1 << 1),
+    ("NODEV", 1 << 2),
+    ("NOEXEC", 1 << 3),
+    ("SYNCHRONOUS", 1 << 4),
+    ("REMOUNT", 1 << 5),
+    ("MANDLOCK", 1 << 6),
+    ("DIRSYNC", 1 << 7),
+    ("NOATIME", 1 << 10),
+    ("NODIRATIME", 1 << 11),
+    ("BIND", 1 << 12),
+    ("MOVE", 1 << 13),
+    ("REC", 1 << 14),
+    ("SILENT", 1 << 15),
+    ("POSIXACL", 1 << 16),
+    ("UNBINDABLE", 1 << 17),
+    ("PRIVATE", 1 << 18),
+    ("SLAVE", 1 << 19),
+    ("SHARED", 1 << 20),
+    ("RELATIME", 1 << 21),
+    ("KERNMOUNT", 1 << 22),
+    ("I_VERSION", 1 << 23),
+    ("STRICTATIME", 1 << 24),
+    ("LAZYTIME", 1 << 25),
+];
+
 /// `evt.arg.flags` of `umount2`.
 pub(crate) const UNMOUNT_BITS: Names =
     &[("FORCE", 1 << 0), ("DETACH", 1 << 1), ("EXPIRE", 1 << 2), ("NOFOLLOW", 1 << 3)];

@@ -5,7 +5,7 @@ use super::{
     Layout, Source,
     Source::{Descriptor, Hex, Mode, Named, Number, Outcome, Path, Text},
     Subject,
-    flags::{LINK_BITS, OWNER_BITS, RENAME_BITS, UNLINK_BITS, UNMOUNT_BITS},
+    flags::{LINK_BITS, MOUNT_BITS, OWNER_BITS, RENAME_BITS, UNLINK_BITS, UNMOUNT_BITS},
 };
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
@@ -41,6 +41,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("lchown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
     layout("fchownat", &[Outcome, Descriptor(0), Path(Some(0), 1), Number(2), Number(3), Named(4, OWNER_BITS)]),
     layout("chdir", &[Outcome, Text(0)]),
+    layout("mount", &[Outcome, Text(0), Path(None, 1), Text(2), Named(3, MOUNT_BITS)]),
     layout("umount", &[Outcome, Path(None, 0)]),
     layout("umount2", &[Outcome, Path(None, 0), Named(1, UNMOUNT_BITS)]),
     Layout { category: "process", ..layout("chroot", &[Outcome, Path(None, 0)]) },
