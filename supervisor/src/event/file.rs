@@ -30,8 +30,12 @@ impl CallEvent<'_> {
 
     /// The layer of the program file.
     pub(super) fn program_layer(&self) -> Option<Layer> {
-        let file = self.program_file()?;
-        layer(self.thread()?, file.facts.st_dev, &file.path)
+        let thread = self.thread()?;
+        if self.call.is_exec() {
+            let program = self.program()?;
+            return layer(thread, &program.file, &program.path);
+        }
+        layer(thread, &thread.open_link("exe")?, &exe_path(thread)?)
     }
 
     /// Falco's bits of `evt.arg.flags` of an exec.

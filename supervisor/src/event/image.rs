@@ -42,6 +42,8 @@ pub(super) struct Image {
 pub(super) struct Program {
     /// Its path as the kernel names it.
     pub(super) path: Vec<u8>,
+    /// The file itself, as a path descriptor.
+    pub(super) file: OwnedFd,
     /// What `stat` says of it.
     pub(super) facts: FileStat,
     /// Whether the caller may execute it, and every script on the way to it.
@@ -216,8 +218,9 @@ impl CallEvent<'_> {
     fn find_program(&self) -> Option<Program> {
         let thread = self.thread()?;
         if self.image.executed.get() {
-            let (path, facts) = (program_path(thread.link("exe")?), thread.file_facts("exe")?);
-            return Some(Program { path, facts, may_run: true, interpreters: Vec::new() });
+            let (path, file) = (program_path(thread.link("exe")?), thread.open_link("exe")?);
+            let facts = fstat(&file).ok()?;
+            return Some(Program { path, file, facts, may_run: true, interpreters: Vec::new() });
         }
         let mut file = self.exec_file()?;
         let mut may_run = true;
@@ -231,7 +234,8 @@ impl CallEvent<'_> {
         }
         may_run &= self.may_run(&file);
         let path = program_path(resolve::name_of(&file)?);
-        Some(Program { path, facts: fstat(&file).ok()?, may_run, interpreters })
+        let facts = fstat(&file).ok()?;
+        Some(Program { path, file, facts, may_run, interpreters })
     }
 
     fn may_run(&self, file: &OwnedFd) -> bool {

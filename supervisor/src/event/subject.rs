@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `fd.*` describes: the file that is opened, the descriptor that is used, or the address that is connected.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, os::fd::OwnedFd, sync::Arc};
 
 use nix::sys::stat::{FileStat, fstat};
 
@@ -25,10 +25,9 @@ pub(super) struct SubjectFile {
 }
 
 /// The file that the path of an open names now.
-#[derive(Clone)]
 struct Found {
+    file: OwnedFd,
     facts: FileStat,
-    path: Option<Vec<u8>>,
 }
 
 impl CallEvent<'_> {
@@ -139,7 +138,7 @@ impl CallEvent<'_> {
     /// The overlay layer of the file that is opened.
     pub(super) fn subject_layer(&self) -> Option<Layer> {
         let found = self.found()?;
-        layer(self.thread()?, found.facts.st_dev, found.path.as_deref()?)
+        layer(self.thread()?, &found.file, &resolve::name_of(&found.file)?)
     }
 
     /// Whether the open will make a file: it may, and there is none yet.
@@ -172,7 +171,7 @@ impl CallEvent<'_> {
                 Some(super::join::join(&directory, name.to_bytes()).into_owned())
             }
             Some(Located::Failed(_)) => None,
-            Some(Located::Existing { .. }) | None => self.found()?.path.clone(),
+            Some(Located::Existing { .. }) | None => resolve::name_of(&self.found()?.file),
         }
     }
 
@@ -180,7 +179,7 @@ impl CallEvent<'_> {
         let find = || {
             match self.file.located.get().map(Arc::as_ref) {
                 Some(Located::Existing { file, .. }) => {
-                    return Some(Found { facts: fstat(file).ok()?, path: resolve::name_of(file) });
+                    return Some(Found { file: file.try_clone().ok()?, facts: fstat(file).ok()? });
                 }
                 Some(Located::Missing { .. } | Located::Failed(_)) => return None,
                 None => {}
@@ -189,7 +188,8 @@ impl CallEvent<'_> {
             let path = self.raw_path(0)?;
             let base = if path.starts_with(b"/") { None } else { self.base(directory) };
             let file = resolve::resolve(self.thread()?, base.as_deref(), path)?;
-            Some(Found { facts: fstat(&file).ok()?, path: resolve::name_of(&file) })
+            let facts = fstat(&file).ok()?;
+            Some(Found { file, facts })
         };
         self.file.found.get_or_init(find).as_ref()
     }

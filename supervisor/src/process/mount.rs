@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `/proc/PID/mountinfo`: which layer of an overlay a file lives in.
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::Path,
+};
 
 use nix::{
     fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2},
@@ -24,7 +32,7 @@ pub(crate) enum Layer {
 
 /// One line of the table.
 struct Mount<'a> {
-    device: u64,
+    id: u64,
     point: Vec<u8>,
     kind: &'a [u8],
     options: &'a [u8],
@@ -33,11 +41,11 @@ struct Mount<'a> {
 impl<'a> Mount<'a> {
     fn parse(line: &'a [u8]) -> Option<Self> {
         let mut words = line.split(|byte| *byte == b' ');
-        let device = words.nth(2)?;
-        let point = unescape(words.nth(1)?);
+        let id = number(words.next()?)?;
+        let point = unescape(words.nth(3)?);
         let mut behind = words.skip_while(|word| *word != b"-").skip(1);
         let kind = behind.next()?;
-        Some(Self { device: device_number(device)?, point, kind, options: behind.nth(1)? })
+        Some(Self { id, point, kind, options: behind.nth(1)? })
     }
 
     fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
@@ -46,16 +54,18 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// The layer of the file `path` (as the kernel names it in the task's mount namespace) on `device`; `None` where it is on no overlay.
+/// The layer of `file`, which is `path` as the kernel names it in the task's mount namespace; `None` where it is on no
+/// overlay. The mount tells so, not the file's device: where the layers lie on different file systems, a file has a device
+/// that is not the overlay's.
 ///
 /// The file is looked for in the upper directory by name, which is the host's path of the directory that the engine
 /// mounted; where we cannot see that directory, the answer is `None` too.
-pub(crate) fn layer(process: &Process, device: u64, path: &[u8]) -> Option<Layer> {
+pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8]) -> Option<Layer> {
     let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
-    let mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
-    let overlays = mounts.filter(|mount| mount.kind == b"overlay" && mount.device == device);
-    let mount = overlays.filter(|mount| below(&mount.point, &path).is_some()).max_by_key(|mount| mount.point.len())?;
+    let id = mount_id(file)?;
+    let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
+    let mount = mounts.find(|mount| mount.id == id && mount.kind == b"overlay")?;
     let upper = open(
         Path::new(&OsString::from_vec(mount.option(b"upperdir")?)),
         OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
@@ -78,9 +88,11 @@ fn below<'a>(point: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     path.strip_prefix(point.strip_suffix(b"/").unwrap_or(point))?.strip_prefix(b"/")
 }
 
-fn device_number(word: &[u8]) -> Option<u64> {
-    let colon = memchr::memchr(b':', word)?;
-    Some(nix::sys::stat::makedev(number(word.get(..colon)?)?, number(word.get(colon + 1..)?)?))
+/// The mount that an open file of ours lies on; mounts have the same numbers in every namespace.
+fn mount_id(file: &OwnedFd) -> Option<u64> {
+    let facts = fs::read(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let line = facts.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
+    number(line.trim_ascii())
 }
 
 /// Undoes the octal escapes of the table.
@@ -113,7 +125,7 @@ mod tests {
         let mount = Mount::parse(line).unwrap();
         assert_eq!((mount.point.as_slice(), mount.kind), (b"/a b".as_slice(), b"overlay".as_slice()));
         assert_eq!(mount.option(b"upperdir").unwrap(), b"/up x");
-        assert_eq!(mount.device, nix::sys::stat::makedev(0, 44));
+        assert_eq!(mount.id, 91);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Facts of processes: ids, relatives, credentials, accounts, streams.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use super::{
     check, context, event,
@@ -270,17 +270,30 @@ fn only_the_kernels_mark_of_removed_programs_is_dropped() {
 
 #[test]
 fn layers_of_an_overlay_are_told_apart() {
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    for name in ["lower/bin", "upper/bin", "work", "merged"] {
-        fs::create_dir_all(at(name)).unwrap();
+    let (lower, upper) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    check_layers(lower.path(), upper.path());
+}
+
+/// There a file's device is not the overlay's.
+#[test]
+fn layers_on_different_file_systems_are_told_apart() {
+    let (lower, upper) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    check_layers(lower.path(), upper.path());
+}
+
+#[track_caller]
+fn check_layers(lower: &Path, upper: &Path) {
+    let at = |directory: &Path, name: &str| directory.join(name).to_str().unwrap().to_owned();
+    for directory in [at(lower, "lower/bin"), at(lower, "merged"), at(upper, "upper/bin"), at(upper, "work")] {
+        fs::create_dir_all(directory).unwrap();
     }
-    if fs::copy("/bin/busybox", at("lower/bin/old")).is_err() {
+    if fs::copy("/bin/busybox", at(lower, "lower/bin/old")).is_err() {
         println!("skipped: needs a static busybox");
         return;
     }
-    fs::copy("/bin/busybox", at("upper/bin/new")).unwrap();
-    let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    fs::copy("/bin/busybox", at(upper, "upper/bin/new")).unwrap();
+    let [image, layer, work] = [at(lower, "lower"), at(upper, "upper"), at(upper, "work")];
+    let options = format!("lowerdir={image},upperdir={layer},workdir={work}");
     for (program, expected) in [
         ("old", ["false", "true", "EXE_WRITABLE|EXE_LOWER_LAYER"]),
         ("new", ["true", "false", "EXE_WRITABLE|EXE_UPPER_LAYER"]),
@@ -288,7 +301,7 @@ fn layers_of_an_overlay_are_told_apart() {
         let mut command = leader("unshare");
         let script = format!(
             "mount -t overlay overlay -o {options} {0} && kill -STOP $$; exec chroot {0} /bin/{program} true",
-            at("merged")
+            at(lower, "merged")
         );
         command.args(["-m", "/bin/sh", "-c", &script]);
         let context = context();
