@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rules that Lanner ships, in real containers: each deed raises its alert, and ordinary work raises none.
-#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, clippy::panic, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use integration::{
     Alert, Bundle, Container, Lanner,
@@ -45,7 +41,11 @@ const DEEDS: [(&str, &str, &str); 41] = [
     ("Drift", "cp /bin/nothing /root/new; /root/new", "(program=/root/new command=new parent=sh upper_layer=true "),
     ("Drift", "cp /bin/nothing /tmp/new; /tmp/new", "(program=/tmp/new "),
     ("Library preloaded from a temporary directory", "LD_PRELOAD=/tmp/x.so /bin/nothing", "(preload=/tmp/x.so "),
-    ("Dynamic linker runs a program", "/lib/ld-linux-x86-64.so.2 /bin/nothing", "(command=ld-linux-x86-64 /bin/nothing "),
+    (
+        "Dynamic linker runs a program",
+        "/lib/ld-linux-x86-64.so.2 /bin/nothing",
+        "(command=ld-linux-x86-64 /bin/nothing ",
+    ),
     ("Kernel helper changed", "mkdir /tmp/cg; echo x > /tmp/cg/release_agent", "(file=/tmp/cg/release_agent "),
     ("Kernel code loaded", "suspect module", "(type=init_module command=suspect module "),
     ("BPF program loaded", "suspect bpf", "(command=suspect bpf "),
@@ -109,7 +109,12 @@ fn every_deed_raises_its_alert_and_no_other() {
     let output = Container::run(&lanner.engine(), &bundle);
     let alerts = lanner.alerts();
     let missing: Vec<_> = DEEDS.iter().filter(|(rule, _, said)| !raised(&alerts, rule, said)).collect();
-    assert!(missing.is_empty(), "{missing:#?} lack their alerts, of {:#?}\n{}", messages(&alerts), text(&output.stderr));
+    assert!(
+        missing.is_empty(),
+        "{missing:#?} lack their alerts, of {:#?}\n{}",
+        messages(&alerts),
+        text(&output.stderr)
+    );
     let expected: BTreeSet<_> = DEEDS.iter().map(|(rule, ..)| *rule).collect();
     // Lanner itself mentions the ring too.
     let of_rules: Vec<_> = alerts.iter().filter(|alert| alert.source == "syscall").collect();
@@ -163,7 +168,11 @@ fn check_silence(bundle: &Bundle, printed: &str) {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(stdout.contains(printed), "the work was not done: {stdout}\n{stderr}");
     let alerts = lanner.alerts();
-    assert!(matches!(&*alerts, [last] if last.message.contains("command=cat /etc/shadow ")), "{:#?}", messages(&alerts));
+    assert!(
+        matches!(&*alerts, [last] if last.message.contains("command=cat /etc/shadow ")),
+        "{:#?}",
+        messages(&alerts)
+    );
     lanner.expect_nothing_left();
 }
 
@@ -186,9 +195,9 @@ fn a_web_server_is_silent() {
         /bin/cat /etc/shadow";
     let rights = json!(["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"]);
     let sets = ["bounding", "effective", "permitted"];
-    let bundle = sets.iter().fold(bundle(script), |bundle, set| {
-        bundle.set(&format!("/process/capabilities/{set}"), rights.clone())
-    });
+    let bundle = sets
+        .iter()
+        .fold(bundle(script), |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), rights.clone()));
     check_silence(&bundle.on_overlay(), &"hello\n".repeat(10));
 }
 

@@ -106,6 +106,25 @@ mod tests {
         assert_eq!(watched(&EventTypeSet::EMPTY).map(|syscall| syscall.name).collect::<Vec<_>>(), BASE);
     }
 
+    /// What the rules that Lanner ships cost beside the base set stands in their README.
+    #[test]
+    fn the_shipped_rules_name_only_calls_that_can_be_watched_and_are_rare() {
+        let mut loader = rules::Loader::new(rules::LoadOptions::default());
+        loader.add("lanner_rules.yaml", include_bytes!("../../rules/files/lanner_rules.yaml"));
+        let types = *loader.finish().ruleset.unwrap().event_types();
+        assert_eq!(types.difference(&watchable()), EventTypeSet::EMPTY);
+        let mut calls: Vec<_> = watched(&types).map(|syscall| syscall.name).filter(|name| !is_base(name)).collect();
+        calls.sort_unstable();
+        let files =
+            ["chmod", "fchmod", "fchmodat", "link", "linkat", "mount", "open_by_handle_at", "rename", "renameat"];
+        let more_files = ["renameat2", "symlink", "symlinkat", "unlink", "unlinkat"];
+        let processes = ["pidfd_getfd", "process_vm_writev", "ptrace", "setns", "unshare"];
+        let kernel = ["bpf", "finit_module", "init_module", "io_uring_setup", "kexec_file_load", "kexec_load"];
+        let mut expected = [&files[..], &more_files, &processes, &kernel, &["connect"]].concat();
+        expected.sort_unstable();
+        assert_eq!(calls, expected);
+    }
+
     #[test]
     fn a_named_type_adds_its_calls_and_an_unwatchable_one_none() {
         assert_eq!(names(&["io_uring_setup", "container", "futex"]), ["io_uring_setup"]);

@@ -6,10 +6,11 @@
 //! is `silent`, with the ordinary thing that it stands for.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
     clippy::print_stdout,
     clippy::tests_outside_test_module,
+    clippy::wildcard_enum_match_arm,
     dead_code,
     reason = "test code; `support` offers more than these tests use"
 )]
@@ -20,9 +21,10 @@ use std::collections::BTreeSet;
 
 use rules::{Action, LoadOptions, Ruleset};
 use serde_json::{Map, Value as Json, json};
-use support::{MapEvent, load};
+use support::{MapEvent, load, shared};
 
 const FILE: &str = include_str!("../files/lanner_rules.yaml");
+const README: &str = include_str!("../files/README.md");
 const CASES: &str = include_str!("own_rules.jsonl");
 
 type Fields = Map<String, Json>;
@@ -73,13 +75,51 @@ fn every_rule_says_what_it_means_and_where_it_happened() {
         assert_eq!(denies, description.contains("The denial is safe "), "{name}: explain a denial, and only a denial");
         assert!(denies || rule.action().is_none(), "{name} asks for something else than a denial");
         let fields: Vec<_> = rule.output().field_names().collect();
-        for field in ["container.name", "container.id", "container.image", "proc.cmdline", "user.name", "k8s.pod.name"] {
+        for field in ["container.name", "container.id", "container.image", "proc.cmdline", "user.name", "k8s.pod.name"]
+        {
             assert!(fields.contains(&field), "{name} does not print {field}");
         }
         let tags = rule.tags();
-        assert!(tags.iter().any(|tag| tag == "container") && tags.iter().any(|tag| tag == "lanner"), "{name}: {tags:?}");
+        assert!(
+            tags.iter().any(|tag| tag == "container") && tags.iter().any(|tag| tag == "lanner"),
+            "{name}: {tags:?}"
+        );
         assert!(tags.iter().any(|tag| tag.starts_with("mitre_")), "{name} has no tactic");
         assert!(tags.iter().any(|tag| is_technique(tag)), "{name} has no technique");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_rule_and_its_examples_load() {
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).skip(1);
+    let listed: Vec<_> = rows.map(|(name, rest)| (name, rest.contains("| yes |"))).collect();
+    let ruleset = ruleset("");
+    let denies = |rule: &rules::Rule| rule.action() == Some(Action::Deny);
+    assert_eq!(listed, ruleset.rules().iter().map(|rule| (rule.name(), denies(rule))).collect::<Vec<_>>());
+
+    let blocks = README.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```\n"));
+    let examples: Vec<_> = blocks.map(|(text, _)| text).filter(|text| text.contains("- rule: ")).collect();
+    assert!(!examples.is_empty(), "the README has no example");
+    for example in examples {
+        self::ruleset(example);
+    }
+}
+
+/// A name that both use would silently change the meaning of one of them.
+#[test]
+fn the_set_shares_no_name_with_falcos_files() {
+    let Some(shared) = shared() else { return };
+    let names = |text: &str| -> BTreeSet<String> {
+        let items = text.lines().filter_map(|line| line.strip_prefix("- "));
+        let named = items.filter_map(|item| item.split_once(": "));
+        named.filter(|(kind, _)| ["rule", "macro", "list"].contains(kind)).map(|(_, name)| name.to_owned()).collect()
+    };
+    let ours = names(FILE);
+    assert!(ours.len() > 60, "{ours:?}");
+    for file in ["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"] {
+        let theirs = names(&std::fs::read_to_string(shared.join("rules").join(file)).unwrap());
+        assert!(theirs.len() > 50, "{file}: {theirs:?}");
+        assert_eq!(ours.intersection(&theirs).collect::<Vec<_>>(), Vec::<&String>::new(), "{file}");
     }
 }
 
@@ -112,7 +152,8 @@ fn rules_fire_and_near_misses_do_not() {
         }
         tested.insert(name.to_owned());
     }
-    let untested: Vec<_> = ruleset.rules().iter().map(rules::Rule::name).filter(|name| !tested.contains(*name)).collect();
+    let untested: Vec<_> =
+        ruleset.rules().iter().map(rules::Rule::name).filter(|name| !tested.contains(*name)).collect();
     assert!(untested.is_empty(), "no case for {untested:?}");
     println!("{} cases of {} rules", cases().count(), tested.len());
 }
