@@ -4,6 +4,7 @@
 .PHONY: help packages build demo test lint doc bench install ci
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
 help: ## list the targets
@@ -27,7 +28,7 @@ lint: packages ## check format, clippy's lints and documentation
 bench: packages build ## compare native, a bare loop and Lanner; writes target/bench.json
 	@LANNER_BIN_DIR="$(abspath $(RELEASE))" cargo run --quiet --locked --profile ci -p integration --bin bench
 
-install: build ## install the binaries below PREFIX
-	scripts/install "$(RELEASE)" "$(DESTDIR)$(PREFIX)/bin"
+install: build ## install the binaries below PREFIX and the rules below SYSCONFDIR
+	scripts/install "$(RELEASE)" "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(SYSCONFDIR)/lanner"
 
 ci: lint test ## what continuous integration runs
