@@ -11,7 +11,7 @@ use super::{
     run::Program,
 };
 use crate::{
-    Argument, Availability, EventType, EvtField, Field, ProcField,
+    Argument, Availability, EventType, EvtField, FdField, Field, ProcField,
     compile::{CompiledCheck, Extractor, Right},
     event_types::constant_result,
 };
@@ -70,7 +70,9 @@ impl Shared {
             1 => kept.remove(0),
             _ => {
                 kept.sort_by_key(|child| child.cost);
-                let cost = kept.iter().fold(0_u32, |sum, child| sum.saturating_add(child.cost));
+                let costs = kept.iter().map(|child| child.cost);
+                // Most events match nothing: a conjunction ends with its first part, an alternative tries all of its parts.
+                let cost = if all { costs.min().unwrap_or(0) } else { costs.fold(0, u32::saturating_add) };
                 Self { part: Arc::new(if all { Part::And(kept) } else { Part::Or(kept) }), cost }
             }
         }
@@ -129,7 +131,8 @@ impl Specialiser<'_> {
     }
 }
 
-/// A rough cost of a check, dominated by where its value comes from: registers, memory of the target, or files of /proc.
+/// A rough cost of a check, dominated by where its value comes from: registers, memory of the target, files of /proc, or
+/// looking for a file as the target would.
 fn cost(check: &CompiledCheck) -> u32 {
     let right = match &check.right {
         Right::Constants(_) => 0,
@@ -148,11 +151,19 @@ fn extraction_cost(extractor: &Extractor) -> u32 {
         return 50;
     }
     match field {
-        Field::Evt(EvtField::Arg | EvtField::Rawarg | EvtField::Args | EvtField::Info) => 5,
+        // The flags of an open say which layer of an overlay the file lies in.
+        Field::Evt(EvtField::Arg) if *argument == Argument::Key("flags".into()) => 50,
+        Field::Evt(EvtField::Args | EvtField::Info) => 50,
+        Field::Evt(EvtField::IsOpenCreate) => 15,
+        Field::Evt(EvtField::Arg | EvtField::Rawarg) => 5,
         Field::Evt(_) | Field::Lanner(_) => 1,
         Field::Container(_) | Field::K8s(_) => 2,
+        Field::Fd(FdField::Ino | FdField::Dev | FdField::DevMajor | FdField::DevMinor) => 15,
+        Field::Fd(FdField::IsUpperLayer | FdField::IsLowerLayer) => 50,
         Field::Fd(_) | Field::FsPath(_) => 3,
         Field::Proc(ProcField::Name | ProcField::Pid | ProcField::Exepath) => 6,
+        Field::Proc(ProcField::IsExeUpperLayer | ProcField::IsExeLowerLayer) => 50,
+        Field::Proc(ProcField::StdinType | ProcField::StdoutType | ProcField::StderrType) => 15,
         Field::Proc(ProcField::Aname | ProcField::Aexe | ProcField::Aexepath | ProcField::Acmdline) => {
             if *argument == Argument::Unused { 30 } else { 20 }
         }

@@ -147,3 +147,27 @@ fn a_field_is_asked_for_once_and_the_type_never() {
     assert_eq!((matched, expected), (vec![7, 9], vec![7, 9]));
     assert_eq!(event.asked.get(), 2);
 }
+
+/// Written dearest first; an alternative whose parts are cheap is cheap, however many it has.
+#[test]
+fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
+    let conditions =
+        ["evt.type = open and not proc.aname = a and fd.ino exists and evt.arg.flags contains O_TRUNC and \
+         (fd.name = /x or fd.name startswith /y or fd.name endswith z or (proc.name = b and fd.name contains q))"
+            .to_owned()];
+    let values = [
+        (Field::Proc(ProcField::Name), Some("p")),
+        (Field::Proc(ProcField::Aname), Some("q/r")),
+        (Field::Fd(FdField::Name), Some("/etc/hosts")),
+        (Field::Fd(FdField::Ino), Some("9")),
+        (Field::Evt(EvtField::Arg), Some("O_TRUNC")),
+    ];
+    let event = Counting {
+        event_type: EventType::from_name("open").unwrap(),
+        values: HashMap::from(values),
+        asked: Cell::new(0),
+    };
+    let (matched, expected) = results(&conditions, &event);
+    assert_eq!((matched, expected), (vec![], vec![]));
+    assert_eq!(event.asked.get(), 1, "only the path decides");
+}
