@@ -44,14 +44,19 @@ pub(super) fn read(
 ) -> Result<Layers, ConfigError> {
     let root = read_file(path, lookup, findings)?;
     let mut layers = Layers { root, files: vec![path.to_owned()] };
+    let apply = |root: &mut Node, option: &String| {
+        overrides::apply(root, option).map_err(|found| ConfigError::Content(vec![found]))
+    };
+    // *Falco:* which files are included is settled first, so that options may name more of them.
+    let (including, others): (Vec<_>, Vec<_>) =
+        options.iter().partition(|option| overrides::is_about(option, "config_files"));
+    including.into_iter().try_for_each(|option| apply(&mut layers.root, option))?;
     for (file, strategy) in included_files(&layers.root, findings) {
         let node = read_file(&file, lookup, findings)?;
         merge(&mut layers.root, node, strategy, findings);
         layers.files.push(file);
     }
-    for option in options {
-        overrides::apply(&mut layers.root, option).map_err(|found| ConfigError::Content(vec![found]))?;
-    }
+    others.into_iter().try_for_each(|option| apply(&mut layers.root, option))?;
     Ok(layers)
 }
 

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `-o key=value`: single values set over what the files say.
 //!
-//! `a.b=1` sets a member, `a[0].b=1` a member of a list's element, `a[]=x` appends an element; the value is YAML, so
-//! `-o 'rules[]={disable: {rule: "*"}}'` works as in Falco.
+//! ```text
+//! option = key "=" value
+//! key    = member { "." member }
+//! member = name { "[" [ index ] "]" }
+//! name   = characters other than "." "[" "\\", or one of . [ ] \\ behind a backslash
+//! ```
+//!
+//! `a.b=1` sets a member, `a[0].b=1` a member of a list's element, `a[]=x` appends an element. *Falco:* a value in braces is
+//! YAML, as in `-o 'rules[]={disable: {rule: "*"}}'`, and any other value is taken as it stands.
 
-use std::rc::Rc;
+use std::{iter::Peekable, rc::Rc, str::Chars};
 
 use super::{
     source::{Finding, Place, Source},
@@ -24,15 +31,29 @@ pub(super) fn apply(root: &mut Node, option: &str) -> Result<(), Finding> {
     let source = Rc::new(Source { name: "option -o".to_owned(), text: option.to_owned() });
     let place = Place { source, line: 1, column: 1 };
     let wrong = || Finding::at(&place, format!("`{option}` is not of the form `key=value`"));
-    let (path, value) = option.split_once('=').ok_or_else(wrong)?;
-    let steps = parse_path(path.trim()).ok_or_else(wrong)?;
-    let value_source = Rc::new(Source { name: "option -o".to_owned(), text: value.to_owned() });
-    let mut value = tree::parse(&value_source)?;
+    let (path, text) = option.split_once('=').ok_or_else(wrong)?;
+    let steps = parse_path(path).ok_or_else(wrong)?;
     let column = path.chars().count().saturating_add(2);
-    relocate(&mut value, &Place { column, ..place.clone() });
+    let value = read_value(text, Place { column, ..place.clone() })?;
     set(root, &steps, value, &place).map_err(|found| {
         Finding::at(&place, format!("`{path}` does not fit the configuration: there is {found} on the way"))
     })
+}
+
+/// Whether an option is about `key` or something below it.
+pub(super) fn is_about(option: &str, key: &str) -> bool {
+    option.strip_prefix(key).is_some_and(|rest| rest.starts_with(['=', '.', '[']))
+}
+
+fn read_value(text: &str, place: Place) -> Result<Node, Finding> {
+    if text.starts_with('{') && text.ends_with('}') {
+        let source = Rc::new(Source { name: "option -o".to_owned(), text: text.to_owned() });
+        let mut value = tree::parse(&source).map_err(|found| found.moved(&place))?;
+        relocate(&mut value, &place);
+        return Ok(value);
+    }
+    let content = if text.is_empty() { Content::Null } else { Content::Scalar(text.to_owned()) };
+    Ok(Node { content, place })
 }
 
 /// Findings about the value should cite the whole option.
@@ -50,19 +71,34 @@ fn relocate(node: &mut Node, place: &Place) {
 
 fn parse_path(path: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
-    for part in path.split('.') {
-        let (name, mut indices) = part.split_once('[').map_or((part, ""), |(name, _)| part.split_at(name.len()));
-        if name.is_empty() {
-            return None;
-        }
-        steps.push(Step::Member(name.to_owned()));
-        while !indices.is_empty() {
-            let (index, rest) = indices.strip_prefix('[')?.split_once(']')?;
+    let mut rest = path.trim().chars().peekable();
+    loop {
+        steps.push(Step::Member(parse_name(&mut rest)?));
+        while rest.next_if_eq(&'[').is_some() {
+            let mut index = String::new();
+            while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+                index.push(digit);
+            }
+            rest.next_if_eq(&']')?;
             steps.push(if index.is_empty() { Step::Append } else { Step::Element(index.parse().ok()?) });
-            indices = rest;
+        }
+        match rest.next() {
+            None => return Some(steps),
+            Some('.') => {}
+            Some(_) => return None,
         }
     }
-    Some(steps)
+}
+
+fn parse_name(rest: &mut Peekable<Chars<'_>>) -> Option<String> {
+    let mut name = String::new();
+    while let Some(c) = rest.next_if(|c| !matches!(c, '.' | '[')) {
+        name.push(match c {
+            '\\' => rest.next_if(|escaped| matches!(escaped, '.' | '[' | ']' | '\\'))?,
+            _ => c,
+        });
+    }
+    (!name.is_empty()).then_some(name)
 }
 
 /// Walks `steps` from `node`, making what is missing; the error is the kind of value that stands in the way.
@@ -86,7 +122,13 @@ fn set(node: &mut Node, steps: &[Step], value: Node, place: &Place) -> Result<()
             }
             entries.iter_mut().find(|entry| entry.key == *key).map(|entry| &mut entry.value)
         }
-        (Step::Element(index), Content::List(items)) => items.get_mut(*index),
+        (Step::Element(index), Content::List(items)) => {
+            // *Falco:* the index after the last element makes a new one.
+            if *index == items.len() {
+                items.push(null());
+            }
+            items.get_mut(*index)
+        }
         (Step::Append, Content::List(items)) => {
             items.push(null());
             items.last_mut()
@@ -135,14 +177,27 @@ mod tests {
         check(&["l[]=z", "l[].q=7"], "{a=1 b={c=2} l=[x {y=1} z {q=7}]}");
         check(&["n.m[].k=1"], "{a=1 b={c=2} l=[x {y=1}] n={m=[{k=1}]}}");
         check(&["l={p: [1, 2]}"], "{a=1 b={c=2} l={p=[1 2]}}");
+        check(&["l[2]=z"], "{a=1 b={c=2} l=[x {y=1} z]}");
+        check(&["m[0][]=1", "m[0][]=2"], "{a=1 b={c=2} l=[x {y=1}] m=[[1 2]]}");
         check(&["a="], "{a=~ b={c=2} l=[x {y=1}]}");
+        check(&[r"b.io\.k8s\[x\]\\=1"], r"{a=1 b={c=2 io.k8s[x]\=1} l=[x {y=1}]}");
+    }
+
+    #[test]
+    fn only_values_in_braces_are_yaml() {
+        check(&["a=%proc.name: x #y"], "{a=%proc.name: x #y b={c=2} l=[x {y=1}]}");
+        check(&["a=[1, 2]", r#"b.c="q""#], r#"{a=[1, 2] b={c="q"} l=[x {y=1}]}"#);
+        check(&["a={b: [1, ~]}"], "{a={b=[1 ~]} b={c=2} l=[x {y=1}]}");
     }
 
     #[test]
     fn options_that_do_not_fit_say_why() {
+        check(&["a={b: [}"], "option -o:1:3: mismatched bracket '[' closed by '}'");
         check(&["a"], "option -o:1:1: `a` is not of the form `key=value`");
         check(&[".a=1"], "option -o:1:1: `.a=1` is not of the form `key=value`");
-        check(&["l[x]=1"], "option -o:1:1: `l[x]=1` is not of the form `key=value`");
+        for key in ["l[x]", "l[1", "l[1]x", "a..b", "a.", r"a\b", r"a\"] {
+            check(&[&format!("{key}=1")], &format!("option -o:1:1: `{key}=1` is not of the form `key=value`"));
+        }
         check(&["a.b=1"], "option -o:1:1: `a.b` does not fit the configuration: there is a single value on the way");
         check(&["l[9]=1"], "option -o:1:1: `l[9]` does not fit the configuration: there is a list on the way");
     }

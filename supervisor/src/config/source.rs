@@ -40,6 +40,11 @@ impl Finding {
         Self { place: None, message: message.into(), help: None }
     }
 
+    /// The same finding at another place.
+    pub(super) fn moved(self, place: &Place) -> Self {
+        Self { place: Some(place.clone()), ..self }
+    }
+
     #[must_use]
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
