@@ -47,3 +47,4 @@ pub use program::{Knowledge, PartialEvent};
 pub use ruleset::{Rule, Ruleset};
 pub use sanitize::sanitize;
 pub use source::Position;
+pub use suggestion::did_you_mean;

@@ -5,7 +5,7 @@
 const MAX_DISTANCE: usize = 3;
 
 /// A help line that names the closest candidate, if one is close.
-pub(crate) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let limit = MAX_DISTANCE.min(name.chars().count() / 3);
     let close = candidates.into_iter().filter(|candidate| *candidate != name);
     let closest = close.map(|candidate| (distance(name, candidate), candidate)).min()?;

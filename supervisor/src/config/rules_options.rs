@@ -103,16 +103,28 @@ fn rule_matching(text: &str) -> Option<RuleMatching> {
 }
 
 fn read_entries(root: Section<'_>) -> Vec<PathBuf> {
-    let Some(texts) = root.texts("rules_files") else { return DEFAULT_FILES.into_iter().map(PathBuf::from).collect() };
+    let key = rules_files_key(root);
+    let Some(texts) = root.texts(key) else { return DEFAULT_FILES.into_iter().map(PathBuf::from).collect() };
     let absolute = texts.into_iter().filter_map(|(text, place)| {
         if text.starts_with('/') {
             return Some(PathBuf::from(text));
         }
-        root.findings()
-            .problem(Finding::at(place, format!("`rules_files` must hold absolute paths, and has `{text}`")));
+        root.findings().problem(Finding::at(place, format!("`{key}` must hold absolute paths, and has `{text}`")));
         None
     });
     absolute.collect()
+}
+
+/// *Falco:* the key has an older name, which may not stand beside the newer one.
+fn rules_files_key(root: Section<'_>) -> &'static str {
+    if root.get("rules_file").is_none() {
+        return "rules_files";
+    }
+    if root.get("rules_files").is_some() {
+        root.findings().problem(root.finding("rules_file", "`rules_file` and `rules_files` are both given"));
+    }
+    root.findings().notice(root.finding("rules_file", "`rules_file` is the old name of `rules_files`"));
+    "rules_file"
 }
 
 fn read_static_fields(root: Section<'_>) -> Vec<(String, String)> {
