@@ -19,6 +19,7 @@ use super::{
     },
     lexer::{Lexer, QuoteError, is_blank},
 };
+use crate::suggestion::did_you_mean;
 
 /// Levels of parentheses and nested calls; stock rules need fewer than 10, and each level costs four frames of stack.
 pub(crate) const MAX_NESTING: usize = 100;
@@ -28,6 +29,8 @@ pub(crate) const MAX_NESTING: usize = 100;
 #[error("{message}")]
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) help: Option<String>,
     /// Byte offset in the text.
     pub(crate) at: usize,
 }
@@ -41,7 +44,8 @@ pub(crate) fn parse(text: &str) -> Result<Expression, SyntaxError> {
     let expression = parser.or()?;
     if !parser.lexer.is_at_end() {
         let last = parser.lexer.last_token();
-        return Err(parser.error(format!("unexpected token after '{last}', expecting 'or', 'and'")));
+        let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
+        return Err(parser.expected(message, ["or", "and"]));
     }
     Ok(expression)
 }
@@ -61,7 +65,13 @@ type Parsed<T> = Result<T, SyntaxError>;
 
 impl Parser<'_> {
     fn error(&self, message: impl Into<String>) -> SyntaxError {
-        SyntaxError { message: message.into(), at: self.lexer.at() }
+        SyntaxError { message: message.into(), help: None, at: self.lexer.at() }
+    }
+
+    /// An error where one of some words is expected, with the one that was probably meant.
+    fn expected(&self, message: impl Into<String>, words: impl IntoIterator<Item = &'static str>) -> SyntaxError {
+        let found = self.lexer.rest().split(|c: char| is_blank(c) || matches!(c, '(' | ')')).next().unwrap_or_default();
+        SyntaxError { help: did_you_mean(found, words), ..self.error(message) }
     }
 
     fn span(&self, start: usize) -> Span {
@@ -294,7 +304,8 @@ impl Parser<'_> {
         self.lexer.blank();
         let Some(operator) = self.operator() else {
             let all: Vec<_> = Operator::ALL.iter().map(|operator| format!("'{operator}'")).collect();
-            return Err(self.error(format!("expected a valid check operator: one of {}", all.join(", "))));
+            let message = format!("expected a valid check operator: one of {}", all.join(", "));
+            return Err(self.expected(message, Operator::ALL.iter().map(|operator| operator.as_str())));
         };
         let operator_end = self.lexer.at();
         if operator == Operator::Exists {

@@ -60,6 +60,12 @@ impl Diagnostic {
         self
     }
 
+    /// Cites nothing: there is no text.
+    pub(crate) fn without_origin(mut self) -> Self {
+        self.0.origin = None;
+        self
+    }
+
     pub(crate) fn with_help(mut self, help: Option<String>) -> Self {
         self.0.help = help;
         self

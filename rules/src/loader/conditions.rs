@@ -207,7 +207,7 @@ pub(super) fn parse(text: &Text, context: &Context, diagnostics: &mut Vec<Diagno
     }
     match parser::parse(text.as_str()) {
         Ok(expression) => Some(expression),
-        Err(SyntaxError { message, at }) => {
+        Err(SyntaxError { message, help, at }) => {
             let context = context.condition(text.as_str(), condition_position(text.as_str(), at));
             let word =
                 text.as_str().get(at..).and_then(|rest| rest.split(|c: char| c.is_whitespace() || c == ')').next());
@@ -215,7 +215,7 @@ pub(super) fn parse(text: &Text, context: &Context, diagnostics: &mut Vec<Diagno
             let at_end = at >= text.len();
             let span = if at_end { text.len().saturating_sub(1)..text.len() } else { span };
             let diagnostic = Diagnostic::in_text(Code::CompileCondition, message, &context, text, span);
-            diagnostics.push(diagnostic.with_snippet(text.as_str(), at));
+            diagnostics.push(diagnostic.with_snippet(text.as_str(), at).with_help(help));
             None
         }
     }

@@ -70,13 +70,19 @@ impl Loader {
     pub fn add_unreadable(&mut self, name: &str, reason: &str) {
         let source = Source::new(name, "");
         let mut report = FileReport::new(name);
-        report.add(Diagnostic::new(Code::FileRead, reason, &Context::file(&source)));
+        report.add(Diagnostic::new(Code::FileRead, reason, &Context::file(&source)).without_origin());
         self.report.push(report);
     }
 
     /// What is known about rules, macros and lists so far, in the shape of Falco's `-L` with JSON output.
     pub fn describe(&self) -> serde_json::Value {
         describe::describe(&self.compiled, &self.collector.definitions, &self.options)
+    }
+
+    /// Checks what can only be checked in the end, for those who need no ruleset.
+    pub fn into_report(mut self) -> LoadReport {
+        self.check_plugins();
+        self.report
     }
 
     /// Checks what can only be checked in the end, and builds the ruleset.

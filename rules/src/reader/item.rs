@@ -12,7 +12,7 @@ use crate::{
     condition::is_blank,
     definitions::{Exception, Located, PluginRequirement, Version},
     diagnostic::{Code, Context, Diagnostic},
-    source::Text,
+    source::{Location, Text},
     suggestion::did_you_mean,
     yaml::{Content, Node},
 };
@@ -212,8 +212,11 @@ fn macro_item(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) -> Re
 
 /// The name of an item, and the context that carries it.
 pub(super) fn named(node: &Node, kind: &'static str, file: &Context) -> Read<(String, Context)> {
-    let name = required(node, kind, &file.item(kind, "", &node.location))?.text.as_str().to_owned();
-    let context = file.item(kind, &name, &node.location);
+    let Located { text, location } = required(node, kind, &file.item(kind, "", &node.location))?;
+    let name = text.as_str().to_owned();
+    // A mapping is a point; what is underlined reaches to its name.
+    let span = node.location.span.start..location.span.end.max(node.location.span.end);
+    let context = file.item(kind, &name, &Location { span, ..node.location.clone() });
     Ok((name, context))
 }
 
