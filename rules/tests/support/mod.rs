@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the tests share: the folder of Falco's files, events made of maps, and rules made of single conditions.
 
-use std::{borrow::Cow, collections::HashMap, path::PathBuf};
+mod shared;
+
+use std::{borrow::Cow, collections::HashMap};
 
 use rules::{Argument, Event, EventType, EvtField, FdField, Field, Load, LoadOptions, Loader, ProcField, Type, Value};
 use serde_json::{Map, Value as Json};
-
-/// The folder with Falco's rules and cases, or nothing with a printed reason.
-pub(crate) fn shared() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let folder = std::env::var_os("LANNER_SHARED").map_or(beside, PathBuf::from).join("falco");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no folder of Falco's files at {}", folder.display());
-    None
-}
+pub(crate) use shared::shared;
 
 /// Loads files of the given names and contents.
 pub(crate) fn load<'a>(options: LoadOptions, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Load {
