@@ -35,10 +35,7 @@ mod run_directory;
 mod slots;
 mod sys;
 
-mod logs;
 mod node;
-mod ps;
-mod validate;
 
 use std::process::ExitCode;
 

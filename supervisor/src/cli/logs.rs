@@ -23,7 +23,7 @@ const FALLBACK: Duration = Duration::from_secs(1);
 
 /// What to print.
 #[derive(Debug, Args)]
-pub(crate) struct LogsArguments {
+pub(super) struct LogsArguments {
     /// Go on printing as alerts come
     #[arg(short, long)]
     follow: bool,
@@ -43,7 +43,7 @@ pub(crate) struct LogsArguments {
 
 /// Why no alerts are printed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LogsError {
+pub(super) enum LogsError {
     #[error("cannot read the event log")]
     Read(#[source] io::Error),
     #[error("cannot watch the event log")]
@@ -53,7 +53,7 @@ pub(crate) enum LogsError {
 }
 
 /// Prints alerts; ends at the log's end, or with `--follow` when it is stopped or nobody reads on.
-pub(crate) fn run(config: &Config, arguments: &LogsArguments) -> Result<(), LogsError> {
+pub(super) fn run(config: &Config, arguments: &LogsArguments) -> Result<(), LogsError> {
     let renderer = LineRenderer::new(LineFormat { json: arguments.json, ..config.outputs.format.clone() });
     let mut printer = Printer { renderer, arguments, reader: LogReader::new(&config.event_log, None) };
     if !arguments.follow {

@@ -24,7 +24,7 @@ const HEADINGS: [&str; 8] = ["CONTAINER ID", "NAME", "POD", "IMAGE", "MODE", "EV
 
 /// How to print.
 #[derive(Debug, Args)]
-pub(crate) struct PsArguments {
+pub(super) struct PsArguments {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -32,7 +32,7 @@ pub(crate) struct PsArguments {
 
 /// Why the containers cannot be listed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PsError {
+pub(super) enum PsError {
     #[error("cannot list the run directory `{}`", path.display())]
     List { path: PathBuf, source: io::Error },
     #[error("cannot write to standard output")]
@@ -68,7 +68,7 @@ struct Container {
 }
 
 /// Prints the containers, longest supervised first. One whose files cannot be read is named and left out.
-pub(crate) fn run(config: &Config, arguments: &PsArguments) -> Result<(), PsError> {
+pub(super) fn run(config: &Config, arguments: &PsArguments) -> Result<(), PsError> {
     let mut containers = list(&config.run_dir)?;
     containers.sort_by(|one, other| (one.since, &one.id).cmp(&(other.since, &other.id)));
     let text = if arguments.json { json(&containers) } else { table(&containers, &TimeZone::system()) };

@@ -2,45 +2,37 @@
 //! `lanner validate`: loads rule files as a container's start would, and prints what loading found.
 
 use std::{
-    fs,
     io::{self, Write},
     path::PathBuf,
 };
 
 use clap::Args;
-use rules::Loader;
 
-use crate::config::{Config, rules_files};
+use super::{
+    error::CommandError,
+    rule_files::{self, UnusableRules},
+};
+use crate::config::{Config, Notice};
 
 /// What to check.
 #[derive(Debug, Args)]
-pub(crate) struct ValidateArguments {
-    /// Rule files, loaded in this order; those of the configuration if none is given
+pub(super) struct ValidateArguments {
+    /// Rule files and directories of them, loaded in this order; those of the configuration if none is given
     files: Vec<PathBuf>,
+
+    /// Print Falco's JSON form
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints the load report, Falco's JSON form with `json_output`; says whether everything loads.
+/// Prints the load report, as JSON with `--json` or `json_output`.
 ///
-/// *Falco:* the report goes to standard output (`-V`), whatever it says.
-pub(crate) fn run(config: &Config, arguments: &ValidateArguments) -> io::Result<bool> {
-    let files = match &*arguments.files {
-        [] => rules_files::expand(&config.rules.entries),
-        files => files.to_vec(),
-    };
-    let mut loader = Loader::new(config.rules.load_options());
-    for path in &files {
-        let name = path.display().to_string();
-        match fs::read(path) {
-            Ok(content) => loader.add(&name, &content),
-            Err(error) => loader.add_unreadable(&name, &error.to_string()),
-        }
-    }
-    let report = loader.finish().report;
-    let mut out = io::stdout().lock();
-    if config.outputs.format.json {
-        writeln!(out, "{}", report.to_json())?;
-    } else {
-        write!(out, "{report}")?;
-    }
-    Ok(report.is_ok())
+/// *Falco:* the report goes to standard output (`-V`), whatever it says. What there is to say of the configuration goes to
+/// standard error.
+pub(super) fn run(config: &Config, notices: &[Notice], arguments: &ValidateArguments) -> Result<(), CommandError> {
+    notices.iter().try_for_each(|notice| writeln!(io::stderr().lock(), "{notice}"))?;
+    let report = rule_files::load(config, &arguments.files)?.into_report();
+    let text = rule_files::report_text(&report, arguments.json || config.outputs.format.json);
+    io::stdout().lock().write_all(text.as_bytes())?;
+    if report.is_ok() { Ok(()) } else { Err(UnusableRules.into()) }
 }

@@ -11,7 +11,7 @@ use std::{
 use super::{
     ConfigError, environment, overrides,
     section::{Findings, Section},
-    source::{Finding, Source},
+    source::{Finding, Place, Source},
     tree::{self, Content, Entry, Node},
 };
 
@@ -35,15 +35,15 @@ enum Strategy {
     AddOnly,
 }
 
-/// Reads and merges all layers.
+/// Reads and merges all layers; without a main file, the others.
 pub(super) fn read(
-    path: &Path,
+    path: Option<&Path>,
     options: &[String],
     lookup: environment::Lookup<'_>,
     findings: &Findings,
 ) -> Result<Layers, ConfigError> {
-    let root = read_file(path, lookup, findings)?;
-    let mut layers = Layers { root, files: vec![path.to_owned()] };
+    let root = path.map_or_else(|| Ok(nothing()), |path| read_file(path, lookup, findings))?;
+    let mut layers = Layers { root, files: path.map(Path::to_owned).into_iter().collect() };
     let apply = |root: &mut Node, option: &String| {
         overrides::apply(root, option).map_err(|found| ConfigError::Content(vec![found]))
     };
@@ -58,6 +58,12 @@ pub(super) fn read(
     }
     others.into_iter().try_for_each(|option| apply(&mut layers.root, option))?;
     Ok(layers)
+}
+
+/// What an empty file says.
+fn nothing() -> Node {
+    let source = Rc::new(Source { name: "defaults".to_owned(), text: String::new() });
+    Node { content: Content::Null, place: Place { source, line: 1, column: 1 } }
 }
 
 fn read_file(path: &Path, lookup: environment::Lookup<'_>, findings: &Findings) -> Result<Node, ConfigError> {

@@ -87,11 +87,16 @@ impl fmt::Display for Listed<'_> {
 impl Config {
     /// Reads the file at `path`, the files it includes, and the `key=value` options over them.
     pub(crate) fn load(path: &Path, options: &[String]) -> Result<(Self, Vec<Notice>), ConfigError> {
-        Self::load_with(path, options, &|name| std::env::var(name).ok())
+        Self::load_with(Some(path), options, &|name| std::env::var(name).ok())
+    }
+
+    /// The configuration of an empty file, with the `key=value` options over it.
+    pub(crate) fn defaults(options: &[String]) -> Result<(Self, Vec<Notice>), ConfigError> {
+        Self::load_with(None, options, &|name| std::env::var(name).ok())
     }
 
     fn load_with(
-        path: &Path,
+        path: Option<&Path>,
         options: &[String],
         lookup: environment::Lookup<'_>,
     ) -> Result<(Self, Vec<Notice>), ConfigError> {

@@ -23,7 +23,7 @@ fn load(text: &str, options: &[&str], others: &[(&str, &str)]) -> Result<(Config
     fs::write(&path, text.replace("$DIR", &directory)).unwrap();
     let lookup = |name: &str| (name == "LEVEL").then(|| "warning".to_owned());
     let options: Vec<String> = options.iter().map(|option| option.replace("$DIR", &directory)).collect();
-    match Config::load_with(&path, &options, &lookup) {
+    match Config::load_with(Some(&path), &options, &lookup) {
         Ok((config, notices)) => {
             Ok((config, notices.iter().map(|notice| notice.in_one_line().replace(&directory, "$DIR")).collect()))
         }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `lanner serve`: the node service, or with `--dry-run` everything up to the point where it would begin.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::{
+    error::CommandError,
+    rule_files::{self, UnusableRules},
+};
+use crate::{
+    config::{Config, ConfigError, Notice, OutputOptions},
+    diagnostics,
+    node::service,
+};
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Check configuration and rules, say what would be done, and end
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Reads the configuration, again whenever it changes.
+type Load<'a> = &'a dyn Fn() -> Result<(Config, Vec<Notice>), ConfigError>;
+
+/// Serves until it is told to stop.
+pub(super) fn run(load: Load<'_>, arguments: &ServeArguments) -> Result<(), CommandError> {
+    let (config, notices) = load()?;
+    if arguments.dry_run {
+        return rehearse(&config, &notices);
+    }
+    diagnostics::start(config.log_level.0);
+    for notice in notices {
+        tracing::warn!("{}", notice.in_one_line());
+    }
+    Ok(service::serve(config, load)?)
+}
+
+/// *Falco:* a dry run loads everything and opens no output; what would stop a start ends it with an error.
+fn rehearse(config: &Config, notices: &[Notice]) -> Result<(), CommandError> {
+    let mut problems = io::stderr().lock();
+    notices.iter().try_for_each(|notice| writeln!(problems, "{notice}"))?;
+    let load = rule_files::load(config, &[])?.finish();
+    if !load.report.is_ok() || load.report.has_warnings() {
+        write!(problems, "{}", load.report)?;
+    }
+    let rules = load.ruleset.ok_or(UnusableRules)?;
+    let enabled = rules.rules().iter().filter(|rule| rule.is_enabled()).count();
+    let sinks = match sinks(&config.outputs) {
+        sinks if sinks.is_empty() => "no output".to_owned(),
+        sinks => sinks.join(", "),
+    };
+    Ok(writeln!(io::stdout().lock(), "dry run: enabled rules: {enabled}; alerts would go to: {sinks}")?)
+}
+
+fn sinks(outputs: &OutputOptions) -> Vec<String> {
+    let file = outputs.file.as_ref().map(|file| format!("`{}`", file.path.display()));
+    let named = |enabled: bool, name: &str| enabled.then(|| name.to_owned());
+    [named(outputs.stdout, "standard output"), file, named(outputs.syslog, "syslog")].into_iter().flatten().collect()
+}
