@@ -31,7 +31,11 @@ impl Collector {
     /// Applies one item, adding warnings on the way.
     pub(crate) fn apply(&mut self, item: Item, environment: &Environment, warnings: &mut Vec<Diagnostic>) -> Applied {
         match item {
-            Item::EngineVersion { required, context } => engine_version(required, &context),
+            Item::EngineVersion { required, context } => {
+                engine_version(required, &context)?;
+                self.definitions.engine = self.definitions.engine.max(required);
+                Ok(())
+            }
             Item::Plugins(requirements) => {
                 self.definitions.plugins.extend(requirements);
                 Ok(())

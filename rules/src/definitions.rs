@@ -121,6 +121,8 @@ pub(crate) struct Definitions {
     pub(crate) macros: Named<MacroDefinition>,
     pub(crate) rules: Named<RuleDefinition>,
     pub(crate) plugins: Vec<PluginRequirement>,
+    /// The newest rules engine that a file asks for.
+    pub(crate) engine: Version,
     /// Names of lists and macros whose definition could not be read: using them is not another problem.
     pub(crate) broken: BTreeSet<String>,
 }
@@ -134,7 +136,7 @@ pub(crate) struct PluginRequirement {
 }
 
 /// A version of the engine or of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     major: u32,
     minor: u32,

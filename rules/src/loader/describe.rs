@@ -10,10 +10,11 @@ use super::{
     rules::{Compiled, CompiledRule},
 };
 use crate::{
-    EventType,
-    compile::operand_fields,
+    EventType, EventTypeSet, Field, Version,
+    compile::{Environment, operand_fields},
     condition::ast::{Check, Expression, Right},
-    definitions::{Definitions, Entry, ListDefinition, MacroDefinition},
+    definitions::{Definitions, Entry, ListDefinition, MacroDefinition, PluginRequirement},
+    event_types::possible_types,
     source::Text,
 };
 
@@ -21,34 +22,71 @@ use crate::{
 pub(super) fn describe(compiled: &Compiled, definitions: &Definitions, options: &LoadOptions) -> Json {
     let rules: Vec<_> = compiled.rules.iter().map(|found| rule(found, options)).collect();
     let macros: Vec<_> = definitions.macros.iter().filter_map(|found| macro_item(found, compiled)).collect();
-    let lists: Vec<_> = definitions.lists.iter().map(|found| list(found, definitions, compiled)).collect();
-    json!({ "rules": rules, "macros": macros, "lists": lists })
+    let lists: Vec<_> = definitions.lists.iter().map(|found| list(found, compiled)).collect();
+    json!({
+        "lists": lists,
+        "macros": macros,
+        "required_engine_version": definitions.engine.to_string(),
+        "required_plugin_versions": definitions.plugins.iter().filter_map(requirement).collect::<Vec<_>>(),
+        "rules": rules,
+    })
+}
+
+/// Describes one rule, if there is one of this name that could be compiled.
+pub(super) fn describe_rule(name: &str, compiled: &Compiled, options: &LoadOptions) -> Option<Json> {
+    let found = compiled.rules.iter().find(|found| found.definition.name == name)?;
+    Some(json!({ "rules": [rule(found, options)] }))
+}
+
+fn requirement(requirement: &PluginRequirement) -> Option<Json> {
+    let plugin = |(name, version): &(String, Version)| json!({ "name": name, "version": version.to_string() });
+    let (first, others) = requirement.alternatives.split_first()?;
+    let alternatives: Vec<_> = others.iter().map(plugin).collect();
+    Some(json!({ "name": first.0, "version": first.1.to_string(), "alternatives": alternatives }))
 }
 
 fn macro_item(definition: &MacroDefinition, compiled: &Compiled) -> Option<Json> {
     let found = compiled.material.macros.get(&definition.name)?;
-    let mut details = expression_details(&found.resolved.as_ref()?.body);
-    details.insert("lists".to_owned(), json!(found.lists));
+    let body = &found.resolved.as_ref()?.body;
+    let mut details = expression_details(body);
+    details.extend([
+        ("events".to_owned(), events(&possible_types(body, &Environment::default()))),
+        ("lists".to_owned(), json!(found.lists)),
+        // *Falco:* which plugins a macro needs is known of its rules only.
+        ("plugins".to_owned(), json!([])),
+        ("used".to_owned(), json!(compiled.material.is_macro_used(&definition.name))),
+    ]);
     let condition = definition.condition.text.as_str().trim();
     Some(json!({ "info": { "name": definition.name, "condition": condition }, "details": details }))
 }
 
-fn list(list: &ListDefinition, definitions: &Definitions, compiled: &Compiled) -> Json {
-    let raw: Vec<_> = list.items.iter().map(Text::as_str).collect();
+/// *Falco:* an item that is not among the compiled ones was the name of another list.
+fn list(list: &ListDefinition, compiled: &Compiled) -> Json {
     let items: Vec<_> = compiled.material.list_items(&list.name).iter().map(Text::as_str).collect();
-    let inner: BTreeSet<_> = raw.iter().filter(|item| definitions.lists.get(item).is_some()).collect();
-    json!({ "info": { "name": list.name, "items": raw }, "details": { "items_compiled": items, "lists": inner } })
+    let (own, inner): (Vec<_>, Vec<_>) = list.items.iter().map(Text::as_str).partition(|item| items.contains(item));
+    json!({
+        "info": { "name": list.name, "items": own },
+        "details": {
+            "items_compiled": items,
+            "lists": inner.into_iter().collect::<BTreeSet<_>>(),
+            "plugins": [],
+            "used": compiled.material.is_list_used(&list.name),
+        },
+    })
 }
 
 fn rule(rule: &CompiledRule, options: &LoadOptions) -> Json {
     let definition = &rule.definition;
     let exceptions = &definition.exceptions;
     let mut details = expression_details(&rule.expression);
+    let condition_fields = details.get("condition_fields").and_then(Json::as_array).into_iter().flatten();
+    let plugins = plugins(condition_fields.filter_map(Json::as_str).chain(rule.output.field_names()));
     details.extend([
         ("lists".to_owned(), json!(rule.lists)),
         ("output_compiled".to_owned(), json!(rule.output.text())),
         ("output_fields".to_owned(), json!(rule.output.field_names().collect::<Vec<_>>())),
-        ("events".to_owned(), json!(rule.event_types.iter().map(EventType::name).collect::<Vec<_>>())),
+        ("events".to_owned(), events(&rule.event_types)),
+        ("plugins".to_owned(), json!(plugins)),
         ("exception_names".to_owned(), json!(exceptions.iter().map(|exception| &exception.name).collect::<Vec<_>>())),
         (
             "exception_fields".to_owned(),
@@ -59,6 +97,11 @@ fn rule(rule: &CompiledRule, options: &LoadOptions) -> Json {
             json!(entries(exceptions.iter().filter_map(|exception| exception.comparisons.as_ref()))),
         ),
     ]);
+    let formatted: Map<_, _> =
+        rule.output.formatted_fields().map(|(name, format)| (name.to_owned(), json!(format))).collect();
+    if !formatted.is_empty() {
+        details.insert("extra_output_formatted_fields".to_owned(), Json::Object(formatted));
+    }
     json!({
         "info": {
             "name": definition.name,
@@ -74,6 +117,19 @@ fn rule(rule: &CompiledRule, options: &LoadOptions) -> Json {
         },
         "details": details,
     })
+}
+
+fn events(types: &EventTypeSet) -> Json {
+    json!(types.iter().map(EventType::name).collect::<Vec<_>>())
+}
+
+/// The plugins whose fields are among these: what is built in here is a plugin there.
+fn plugins<'a>(mut fields: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
+    let is_containers = |name: &str| {
+        let row = Field::describe(name.split('[').next().unwrap_or(name));
+        row.is_some_and(|row| matches!(row.field, Field::Container(_) | Field::K8s(_)))
+    };
+    if fields.any(is_containers) { vec!["container"] } else { Vec::new() }
 }
 
 /// The fields, operators and macros of a condition, sorted.

@@ -79,6 +79,16 @@ impl Loader {
         describe::describe(&self.compiled, &self.collector.definitions, &self.options)
     }
 
+    /// The same for one rule; nothing if no rule of this name could be compiled.
+    pub fn describe_rule(&self, name: &str) -> Option<serde_json::Value> {
+        describe::describe_rule(name, &self.compiled, &self.options)
+    }
+
+    /// The names of the rules that could be compiled, in order.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        self.compiled.rules.iter().map(|rule| rule.definition.name.as_str())
+    }
+
     /// Checks what can only be checked in the end, for those who need no ruleset.
     pub fn into_report(mut self) -> LoadReport {
         self.check_plugins();

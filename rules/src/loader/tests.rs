@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use serde_json::json;
+
 use super::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Selection, Selector};
 use crate::{Action, Argument, Code, Event, EventType, Field, Priority, ProcField, Value};
 
@@ -120,6 +122,78 @@ fn fields_that_are_always_absent_are_noted_outside_of_warnings() {
     assert!(report.is_ok() && !report.has_warnings());
     assert_eq!(report.files()[0].notes()[0].code(), Code::FieldAbsent);
     assert!(!report.to_json().to_string().contains("LANNER"));
+}
+
+const DESCRIBED: &str = "\
+- required_engine_version: 0.31.0
+- required_engine_version: 15
+- required_plugin_versions:
+  - {name: container, version: 0.4.0, alternatives: [{name: other, version: 1.0.0}]}
+- list: shells
+  items: [sh, bash]
+- list: programs
+  items: [shells, cat]
+- macro: runs
+  condition: evt.type in (execve, execveat) and proc.name in (programs)
+- macro: idle
+  condition: evt.num = 0
+- rule: r
+  condition: runs and container.id != host
+  exceptions: [{name: e, fields: [proc.pname, fd.name], comps: [=, startswith], values: [[a, /b]]}]
+  desc: d
+  output: o
+  priority: INFO
+";
+
+#[test]
+fn descriptions_have_all_members_of_falcos() {
+    let format = ExtraField::Format { name: "who".to_owned(), format: "<%proc.name>".to_owned() };
+    let append_output = vec![AppendOutput { extra_fields: vec![format], ..AppendOutput::default() }];
+    let mut loader = Loader::new(LoadOptions { append_output, ..LoadOptions::default() });
+    loader.add("r.yaml", DESCRIBED.as_bytes());
+    let rule = json!({
+        "info": {
+            "capture": false, "capture_duration": 0, "condition": "runs and container.id != host", "description": "d",
+            "enabled": true, "name": "r", "output": "o", "priority": "Informational", "source": "syscall", "tags": [],
+        },
+        "details": {
+            "condition_compiled": "(((evt.type in (execve, execveat) and proc.name in (sh, bash, cat)) and container.id != host) and not (proc.pname = a and fd.name startswith /b))",
+            "condition_fields": ["container.id", "evt.type", "fd.name", "proc.name", "proc.pname"],
+            "condition_operators": ["!=", "=", "in", "startswith"],
+            "events": ["execve", "execveat"],
+            "exception_fields": ["fd.name", "proc.pname"], "exception_names": ["e"], "exception_operators": ["=", "startswith"],
+            "extra_output_formatted_fields": {"who": "<%proc.name>"},
+            "lists": [], "macros": ["runs"], "output_compiled": "o", "output_fields": ["evt.time", "who"],
+            "plugins": ["container"],
+        },
+    });
+    let expected = json!({
+        "lists": [
+            {"info": {"name": "shells", "items": ["sh", "bash"]},
+             "details": {"items_compiled": ["sh", "bash"], "lists": [], "plugins": [], "used": true}},
+            {"info": {"name": "programs", "items": ["cat"]},
+             "details": {"items_compiled": ["sh", "bash", "cat"], "lists": ["shells"], "plugins": [], "used": true}},
+        ],
+        "macros": [
+            {"info": {"name": "runs", "condition": "evt.type in (execve, execveat) and proc.name in (programs)"},
+             "details": {"condition_compiled": "(evt.type in (execve, execveat) and proc.name in (sh, bash, cat))",
+                "condition_fields": ["evt.type", "proc.name"], "condition_operators": ["in"], "events": ["execve", "execveat"],
+                "lists": ["programs"], "macros": [], "plugins": [], "used": true}},
+            {"info": {"name": "idle", "condition": "evt.num = 0"},
+             "details": {"condition_compiled": "evt.num = 0", "condition_fields": ["evt.num"], "condition_operators": ["="],
+                "events": EventType::all().map(EventType::name).collect::<Vec<_>>(),
+                "lists": [], "macros": [], "plugins": [], "used": false}},
+        ],
+        "required_engine_version": "0.31.0",
+        "required_plugin_versions": [
+            {"name": "container", "version": "0.4.0", "alternatives": [{"name": "other", "version": "1.0.0"}]},
+        ],
+        "rules": [rule],
+    });
+    assert_eq!(loader.describe(), expected);
+    assert_eq!(loader.describe_rule("r"), Some(json!({"rules": [rule]})));
+    assert_eq!(loader.describe_rule("s"), None);
+    assert_eq!(loader.rule_names().collect::<Vec<_>>(), ["r"]);
 }
 
 /// An event with a process name that tries to write to a terminal.

@@ -2,7 +2,7 @@
 //! Conditions that load but do not mean what their author thinks.
 
 use crate::{
-    Availability, Field,
+    Field,
     condition::ast::{Check, Expression, Literal, Macro, Operand, Right, Span},
     diagnostic::Code,
 };
@@ -63,14 +63,7 @@ fn direction(check: &Check) -> Found {
 /// A field that has no value where calls are decided.
 fn absent(check: &Check) -> Found {
     let row = Field::describe(field_name(check)?)?;
-    let reason = match row.availability {
-        Availability::AfterCall => "exists only after the kernel has done the work",
-        Availability::Never => "cannot be known by a supervisor",
-        Availability::Deprecated => "has no data source any more",
-        Availability::Entry | Availability::Predicted | Availability::Stateful | Availability::Container => {
-            return None;
-        }
-    };
+    let reason = row.availability.absence()?;
     let message = format!("field '{}' is always absent here: it {reason}", row.name);
     Some((Code::FieldAbsent, message, Some("every comparison with it is false, also `!=`".to_owned())))
 }

@@ -76,6 +76,14 @@ impl Template {
         out.extend_from_slice(Json::Object(self.fields(event)).to_string().as_bytes());
     }
 
+    /// The formatted extra fields: name and format.
+    pub(crate) fn formatted_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().filter_map(|field| match &field.source {
+            FieldSource::Text(template) => Some((field.name.as_str(), template.text())),
+            FieldSource::Value(_) | FieldSource::Time => None,
+        })
+    }
+
     /// The names of the typed fields, sorted; always with `evt.time`.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.name.as_str())
