@@ -36,8 +36,8 @@ pub use diagnostic::{Code, ContextLocation, Diagnostic, FileReport, LoadReport, 
 pub use event::{Argument, Event, Value};
 pub use event_type::{EventCategory, EventDescription, EventType, EventTypeSet, Parameter, ParameterType};
 pub use field::{
-    ArgumentRule, Availability, ContainerField, Description, EvtField, FdField, FdListField, Field, Flags, FsPathField,
-    GroupField, K8sField, LannerField, ProcField, ThreadField, Type, UserField, UtilField,
+    ArgumentRule, Availability, ContainerField, Description, EvtField, FdField, FdListField, Field, FieldClass, Flags,
+    FsPathField, GroupField, K8sField, LannerField, ProcField, ThreadField, Type, UserField, UtilField,
 };
 pub use loader::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Plugin, Selection, Selector};
 pub use output::Template;

@@ -46,42 +46,56 @@ pub struct Parameter {
     pub value_type: ParameterType,
 }
 
-/// Falco's parameter types (`PT_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are Falco's")]
-pub enum ParameterType {
-    Abstime,
-    Bytebuf,
-    Charbuf,
-    Dynamic,
-    Enumflags16,
-    Enumflags32,
-    Enumflags8,
-    Errno,
-    Fd,
-    Fdlist,
-    Flags16,
-    Flags32,
-    Flags8,
-    Fspath,
-    Fsrelpath,
-    Gid,
-    Int16,
-    Int32,
-    Int64,
-    Mode,
-    Pid,
-    Reltime,
-    Sigset,
-    Sigtype,
-    Sockaddr,
-    Socktuple,
-    Syscallid,
-    Uid,
-    Uint16,
-    Uint32,
-    Uint64,
-    Uint8,
+/// A table of types and their names.
+macro_rules! parameter_types {
+    ($($variant:ident = $name:literal,)*) => {
+        /// Falco's parameter types (`PT_*`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the names are Falco's")]
+        pub enum ParameterType { $($variant,)* }
+
+        impl ParameterType {
+            /// Falco's name of the type.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+parameter_types! {
+    Abstime = "ABSTIME",
+    Bytebuf = "BYTEBUF",
+    Charbuf = "CHARBUF",
+    Dynamic = "DYNAMIC",
+    Enumflags16 = "ENUMFLAGS16",
+    Enumflags32 = "ENUMFLAGS32",
+    Enumflags8 = "ENUMFLAGS8",
+    Errno = "ERRNO",
+    Fd = "FD",
+    Fdlist = "FDLIST",
+    Flags16 = "FLAGS16",
+    Flags32 = "FLAGS32",
+    Flags8 = "FLAGS8",
+    Fspath = "FSPATH",
+    Fsrelpath = "FSRELPATH",
+    Gid = "GID",
+    Int16 = "INT16",
+    Int32 = "INT32",
+    Int64 = "INT64",
+    Mode = "MODE",
+    Pid = "PID",
+    Reltime = "RELTIME",
+    Sigset = "SIGSET",
+    Sigtype = "SIGTYPE",
+    Sockaddr = "SOCKADDR",
+    Socktuple = "SOCKTUPLE",
+    Syscallid = "SYSCALLID",
+    Uid = "UID",
+    Uint16 = "UINT16",
+    Uint32 = "UINT32",
+    Uint64 = "UINT64",
+    Uint8 = "UINT8",
 }
 
 static BY_NAME: LazyLock<HashMap<&'static str, EventType>> =

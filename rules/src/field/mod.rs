@@ -2,6 +2,7 @@
 //! Field names: their enum, their types and what may be done with them.
 
 mod catalogue;
+mod class;
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -9,6 +10,7 @@ pub use catalogue::{
     ContainerField, EvtField, FdField, FdListField, FsPathField, GroupField, K8sField, LannerField, ProcField,
     ThreadField, UserField, UtilField,
 };
+pub use class::FieldClass;
 
 /// A field of the catalogue, by class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +74,29 @@ pub enum Type {
     Dynamic,
 }
 
+impl Type {
+    /// Falco's name of the type. A list has the name of its elements' type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOL",
+            Self::Int16 => "INT16",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Uint32 => "UINT32",
+            Self::Uint64 => "UINT64",
+            Self::Double => "DOUBLE",
+            Self::Text | Self::TextList => "CHARBUF",
+            Self::Bytes => "BYTEBUF",
+            Self::Port => "PORT",
+            Self::Ip => "IPADDR",
+            Self::Net => "IPNET",
+            Self::RelativeTime => "RELTIME",
+            Self::AbsoluteTime => "ABSTIME",
+            Self::Dynamic => "DYNAMIC",
+        }
+    }
+}
+
 /// Whether a field takes an argument in brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -100,6 +125,18 @@ pub enum Availability {
     Never,
     /// Has no data source any more, in Falco neither.
     Deprecated,
+}
+
+impl Availability {
+    /// Why a field never has a value, if it never has one: completes "it ..".
+    pub fn absence(self) -> Option<&'static str> {
+        match self {
+            Self::AfterCall => Some("exists only after the kernel has done the work"),
+            Self::Never => Some("cannot be known by a supervisor"),
+            Self::Deprecated => Some("has no data source any more"),
+            Self::Entry | Self::Predicted | Self::Stateful | Self::Container => None,
+        }
+    }
 }
 
 /// What may not be done with a field.

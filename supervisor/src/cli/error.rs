@@ -11,6 +11,7 @@ use super::{
     logs::LogsError,
     ps::PsError,
     rule_files::{NoRuleFiles, UnusableRules},
+    rules::UnknownRule,
 };
 use crate::{config::ConfigError, diagnostics, node::service::ServeError};
 
@@ -31,6 +32,8 @@ pub(super) enum CommandError {
     NoRuleFiles(#[from] NoRuleFiles),
     #[error(transparent)]
     Rules(#[from] UnusableRules),
+    #[error(transparent)]
+    UnknownRule(#[from] UnknownRule),
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
@@ -46,9 +49,13 @@ impl CommandError {
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
             // *Falco:* a file that does not load ends `-V` with 1.
-            Self::Serve(_) | Self::Logs(_) | Self::Ps(_) | Self::NoRuleFiles(_) | Self::Rules(_) | Self::Output(_) => {
-                ExitCode::FAILURE
-            }
+            Self::Serve(_)
+            | Self::Logs(_)
+            | Self::Ps(_)
+            | Self::NoRuleFiles(_)
+            | Self::Rules(_)
+            | Self::UnknownRule(_)
+            | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 

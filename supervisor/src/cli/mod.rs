@@ -4,11 +4,15 @@
 //! 0: done. 1: it failed. 2: the command line is wrong. 78: the configuration is wrong (`EX_CONFIG`).
 
 mod error;
+mod events;
+mod fields;
 mod logs;
 mod part;
 mod ps;
 mod rule_files;
+mod rules;
 mod serve;
+mod text;
 mod validate;
 
 use std::{
@@ -20,7 +24,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+use self::rules::RulesArguments;
 use error::CommandError;
+use events::EventsArguments;
+use fields::FieldsArguments;
 use logs::LogsArguments;
 use part::Part;
 use ps::PsArguments;
@@ -60,6 +67,12 @@ enum Command {
     Ps(PsArguments),
     /// Check the configuration and its rules, or the rule files that are given
     Validate(ValidateArguments),
+    /// Describe the loaded rules
+    Rules(RulesArguments),
+    /// List the fields that conditions and outputs may use
+    Fields(FieldsArguments),
+    /// List the event types that conditions may name
+    Events(EventsArguments),
     /// Print the version
     Version,
     #[command(flatten)]
@@ -89,6 +102,9 @@ impl CommandLine {
                 let (config, notices) = self.load_for_tool()?;
                 validate::run(&config, &notices, arguments)?;
             }
+            Command::Rules(arguments) => rules::run(&self.load_for_tool()?.0, arguments)?,
+            Command::Fields(arguments) => fields::run(arguments)?,
+            Command::Events(arguments) => events::run(arguments)?,
             Command::Version => writeln!(io::stdout().lock(), "lanner {}", env!("CARGO_PKG_VERSION"))?,
             Command::Part(part) => return Ok(part.run(&self.config_path())),
         }

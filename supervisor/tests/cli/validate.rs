@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `lanner validate` and `lanner serve --dry-run` as they are run: what they print where, and how they end.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::tests_outside_test_module,
-    reason = "test code"
-)]
-
-mod support;
 
 use std::{fs, path::Path};
 
+use crate::support::{Outcome, Scratch, shared};
 use serde_json::Value as Json;
-use support::{Outcome, Scratch, shared};
 
 const GOOD: &str =
     "- rule: opened\n  desc: d\n  condition: evt.type = open\n  output: file=%fd.name\n  priority: INFO\n";
