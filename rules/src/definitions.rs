@@ -107,6 +107,13 @@ pub(crate) struct Exception {
     pub(crate) context: Context,
 }
 
+impl Exception {
+    /// Whether it excepts anything: one without values is only a name to append to.
+    pub(crate) fn has_values(&self) -> bool {
+        self.values.as_deref().is_some_and(|values| !values.is_empty())
+    }
+}
+
 /// A value of an exception: a string or a list.
 #[derive(Debug, Clone)]
 pub(crate) enum Entry {

@@ -16,6 +16,7 @@ mod event;
 mod event_type;
 mod event_types;
 mod exception;
+mod explain;
 mod field;
 mod loader;
 mod output;
@@ -35,6 +36,7 @@ pub use definitions::Version;
 pub use diagnostic::{Code, ContextLocation, Diagnostic, FileReport, LoadReport, Severity};
 pub use event::{Argument, Event, Value};
 pub use event_type::{EventCategory, EventDescription, EventType, EventTypeSet, Parameter, ParameterType};
+pub use explain::{Explanation, Truth};
 pub use field::{
     ArgumentRule, Availability, ContainerField, Description, EvtField, FdField, FdListField, Field, FieldClass, Flags,
     FsPathField, GroupField, K8sField, LannerField, ProcField, ThreadField, Type, UserField, UtilField,

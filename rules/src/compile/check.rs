@@ -13,7 +13,7 @@ use super::{
     pattern::{Glob, PathPrefixes, TextSet, WholeRegex, simpler_operator},
 };
 use crate::{
-    EventType, EvtField, FdField, Field, Flags, Type, Value,
+    Event, EventType, EvtField, FdField, Field, Flags, Type, Value,
     condition::ast::{self, Check, Literal, Operator},
 };
 
@@ -30,6 +30,20 @@ pub(crate) enum Right {
     Constants(Comparison),
     /// `val(field)` or a transformer.
     Operand(Operator, Extractor),
+}
+
+impl CompiledCheck {
+    /// Whether an event satisfies the check.
+    pub(crate) fn holds(&self, event: &dyn Event) -> bool {
+        let left = self.left.extract(event);
+        match &self.right {
+            Right::Constants(comparison) => comparison.holds(left.as_ref()),
+            Right::Operand(operator, right) => {
+                let right = right.extract(event);
+                left.zip(right).is_some_and(|(left, right)| Right::operand_holds(*operator, &left, &right))
+            }
+        }
+    }
 }
 
 impl Right {

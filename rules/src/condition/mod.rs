@@ -11,6 +11,5 @@ pub(crate) mod resolver;
 mod tests;
 
 pub(crate) use lexer::is_blank;
-#[cfg(test)]
 pub(crate) use print::quoted;
 pub use public::{Condition, ConditionError, ConditionNode};

@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc};
 pub use options::{AppendOutput, ExtraField, LoadOptions, Plugin, Selection, Selector};
 
 use crate::{
-    Ruleset,
+    Explanation, PartialEvent, Ruleset,
     collector::Collector,
     compile::Environment,
     diagnostic::{Code, Context, Diagnostic, FileReport, LoadReport},
@@ -82,6 +82,11 @@ impl Loader {
     /// The same for one rule; nothing if no rule of this name could be compiled.
     pub fn describe_rule(&self, name: &str) -> Option<serde_json::Value> {
         describe::describe_rule(name, &self.compiled, &self.options)
+    }
+
+    /// Why a rule matches an event or does not; nothing if no rule of this name could be compiled.
+    pub fn explain(&self, rule: &str, event: &dyn PartialEvent) -> Option<Explanation> {
+        self.compiled.explain(rule, event, &self.environment, &self.options)
     }
 
     /// The names of the rules that could be compiled, in order.

@@ -10,13 +10,14 @@ use super::{
     warnings,
 };
 use crate::{
-    EventTypeSet, Field, Flags, Rule, Ruleset, Template,
+    EventTypeSet, Explanation, Field, Flags, PartialEvent, Rule, Ruleset, Template,
     compile::{Environment, Problem},
     condition::ast::{Check, Expression, Macro},
     definitions::{Definitions, RuleDefinition},
     diagnostic::{Code, Context, Diagnostic, condition_position},
     event_types::possible_types,
     exception::extend_condition,
+    explain::Explainer,
     output::{self, ValueStyle},
     program::{Arena, NodeId},
     source::Text,
@@ -281,6 +282,22 @@ impl Compiled {
             });
         }
         Ruleset::new(rules, &conditions, &self.arena)
+    }
+}
+
+impl Compiled {
+    /// Evaluates one rule in full, whatever its priority and whether it is enabled.
+    pub(super) fn explain(
+        &self,
+        rule: &str,
+        event: &dyn PartialEvent,
+        environment: &Environment,
+        options: &LoadOptions,
+    ) -> Option<Explanation> {
+        let found = self.rules.iter().find(|found| found.definition.name == rule)?;
+        let enabled = found.is_enabled(options) && found.definition.priority <= options.priority;
+        let explainer = Explainer { arena: &self.arena, environment, event };
+        Some(explainer.explain(rule, enabled, &found.expression, &found.definition.exceptions))
     }
 }
 

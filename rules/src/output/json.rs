@@ -32,7 +32,8 @@ pub(super) fn is_empty_any(value: &Value<'_>) -> bool {
     matches!(value, Value::Any(values) if values.is_empty())
 }
 
-fn typed(value: &Value<'_>, style: ValueStyle) -> Json {
+/// A value as typed JSON, whatever its field.
+pub(crate) fn typed(value: &Value<'_>, style: ValueStyle) -> Json {
     match value {
         Value::Bool(value) => Json::Bool(*value),
         Value::Int(value) => Json::Number((*value).into()),

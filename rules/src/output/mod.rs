@@ -6,6 +6,7 @@ mod parser;
 mod template;
 mod value;
 
+pub(crate) use json::typed;
 pub(crate) use parser::parse;
 pub use template::Template;
 pub(crate) use value::ValueStyle;

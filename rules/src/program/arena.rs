@@ -70,6 +70,11 @@ impl Arena {
         constants
     }
 
+    /// A check that was compiled.
+    pub(crate) fn compiled(&self, check: &ast::Check) -> Option<&CompiledCheck> {
+        self.check_ids.get(check).and_then(|(id, _)| self.checks.get(*id)).map(Arc::as_ref)
+    }
+
     /// Adds a condition whose checks were all compiled with [`Arena::check`]; nothing if one was not.
     pub(crate) fn add(&mut self, expression: &Expression) -> Option<NodeId> {
         let node = match expression {

@@ -11,7 +11,7 @@ mod possible;
 mod run;
 mod specialise;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use arena::{Arena, NodeId};
 pub use possible::{Knowledge, PartialEvent};

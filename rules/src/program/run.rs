@@ -130,15 +130,9 @@ impl<'p: 'e, 'e> Run<'p, 'e, '_> {
     fn check(&mut self, index: usize) -> bool {
         let Some(check) = self.program.checks.get(index) else { return false };
         let Check { compiled, field } = check;
-        match &compiled.right {
-            Right::Constants(comparison) => match field {
-                Some(field) => self.compare(*field, comparison),
-                None => comparison.holds(compiled.left.extract(self.event).as_ref()),
-            },
-            Right::Operand(operator, right) => {
-                let (left, right) = (compiled.left.extract(self.event), right.extract(self.event));
-                left.zip(right).is_some_and(|(left, right)| Right::operand_holds(*operator, &left, &right))
-            }
+        match (&compiled.right, field) {
+            (Right::Constants(comparison), Some(field)) => self.compare(*field, comparison),
+            (Right::Constants(_) | Right::Operand(..), _) => compiled.holds(self.event),
         }
     }
 

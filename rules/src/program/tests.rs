@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::{Arena, specialise};
 use crate::{
     Argument, Event, EventType, EvtField, FdField, Field, ProcField, Value,
-    compile::{Environment, Right, compile_check},
+    compile::{Environment, compile_check},
     condition::{ast::Expression, parser::parse},
 };
 
 /// An event that counts how often it is asked.
 #[derive(Debug)]
-struct Counting {
+pub(crate) struct Counting {
     event_type: EventType,
     values: HashMap<Field, Option<&'static str>>,
     asked: Cell<usize>,
@@ -47,14 +47,7 @@ fn naive(expression: &Expression, event: &dyn Event) -> bool {
         Expression::Macro(found, _) => naive(&found.body, event),
         Expression::Name(..) => false,
         Expression::Check(check) => {
-            let compiled = compile_check(check, &Environment::default(), &mut Vec::new()).unwrap();
-            match &compiled.right {
-                Right::Constants(comparison) => comparison.holds(compiled.left.extract(event).as_ref()),
-                Right::Operand(operator, right) => {
-                    let (left, right) = (compiled.left.extract(event), right.extract(event));
-                    left.zip(right).is_some_and(|(left, right)| Right::operand_holds(*operator, &left, &right))
-                }
-            }
+            compile_check(check, &Environment::default(), &mut Vec::new()).unwrap().holds(event)
         }
     }
 }
@@ -81,7 +74,8 @@ fn check() -> impl Strategy<Value = String> {
     ]
 }
 
-fn condition() -> impl Strategy<Value = String> {
+/// A condition of some checks in any shape.
+pub(crate) fn condition() -> impl Strategy<Value = String> {
     check().prop_recursive(4, 20, 4, |inner| {
         let several = proptest::collection::vec(inner.clone(), 2..5);
         prop_oneof![
@@ -92,7 +86,8 @@ fn condition() -> impl Strategy<Value = String> {
     })
 }
 
-fn event() -> impl Strategy<Value = Counting> {
+/// An event on which such conditions hold now and then.
+pub(crate) fn event() -> impl Strategy<Value = Counting> {
     let value = || proptest::option::weighted(0.8, proptest::sample::select(WORDS));
     let types = proptest::sample::select(&["open", "openat", "execve", "close"][..]);
     (types, value(), value(), value(), value()).prop_map(|(name, path, process, ancestors, directory)| Counting {
