@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Engine, overlay::Overlay};
+use crate::{Engine, overlay::Overlay, requirement::find};
 
 const TEMPLATE: &str = include_str!("../assets/config.json"); // what `runc spec` of Debian 12 writes
 const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "probe", "proc", "root", "sys", "tmp", "var"];
@@ -202,10 +202,8 @@ pub(crate) fn busybox(root: &Path) {
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder)).expect("cannot make a root filesystem");
     }
-    let program = root.join("bin/busybox");
-    fs::copy("/usr/bin/busybox", &program)
-        .or_else(|_| fs::copy("/bin/busybox", &program))
-        .expect("cannot copy busybox");
+    let program = find("busybox").expect("busybox is not installed");
+    fs::copy(&program, root.join("bin/busybox")).expect("cannot copy busybox");
     for applet in applets(&program) {
         symlink("busybox", root.join("bin").join(applet)).expect("cannot link an applet");
     }
@@ -221,7 +219,8 @@ pub(crate) fn busybox(root: &Path) {
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("cannot open up /tmp");
 }
 
-/// The applets' names; busybox lists itself too, and linked onto itself it would be gone.
+/// The applets' names, asked of a program that nobody has open for writing, as a child of another thread may still have the
+/// copy; busybox lists itself too, and linked onto itself it would be gone.
 fn applets(program: &Path) -> Vec<String> {
     let output = Command::new(program).arg("--list").output().expect("cannot run busybox");
     let list = String::from_utf8(output.stdout).expect("applets have plain names");
