@@ -15,6 +15,7 @@ mod engine;
 mod image;
 mod lanner;
 mod overlay;
+mod listener;
 mod podman;
 mod requirement;
 mod rules_text;
@@ -30,6 +31,7 @@ pub use self::{
     cri::{Cri, Exec, Pod, Running},
     engine::{Engine, LowLevel},
     lanner::{Lanner, Settings, binary},
+    listener::Listener,
     podman::Podman,
     requirement::{Requirement, falco_files, skipped},
     rules_text::{FIRST_SCENARIO, PROBES},
