@@ -4,7 +4,8 @@
 use std::{
     env,
     fmt::Write as _,
-    fs,
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -164,11 +165,21 @@ impl Lanner {
     /// All alerts logged so far; a line that is no alert fails the test.
     #[track_caller]
     pub fn alerts(&self) -> Vec<Alert> {
-        let text = fs::read(self.event_log()).unwrap_or_default();
-        let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-        whole
-            .map(|line| Alert::parse(line).unwrap_or_else(|cause| panic!("{cause}: {}", line.escape_ascii())))
-            .collect()
+        let mut alerts = Vec::new();
+        self.each_alert(|alert| alerts.push(alert));
+        alerts
+    }
+
+    /// Passes all alerts logged so far to `visit`, for a log too large to be held; a line that is no alert fails the test.
+    #[track_caller]
+    pub fn each_alert(&self, mut visit: impl FnMut(Alert)) {
+        let Ok(file) = File::open(self.event_log()) else { return };
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).expect("cannot read the event log") > 0 && line.ends_with(b"\n") {
+            visit(Alert::parse(&line).unwrap_or_else(|cause| panic!("{cause}: {}", line.escape_ascii())));
+            line.clear();
+        }
     }
 
     /// The alerts of one rule.
