@@ -38,4 +38,5 @@ pub use self::{
     tally::Tally,
     wait::wait_for,
     workload::{foreign_workload, workload},
+    workload::{dynamic_workload, workload},
 };

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// attack_exec SECONDS ENOUGH KIND: executes a program again and again while a thread changes what is executed.
+//
+// The path of the program, flipped while a child executes it by execve (path), execveat (at), their i386 entries (i386,
+// i386-at), with the parent's memory (vfork), by eight threads at once (threads) or while it is traced by its parent
+// (traced); the path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the
+// path is relative to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the
+// program in memory (memfd); the working directory (working).
+#include "attack.h"
+#include <sched.h>
+#include <sys/ptrace.h>
+
+enum { I386_EXECVE = 11, I386_EXECVEAT = 358, THREADS = 8, STACK = 65536 };
+
+// In low memory that parent and children share.
+typedef struct {
+  char path[64], argument[64], other[64];
+  char *argv[3];
+  uint32_t low_argv[3];
+} Arguments;
+
+static Arguments *arguments;
+static char *const none[] = {NULL};
+static int sides[2], changing; // descriptors, and the number that stands for one of them
+static volatile uint64_t *flipped;
+static uint64_t values[2];
+
+static int int80(long nr, long a, long b, long c, long d, long e) {
+  long result;
+  __asm__ volatile("int $0x80"
+                   : "=a"(result)
+                   : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
+                   : "memory", "r8", "r9", "r10", "r11");
+  return (int)result;
+}
+
+static int low(const void *pointer) { return (int)(uintptr_t)pointer; }
+
+static void by_execve(void) { execve(arguments->path, arguments->argv, none); }
+static void by_execveat(void) { syscall(SYS_execveat, AT_FDCWD, arguments->path, arguments->argv, none, 0); }
+static void by_i386(void) { int80(I386_EXECVE, low(arguments->path), low(arguments->low_argv), 0, 0, 0); }
+
+static void by_i386_at(void) {
+  int80(I386_EXECVEAT, AT_FDCWD, low(arguments->path), low(arguments->low_argv), 0, 0);
+}
+
+static void by_descriptor(void) { syscall(SYS_execveat, changing, "program", arguments->argv, none, 0); }
+static void by_empty_path(void) { syscall(SYS_execveat, changing, "", arguments->argv, none, AT_EMPTY_PATH); }
+static void by_working(void) { execve("program", arguments->argv, none); }
+
+static void by_magic_link(void) {
+  char name[64];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", changing);
+  execve(name, arguments->argv, none);
+}
+
+static void by_tracee(void) {
+  ptrace(PTRACE_TRACEME, 0, 0, 0);
+  by_execve();
+}
+
+static void *execute(void *unused) {
+  by_execve();
+  return unused;
+}
+
+static void by_threads(void) {
+  pthread_t threads[THREADS];
+  for (int index = 0; index < THREADS; index++) pthread_create(&threads[index], NULL, execute, NULL);
+  for (int index = 0; index < THREADS; index++) pthread_join(threads[index], NULL);
+}
+
+static void (*run)(void);
+
+static int run_and_end(void *unused) {
+  (void)unused;
+  run();
+  _exit(127);
+}
+
+static pid_t start_with(int shared) {
+  pid_t child = syscall(SYS_clone, shared | SIGCHLD, NULL, NULL, NULL, NULL);
+  if (child == 0) run_and_end(NULL);
+  return child;
+}
+
+static pid_t start_alone(void) {
+  pid_t child = fork();
+  if (child == 0) run_and_end(NULL);
+  return child;
+}
+
+static pid_t start_sharing_files(void) { return start_with(CLONE_FILES); }
+static pid_t start_sharing_directory(void) { return start_with(CLONE_FS); }
+
+static pid_t start_sharing_memory(void) {
+  static char stack[STACK] __attribute__((aligned(16)));
+  return clone(run_and_end, stack + STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+}
+
+static void turn_word(int side) { *flipped = values[side]; }
+static void turn_number(int side) { dup2(sides[side], changing); }
+static void turn_working(int side) { require(fchdir(sides[side]) == 0, "change the working directory"); }
+
+static void flip(void *place, const char *harmless, const char *forbidden) {
+  strcpy(place, harmless);
+  flipped = place;
+  values[0] = first_word(harmless);
+  values[1] = first_word(forbidden);
+}
+
+static void prepare_path(void) { flip(arguments->path, ALLOWED, BANNED); }
+static void prepare_script(void) { flip(arguments->path, "/public/script", "/banned/script"); }
+
+static void prepare_argument(void) {
+  strcpy(arguments->path, ALLOWED);
+  flip(arguments->argument, "--public", "--banned");
+}
+
+static void prepare_pointer(void) {
+  strcpy(arguments->path, ALLOWED);
+  strcpy(arguments->other, "--banned");
+  flipped = (uint64_t *)&arguments->argv[1];
+  values[0] = (uintptr_t)arguments->argument;
+  values[1] = (uintptr_t)arguments->other;
+}
+
+static void open_sides(const char *harmless, const char *forbidden) {
+  sides[0] = open(harmless, O_PATH | O_CLOEXEC);
+  sides[1] = open(forbidden, O_PATH | O_CLOEXEC);
+  changing = dup(sides[0]);
+  require(sides[0] >= 0 && sides[1] >= 0 && changing >= 0, "open what is exchanged");
+}
+
+static void prepare_folders(void) { open_sides("/public", "/banned"); }
+static void prepare_programs(void) { open_sides(ALLOWED, BANNED); }
+
+static void prepare_copy(void) {
+  prepare_programs();
+  close(sides[1]);
+  sides[1] = memfd_create("copy", MFD_CLOEXEC);
+  char buffer[65536];
+  int program = open(BANNED, O_RDONLY);
+  require(program >= 0 && sides[1] >= 0, "copy the program");
+  for (ssize_t length; (length = read(program, buffer, sizeof buffer)) > 0;)
+    require(write(sides[1], buffer, length) == length, "copy the program");
+  close(program);
+}
+
+static const struct Kind {
+  const char *name;
+  void (*prepare)(void);
+  void (*turn)(int);
+  pid_t (*start)(void);
+  void (*run)(void);
+} KINDS[] = {
+    {"path", prepare_path, turn_word, start_alone, by_execve},
+    {"at", prepare_path, turn_word, start_alone, by_execveat},
+    {"i386", prepare_path, turn_word, start_alone, by_i386},
+    {"i386-at", prepare_path, turn_word, start_alone, by_i386_at},
+    {"vfork", prepare_path, turn_word, start_sharing_memory, by_execve},
+    {"threads", prepare_path, turn_word, start_alone, by_threads},
+    {"traced", prepare_path, turn_word, start_alone, by_tracee},
+    {"script", prepare_script, turn_word, start_alone, by_execve},
+    {"argument", prepare_argument, turn_word, start_alone, by_execve},
+    {"pointer", prepare_pointer, turn_word, start_alone, by_execve},
+    {"descriptor", prepare_folders, turn_number, start_sharing_files, by_descriptor},
+    {"empty", prepare_programs, turn_number, start_sharing_files, by_empty_path},
+    {"magic", prepare_programs, turn_number, start_sharing_files, by_magic_link},
+    {"memfd", prepare_copy, turn_number, start_sharing_files, by_empty_path},
+    {"working", prepare_folders, turn_working, start_sharing_directory, by_working},
+};
+
+static void *turn(void *argument) {
+  const struct Kind *kind = argument;
+  for (int side = 1; !attack->over; side ^= 1) kind->turn(side);
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  begin(argc, argv);
+  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
+  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
+  require(kind < end, "choose a kind");
+  arguments = shared_memory(sizeof *arguments);
+  strcpy(arguments->argument, "--public");
+  arguments->argv[0] = "program";
+  arguments->argv[1] = arguments->argument;
+  arguments->low_argv[0] = arguments->low_argv[1] = low(arguments->argument);
+  kind->prepare();
+  run = kind->run;
+  start_thread(turn, (void *)kind);
+  while (!is_over()) count(executed(kind->start));
+  return finish();
+}
