@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on the supervision, each against a checker that answers *continue*, which it must beat so that it is known to
+//! be real, and against Lanner, which it must not.
+//!
+//! An attack lasts a second, or `LANNER_ATTACK_SECONDS`; `LANNER_ATTACKS` picks those whose name contains it.
+#![expect(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "an integration test is a test module"
+)]
+
+mod run;
+mod stage;
+mod table;
+
+use std::{env, fmt::Write as _, sync::Mutex, thread, time::Duration};
+
+use integration::{
+    Lanner, LowLevel,
+    Requirement::{self, Program, Root},
+    Settings, skipped,
+};
+
+use self::{
+    run::{Effort, against_lanner, against_naive},
+    stage::RULES,
+    table::{ATTACKS, Attack, Manner, Naive},
+};
+
+const NEEDS: [Requirement; 4] = [Root, Requirement::Lanner, Program("runc"), Program("gcc")];
+const AT_ONCE: usize = 2; // an attack is two busy threads; more would only wait for each other
+const NAIVE_PATIENCE: Duration = Duration::from_secs(20); // milliseconds as a rule; a race needs luck on a busy machine
+const AUDITED: u32 = 20; // successes that an audit has to name; each takes some attempts
+
+fn duration() -> Duration {
+    let seconds = env::var("LANNER_ATTACK_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs_f64(seconds.unwrap_or(1.0))
+}
+
+/// Runs `attempt` on every chosen attack and fails with all its complaints.
+#[track_caller]
+fn each(what: &str, attempt: impl Fn(&Attack) -> Result<String, String> + Sync) {
+    let wanted = env::var("LANNER_ATTACKS").unwrap_or_default();
+    let queue = Mutex::new(ATTACKS.iter().filter(|attack| attack.name().contains(&wanted)));
+    let report = Mutex::new((String::new(), Vec::new()));
+    let work = || {
+        while let Some(attack) = { queue.lock().unwrap().next() } {
+            let result = attempt(attack);
+            let (lines, failures) = &mut *report.lock().unwrap();
+            let said = result.as_ref().unwrap_or_else(|complaint| complaint);
+            writeln!(lines, "{what}: {}: {said}", attack.name()).unwrap();
+            failures.extend(result.err().map(|complaint| format!("{}: {complaint}", attack.name())));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    let (lines, failures) = report.into_inner().unwrap();
+    println!("{lines}");
+    assert!(!lines.is_empty(), "no attack is called `{wanted}`");
+    assert!(failures.is_empty(), "{what}: {} attacks:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_naive_checker_loses() {
+    if skipped(&[Root, Program("runc"), Program("gcc")]) {
+        return;
+    }
+    each("naive", |attack| match attack.naive {
+        Naive::Loses(manner) => {
+            let score = against_naive(attack, manner, Effort { duration: NAIVE_PATIENCE, enough: 1 })?;
+            let is_real = score.successes > 0 || !score.is_available();
+            if is_real { Ok(score.to_string()) } else { Err(format!("is not real: {score}")) }
+        }
+        Naive::Holds(reason) => {
+            let score = against_naive(attack, Manner::Resolving, Effort { duration: duration(), enough: 1 })?;
+            let holds = score.successes == 0;
+            if holds { Ok(format!("{score}, as {reason}")) } else { Err(format!("succeeds: {score}")) }
+        }
+    });
+}
+
+#[track_caller]
+fn enforced(runtime: LowLevel) {
+    each(runtime.name(), |attack| {
+        let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+        let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: 0 })?;
+        let denied = run::count(&lanner, |alert| attack.trace.is_of(alert) && alert.verdict.as_deref() == Some("deny"));
+        let summary = format!("{score}, {denied} denied");
+        if score.successes > 0 {
+            return Err(format!("succeeds: {summary}"));
+        }
+        if score.is_available() && denied == 0 && attack.trace.is_denied_by_rule() {
+            return Err(format!("leaves no alert: {summary}"));
+        }
+        if score.is_available() && score.decoys == 0 && attack.has_decoy {
+            return Err(format!("blocks what is allowed: {summary}"));
+        }
+        Ok(summary)
+    });
+}
+
+#[test]
+fn nothing_passes_enforce_under_runc() {
+    if !skipped(&NEEDS) {
+        enforced(LowLevel::Runc);
+    }
+}
+
+#[test]
+fn nothing_passes_enforce_under_crun() {
+    if !skipped(&[Root, Requirement::Lanner, Program("crun"), Program("gcc")]) {
+        enforced(LowLevel::Crun);
+    }
+}
+
+#[test]
+fn the_log_of_an_audit_names_what_was_done() {
+    if skipped(&NEEDS) {
+        return;
+    }
+    each("audit", |attack| {
+        let lanner = Lanner::new(&Settings::audit(RULES).with("verify: all\n"));
+        let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: AUDITED })?;
+        let named = run::count(&lanner, |alert| attack.trace.names(alert));
+        let summary = format!("{score}, {named} named");
+        if named < attack.trace.due(score.successes) {
+            return Err(format!("hides what it does: {summary}"));
+        }
+        if attack.has_decoy && attack.calls == 1 && named > score.attempts - score.decoys {
+            return Err(format!("is blamed for what it does not: {summary}"));
+        }
+        Ok(summary)
+    });
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the attack programs find in their container: see `workloads/attack.h`.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use integration::{Bundle, dynamic_workload, workload};
+use serde_json::{Value, json};
+
+/// What is forbidden on the stage.
+pub(crate) const RULES: &str = r"
+- rule: secret opened
+  desc: A file below /secret was opened, under whatever name.
+  condition: >
+    evt.type in (open, openat, openat2, creat)
+    and (fd.name startswith /secret/ or fd.realpath startswith /secret/ or fd.realpath = /secret/key)
+  output: opened %fd.name %fd.realpath %evt.type
+  priority: WARNING
+  action: deny
+
+- rule: guarded file written
+  desc: A file below /guarded was opened for writing.
+  condition: evt.is_open_write = true and (fd.name startswith /guarded/ or fd.realpath startswith /guarded/)
+  output: wrote %fd.name %fd.realpath %evt.type
+  priority: WARNING
+  action: deny
+
+- rule: banned program executed
+  desc: A program or script below /banned or in memory was executed, or any program with a banned argument.
+  condition: >
+    evt.type in (execve, execveat)
+    and (proc.exepath startswith /banned/ or proc.cmdline contains /banned/ or proc.args contains --banned
+         or proc.is_exe_from_memfd = true)
+  output: executed %proc.exepath %proc.cmdline
+  priority: WARNING
+  action: deny
+";
+
+const FILES: [(&str, &str); 9] = [
+    ("/secret/key", "the secret\n"),
+    ("/secret/log", "text\n"),
+    ("/secret/script", "#!/bin/sh\necho BANNED\n"),
+    ("/public/key", "the decoy\n"),
+    ("/public/log", "text\n"),
+    ("/public/secret/key", "the decoy\n"),
+    ("/guarded/file", "text\n"),
+    ("/banned/script", "#!/bin/sh\necho BANNED\n"),
+    ("/public/script", "#!/bin/sh\necho harmless\n"),
+];
+
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+/// What a privileged container's process may do, as far as the attacks make use of it.
+const CAPABILITIES: [&str; 7] = [
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_KILL",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_MKNOD",
+];
+
+/// The container of an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// Root with few capabilities.
+    Plain,
+    /// Uid 1000 without any.
+    User,
+    /// Root of a user namespace.
+    UserNamespace,
+    /// Root with the capabilities that attacks use, and no hidden or read-only paths.
+    Privileged,
+}
+
+/// A bundle with the stage, in which `command` runs as the first process.
+pub(crate) fn bundle(command: &[&str], setting: Setting) -> Bundle {
+    let bundle = Bundle::new(command);
+    for (name, text) in FILES {
+        let place = bundle.inside(name);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, text).unwrap();
+        open_up(place.parent().unwrap(), 0o777);
+        open_up(&place, if text.starts_with("#!") { 0o755 } else { 0o666 });
+    }
+    let program = command.first().unwrap();
+    let name = Path::new(program).file_name().unwrap().to_str().unwrap();
+    fs::create_dir_all(bundle.inside("/lib64")).unwrap();
+    let bundle = bundle
+        .file(&workload(name), program)
+        .file(&workload("harmless"), "/public/program")
+        .file(&workload("banned"), "/banned/program")
+        .file(&dynamic_workload("loaded"), "/secret/loaded")
+        .file(Path::new(LOADER), LOADER);
+    confined(bundle, setting)
+}
+
+fn open_up(place: &Path, mode: u32) {
+    fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn confined(bundle: Bundle, setting: Setting) -> Bundle {
+    match setting {
+        Setting::Plain => bundle,
+        Setting::User => bundle.set("/process/user", json!({"uid": 1000, "gid": 1000})),
+        Setting::UserNamespace => {
+            open_up(bundle.path(), 0o755);
+            let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+            bundle
+                .set("/linux/uidMappings", mapping.clone())
+                .set("/linux/gidMappings", mapping)
+                .edit(|spec| push(spec, "/linux/namespaces", json!({"type": "user"})))
+        }
+        Setting::Privileged => {
+            let bundle = ["maskedPaths", "readonlyPaths"]
+                .iter()
+                .fold(bundle, |bundle, member| bundle.set(&format!("/linux/{member}"), json!([])));
+            ["bounding", "effective", "permitted"]
+                .iter()
+                .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(CAPABILITIES)))
+        }
+    }
+}
+
+fn push(spec: &mut Value, pointer: &str, value: Value) {
+    spec.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap().push(value);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The attacks as data.
+
+use integration::Alert;
+
+use crate::stage::Setting::{self, Privileged, User, UserNamespace};
+
+/// One attack.
+pub(crate) struct Attack {
+    /// The program and what it is told, by blanks.
+    pub(crate) command: &'static str,
+    /// The container it runs in.
+    pub(crate) setting: Setting,
+    /// What becomes of the checker that answers *continue*.
+    pub(crate) naive: Naive,
+    /// What the log says of a denial, or of a success where nothing is denied.
+    pub(crate) trace: Trace,
+    /// The attack also does what is allowed, which must keep working.
+    pub(crate) has_decoy: bool,
+    /// How many calls an attempt makes.
+    pub(crate) calls: u64,
+}
+
+impl Attack {
+    /// What the attack is called.
+    pub(crate) fn name(&self) -> String {
+        format!("{} ({:?})", self.command, self.setting)
+    }
+}
+
+/// The checker that answers *continue* against an attack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Naive {
+    /// It loses, even in this manner.
+    Loses(Manner),
+    /// It holds, because it is no race, or for another reason.
+    Holds(&'static str),
+}
+
+/// How the checker looks at paths.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Manner {
+    /// As text.
+    Text,
+    /// As text, and as what they lead to.
+    Resolving,
+}
+
+/// What an attack leaves in the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Trace {
+    /// An open of the file with this real path.
+    Opened(&'static str),
+    /// An open for writing.
+    Written(&'static str),
+    /// An execution.
+    Executed(&'static str),
+    /// Nothing of the file: the call that would reach it unseen is refused. In audit mode an alert of this name.
+    Refused(&'static str),
+    /// Nothing: what is asked for is allowed.
+    Nothing,
+}
+
+impl Trace {
+    /// Whether the alert comes from the rule that the attack breaks.
+    pub(crate) fn is_of(self, alert: &Alert) -> bool {
+        let rule = match self {
+            Self::Opened(_) => "secret opened",
+            Self::Written(_) => "guarded file written",
+            Self::Executed(_) => "banned program executed",
+            Self::Refused(name) => name,
+            Self::Nothing => return false,
+        };
+        alert.rule == rule
+    }
+
+    /// Whether the alert tells what the attack really reached.
+    pub(crate) fn names(self, alert: &Alert) -> bool {
+        self.is_of(alert)
+            && match self {
+                Self::Opened(file) | Self::Written(file) => alert.text("fd.realpath") == file,
+                Self::Executed(words) => alert.message.contains(words),
+                Self::Refused(_) => true,
+                Self::Nothing => false,
+            }
+    }
+
+    /// How many of the successes an audit must have named: what is unseen is reported once.
+    pub(crate) fn due(self, successes: u64) -> u64 {
+        match self {
+            Self::Opened(_) | Self::Written(_) | Self::Executed(_) => successes,
+            Self::Refused(_) => 1,
+            Self::Nothing => 0,
+        }
+    }
+
+    /// Whether a denial by a rule must be in the log of enforce mode.
+    pub(crate) fn is_denied_by_rule(self) -> bool {
+        !matches!(self, Self::Refused(_) | Self::Nothing)
+    }
+}
+
+const KEY: Trace = Trace::Opened("/secret/key");
+const MADE: Trace = Trace::Opened("/secret/made");
+const LOG: Trace = Trace::Opened("/secret/log");
+const SCRIPT: Trace = Trace::Opened("/secret/script");
+const LOADED: Trace = Trace::Opened("/secret/loaded");
+const GUARDED: Trace = Trace::Written("/guarded/file");
+const PROGRAM: Trace = Trace::Executed("/banned/program");
+const RING: Trace = Trace::Refused("Lanner internal: io_uring");
+
+/// An attack that wins some races against a checker that resolves paths, and gets what is allowed otherwise.
+const fn race(command: &'static str, trace: Trace) -> Attack {
+    let naive = Naive::Loses(Manner::Resolving);
+    Attack { command, setting: Setting::Plain, naive, trace, has_decoy: true, calls: 1 }
+}
+
+/// An attack that the checker does not notice at all.
+const fn bypass(command: &'static str, trace: Trace) -> Attack {
+    Attack { has_decoy: false, ..race(command, trace) }
+}
+
+impl Attack {
+    const fn within(self, setting: Setting) -> Self {
+        Self { setting, ..self }
+    }
+
+    /// Only a checker that takes paths for text loses.
+    const fn of_text(self) -> Self {
+        Self { naive: Naive::Loses(Manner::Text), ..self }
+    }
+
+    /// Even the checker holds, for this reason.
+    const fn no_race(self, reason: &'static str) -> Self {
+        Self { naive: Naive::Holds(reason), ..self }
+    }
+
+    /// An attempt makes several calls, of which one counts.
+    const fn calling(self, calls: u64) -> Self {
+        Self { calls, ..self }
+    }
+
+    /// What the attack does otherwise is forbidden too.
+    const fn without_decoy(self) -> Self {
+        Self { has_decoy: false, ..self }
+    }
+}
+
+pub(crate) static ATTACKS: &[Attack] = &[
+    // An argument changes in the caller's memory.
+    race("attack_flip open thread", KEY),
+    race("attack_flip open thread", KEY).within(User),
+    race("attack_flip openat thread", KEY),
+    race("attack_flip openat thread", KEY).within(UserNamespace),
+    race("attack_flip openat2 thread", KEY),
+    race("attack_flip creat thread", MADE),
+    race("attack_flip creat thread", MADE).within(User),
+    race("attack_flip exclusive thread", MADE),
+    race("attack_flip truncation thread", LOG),
+    race("attack_flip flags thread", GUARDED),
+    race("attack_flip resolve thread", KEY).without_decoy(), // `fd.name` is the same text, as Falco has it
+    race("attack_flip i386-open thread", KEY),
+    race("attack_flip i386-openat thread", KEY),
+    race("attack_flip i386-openat2 thread", KEY),
+    race("attack_flip i386-creat thread", MADE),
+    race("attack_flip x32 thread", KEY),
+    race("attack_flip openat shared", KEY),
+    race("attack_flip openat vm", KEY),
+    race("attack_flip openat mem", KEY),
+    race("attack_flip openat ptrace", KEY),
+    // The file system changes.
+    race("attack_link symlink", KEY),
+    race("attack_link symlink", KEY).within(UserNamespace),
+    race("attack_link folder", KEY),
+    race("attack_link exchange-file", KEY),
+    race("attack_link exchange-folder", KEY),
+    race("attack_link moved", KEY),
+    race("attack_link moved-directory", KEY),
+    race("attack_link climbing", KEY),
+    race("attack_link dangling", MADE),
+    // What a path starts from changes.
+    race("attack_descriptor directory", KEY),
+    race("attack_descriptor path-directory", KEY),
+    race("attack_descriptor working", KEY),
+    race("attack_descriptor root", KEY).within(Privileged),
+    race("attack_descriptor magic", KEY),
+    race("attack_descriptor reopened", KEY).calling(2),
+    race("attack_descriptor below", KEY)
+        .calling(2)
+        .no_race("the folder may be opened, and the file is judged by its own open"),
+    // Other names.
+    bypass("attack_alias root", KEY),
+    bypass("attack_alias root", KEY).within(User),
+    bypass("attack_alias thread", KEY),
+    bypass("attack_alias task", KEY),
+    bypass("attack_alias pid", KEY),
+    bypass("attack_alias working", KEY),
+    bypass("attack_alias sibling", KEY),
+    bypass("attack_alias descriptor", KEY),
+    bypass("attack_alias device", KEY),
+    bypass("attack_alias mounted", KEY).within(Privileged),
+    bypass("attack_alias symlink", KEY).of_text(),
+    bypass("attack_alias climbing", KEY).of_text(),
+    bypass("attack_alias hardlink", KEY),
+    bypass("attack_alias bind", KEY).within(Privileged),
+    bypass("attack_alias bind-folder", KEY).within(Privileged),
+    bypass("attack_alias namespace", KEY).within(User),
+    bypass("attack_alias chroot", KEY).within(Privileged).of_text(),
+    bypass("attack_alias namespace-chroot", KEY).within(User).of_text(),
+    bypass("attack_alias pivot", KEY).within(User),
+    bypass("attack_alias long", KEY).no_race("a checker that reads to the end sees the file"),
+    bypass("attack_alias edge", KEY).no_race("a checker that reads to the end of the page sees the file"),
+    bypass("attack_alias deep", KEY),
+    // Ways past the calls that are watched.
+    bypass("attack_ring openat", RING),
+    bypass("attack_ring openat2", RING),
+    bypass("attack_handle", KEY).within(Privileged),
+    // The attacker decides when the checker goes on.
+    race("attack_stall swap", Trace::Nothing).within(Privileged),
+    race("attack_stall path", Trace::Nothing).within(Privileged),
+    race("attack_stall argument", Trace::Nothing).within(Privileged),
+    race("attack_stall fifo", Trace::Nothing).no_race("what is continued blocks in its own task"),
+    // Executions.
+    race("attack_exec path", PROGRAM),
+    race("attack_exec path", PROGRAM).within(User),
+    race("attack_exec path", PROGRAM).within(UserNamespace),
+    race("attack_exec at", PROGRAM),
+    race("attack_exec i386", PROGRAM),
+    race("attack_exec i386-at", PROGRAM),
+    race("attack_exec vfork", PROGRAM),
+    race("attack_exec threads", PROGRAM).calling(8),
+    race("attack_exec traced", PROGRAM),
+    race("attack_exec script", Trace::Executed("/banned/script")),
+    race("attack_exec argument", Trace::Executed("--banned")),
+    race("attack_exec pointer", Trace::Executed("--banned")),
+    race("attack_exec descriptor", PROGRAM),
+    race("attack_exec empty", PROGRAM),
+    race("attack_exec magic", PROGRAM),
+    race("attack_exec memfd", Trace::Executed("memfd:copy")),
+    race("attack_exec working", PROGRAM),
+    race("attack_image symlink", PROGRAM),
+    race("attack_image symlink", PROGRAM).within(User),
+    race("attack_image exchange", PROGRAM),
+    race("attack_image interpreter", PROGRAM),
+    race("attack_image interpreter-link", PROGRAM),
+    race("attack_image script-link", SCRIPT),
+    race("attack_image loader", LOADED).without_decoy(),
+    bypass("attack_image root", PROGRAM),
+    bypass("attack_image working", PROGRAM),
+    bypass("attack_image chroot", PROGRAM).within(Privileged).of_text(),
+    bypass("attack_image memfd", Trace::Executed("memfd:copy")),
+    bypass("attack_image self", Trace::Executed("/banned/self")),
+];
