@@ -65,20 +65,22 @@ struct Question {
 enum Purpose {
     Read,
     Write,
+    /// Of a socket.
+    Connect,
     /// The address of `argv`.
     Execute(u64),
 }
 
 impl Question {
     fn of(call: &libc::seccomp_data, caller: &Caller) -> Option<Self> {
-        let [first, second, third, ..] = call.args;
+        let [first, second, third, fourth, ..] = call.args;
         let descriptor = i32::from_ne_bytes(first.to_ne_bytes().first_chunk().copied()?);
         let here = |path, purpose| Self { directory: libc::AT_FDCWD, path, in_root: false, purpose };
         let below = |purpose| Self { directory: descriptor, path: second, in_root: false, purpose };
         let question = match i64::from(call.nr) {
             _ if call.arch != NATIVE => return None,
             libc::SYS_open => here(first, Purpose::of_flags(second)),
-            libc::SYS_creat => here(first, Purpose::Write),
+            libc::SYS_creat | libc::SYS_mkdir | libc::SYS_chmod => here(first, Purpose::Write),
             libc::SYS_openat => below(Purpose::of_flags(third)),
             libc::SYS_openat2 => {
                 let mut how = [[0; 8]; 3];
@@ -86,6 +88,9 @@ impl Question {
                 let [flags, _, resolve] = how.map(u64::from_ne_bytes);
                 Self { in_root: resolve & libc::RESOLVE_IN_ROOT != 0, ..below(Purpose::of_flags(flags)) }
             }
+            libc::SYS_link | libc::SYS_rename | libc::SYS_symlink => here(second, Purpose::Write),
+            libc::SYS_linkat => here(fourth, Purpose::Write), // the attack's path is absolute
+            libc::SYS_connect => here(second, Purpose::Connect),
             libc::SYS_execve => here(first, Purpose::Execute(second)),
             libc::SYS_execveat => below(Purpose::Execute(third)),
             _ => return None,
@@ -113,13 +118,29 @@ impl Caller {
         {
             return true;
         }
+        if let Purpose::Connect = question.purpose {
+            return self.peer(question.path).is_some_and(|peer| peer == "/secret/socket" || peer == "7777");
+        }
         let Some(name) = self.full_name(question) else { return false };
         let resolved = self.is_resolving.then(|| self.resolved(&name)).flatten();
         [Some(cleaned(&name)), resolved].iter().flatten().any(|name| match question.purpose {
             Purpose::Read => name.starts_with(b"/secret/"),
             Purpose::Write => name.starts_with(b"/secret/") || name.starts_with(b"/guarded/"),
+            Purpose::Connect => false,
             Purpose::Execute(_) => name.starts_with(b"/banned/") || name.starts_with(b"/memfd:"),
         })
+    }
+
+    /// The path or port of a socket's address.
+    fn peer(&self, address: u64) -> Option<String> {
+        let mut start = [0; 4];
+        self.read(address, &mut start)?;
+        let [family, _, port @ ..] = start;
+        match i32::from(family) {
+            libc::AF_INET => Some(u16::from_be_bytes(port).to_string()),
+            libc::AF_UNIX => String::from_utf8(self.text(address + 2)?).ok(),
+            _ => None,
+        }
     }
 
     /// The path as an absolute one, with all its dots.

@@ -25,7 +25,6 @@ use integration::{
 
 use self::{
     run::{Effort, against_lanner, against_naive},
-    stage::RULES,
     table::{ATTACKS, Attack, Manner, Naive},
 };
 
@@ -87,7 +86,7 @@ fn the_naive_checker_loses() {
 #[track_caller]
 fn enforced(runtime: LowLevel) {
     each(runtime.name(), |attack| {
-        let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+        let lanner = Lanner::new(&Settings::enforce(&attack.rules()).under(runtime));
         let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: 0 })?;
         let denied = run::count(&lanner, |alert| attack.trace.is_of(alert) && alert.verdict.as_deref() == Some("deny"));
         let summary = format!("{score}, {denied} denied");
@@ -124,7 +123,7 @@ fn the_log_of_an_audit_names_what_was_done() {
         return;
     }
     each("audit", |attack| {
-        let lanner = Lanner::new(&Settings::audit(RULES).with("verify: all\n"));
+        let lanner = Lanner::new(&Settings::audit(&attack.rules()).with("verify: all\n"));
         let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: AUDITED })?;
         let named = run::count(&lanner, |alert| attack.trace.names(alert));
         let summary = format!("{score}, {named} named");

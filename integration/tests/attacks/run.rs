@@ -16,6 +16,11 @@ use crate::{
     table::{Attack, Manner},
 };
 
+const WATCHED: [&str; 13] = [
+    "execve", "execveat", "open", "openat", "openat2", "creat", "link", "linkat", "rename", "symlink", "mkdir",
+    "chmod", "connect",
+];
+
 /// How long an attack tries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
@@ -122,14 +127,14 @@ fn serve(socket: &Path, manner: Manner) -> Child {
     child
 }
 
-/// Notifies the calls that Lanner's base set has.
+/// Notifies what Lanner watches for the rules of the stage.
 fn profile(socket: &Path) -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
         "listenerPath": socket,
         "syscalls": [{
-            "names": ["execve", "execveat", "open", "openat", "openat2", "creat"],
+            "names": WATCHED,
             "action": "SCMP_ACT_NOTIFY",
         }],
     })

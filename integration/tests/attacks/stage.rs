@@ -35,6 +35,25 @@ pub(crate) const RULES: &str = r"
   action: deny
 ";
 
+/// What is forbidden to calls that open nothing.
+pub(crate) const NAME_RULES: &str = r"
+- rule: secret changed
+  desc: A name below /secret was made, or a file there changed.
+  condition: >
+    evt.type in (link, linkat, rename, symlink, mkdir, chmod)
+    and (fs.path.name startswith /secret/ or fs.path.source startswith /secret/ or fs.path.target startswith /secret/)
+  output: changed %evt.type %fs.path.name %fs.path.source %fs.path.target
+  priority: WARNING
+  action: deny
+
+- rule: secret connection
+  desc: A connection to where nobody may connect to.
+  condition: evt.type = connect and (fd.name endswith /secret/socket or fd.sport = 7777)
+  output: connected %fd.name
+  priority: WARNING
+  action: deny
+";
+
 const FILES: [(&str, &str); 9] = [
     ("/secret/key", "the secret\n"),
     ("/secret/log", "text\n"),

@@ -3,7 +3,10 @@
 
 use integration::Alert;
 
-use crate::stage::Setting::{self, Privileged, User, UserNamespace};
+use crate::stage::{
+    NAME_RULES, RULES,
+    Setting::{self, Privileged, User, UserNamespace},
+};
 
 /// One attack.
 pub(crate) struct Attack {
@@ -19,12 +22,19 @@ pub(crate) struct Attack {
     pub(crate) has_decoy: bool,
     /// How many calls an attempt makes.
     pub(crate) calls: u64,
+    /// Rules beside those of all attacks.
+    further_rules: &'static str,
 }
 
 impl Attack {
     /// What the attack is called.
     pub(crate) fn name(&self) -> String {
         format!("{} ({:?})", self.command, self.setting)
+    }
+
+    /// What is forbidden.
+    pub(crate) fn rules(&self) -> String {
+        [RULES, self.further_rules].concat()
     }
 }
 
@@ -55,6 +65,10 @@ pub(crate) enum Trace {
     Written(&'static str),
     /// An execution.
     Executed(&'static str),
+    /// A name that was made, or a file that was changed, without an open.
+    Changed(&'static str),
+    /// A connection.
+    Connected(&'static str),
     /// Nothing of the file: the call that would reach it unseen is refused. In audit mode an alert of this name.
     Refused(&'static str),
     /// Nothing: what is asked for is allowed.
@@ -68,6 +82,8 @@ impl Trace {
             Self::Opened(_) => "secret opened",
             Self::Written(_) => "guarded file written",
             Self::Executed(_) => "banned program executed",
+            Self::Changed(_) => "secret changed",
+            Self::Connected(_) => "secret connection",
             Self::Refused(name) => name,
             Self::Nothing => return false,
         };
@@ -79,7 +95,7 @@ impl Trace {
         self.is_of(alert)
             && match self {
                 Self::Opened(file) | Self::Written(file) => alert.text("fd.realpath") == file,
-                Self::Executed(words) => alert.message.contains(words),
+                Self::Executed(words) | Self::Changed(words) | Self::Connected(words) => alert.message.contains(words),
                 Self::Refused(_) => true,
                 Self::Nothing => false,
             }
@@ -88,7 +104,7 @@ impl Trace {
     /// How many of the successes an audit must have named: what is unseen is reported once.
     pub(crate) fn due(self, successes: u64) -> u64 {
         match self {
-            Self::Opened(_) | Self::Written(_) | Self::Executed(_) => successes,
+            Self::Opened(_) | Self::Written(_) | Self::Executed(_) | Self::Changed(_) | Self::Connected(_) => successes,
             Self::Refused(_) => 1,
             Self::Nothing => 0,
         }
@@ -107,12 +123,13 @@ const SCRIPT: Trace = Trace::Opened("/secret/script");
 const LOADED: Trace = Trace::Opened("/secret/loaded");
 const GUARDED: Trace = Trace::Written("/guarded/file");
 const PROGRAM: Trace = Trace::Executed("/banned/program");
+const NAME: Trace = Trace::Changed("/secret/made");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 /// An attack that wins some races against a checker that resolves paths, and gets what is allowed otherwise.
 const fn race(command: &'static str, trace: Trace) -> Attack {
     let naive = Naive::Loses(Manner::Resolving);
-    Attack { command, setting: Setting::Plain, naive, trace, has_decoy: true, calls: 1 }
+    Attack { command, setting: Setting::Plain, naive, trace, has_decoy: true, calls: 1, further_rules: "" }
 }
 
 /// An attack that the checker does not notice at all.
@@ -133,6 +150,10 @@ impl Attack {
     /// Even the checker holds, for this reason.
     const fn no_race(self, reason: &'static str) -> Self {
         Self { naive: Naive::Holds(reason), ..self }
+    }
+
+    const fn under(self, further_rules: &'static str) -> Self {
+        Self { further_rules, ..self }
     }
 
     /// An attempt makes several calls, of which one counts.
@@ -220,6 +241,15 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_stall path", Trace::Nothing).within(Privileged),
     race("attack_stall argument", Trace::Nothing).within(Privileged),
     race("attack_stall fifo", Trace::Nothing).no_race("what is continued blocks in its own task"),
+    // Calls that open nothing.
+    race("attack_name link", NAME).under(NAME_RULES),
+    race("attack_name linkat", NAME).under(NAME_RULES),
+    race("attack_name rename", NAME).under(NAME_RULES),
+    race("attack_name symlink", NAME).under(NAME_RULES),
+    race("attack_name mkdir", NAME).under(NAME_RULES),
+    race("attack_name chmod", Trace::Changed("/secret/log")).under(NAME_RULES),
+    race("attack_name unix", Trace::Connected("/secret/socket")).under(NAME_RULES),
+    race("attack_name tcp", Trace::Connected(":7777")).under(NAME_RULES),
     // Executions.
     race("attack_exec path", PROGRAM),
     race("attack_exec path", PROGRAM).within(User),
