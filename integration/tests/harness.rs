@@ -7,10 +7,32 @@ use std::{path::Path, time::Duration};
 use integration::{
     Bundle, Container, Containerd, Engine, Lanner, LowLevel, Pod, Podman,
     Requirement::{Lanner as Binaries, Program, Root},
-    Settings, skipped, text, wait_for, workload,
+    Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 9] = ["pause", "nothing", "loop", "storm", "threads", "churn", "foreign", "odd", "timed"];
+const WORKLOADS: [&str; 21] = [
+    "pause",
+    "nothing",
+    "loop",
+    "storm",
+    "threads",
+    "churn",
+    "foreign",
+    "odd",
+    "timed",
+    "banned",
+    "harmless",
+    "attack_alias",
+    "attack_descriptor",
+    "attack_exec",
+    "attack_flip",
+    "attack_handle",
+    "attack_image",
+    "attack_link",
+    "attack_name",
+    "attack_ring",
+    "attack_stall",
+];
 
 #[track_caller]
 fn check_low_level(runtime: LowLevel) {
@@ -49,6 +71,7 @@ fn workloads_compile() {
     for name in WORKLOADS {
         assert!(workload(name).exists());
     }
+    assert!(dynamic_workload("loaded").exists());
 }
 
 #[test]

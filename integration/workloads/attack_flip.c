@@ -2,8 +2,10 @@
 // attack_flip SECONDS ENOUGH CALL FLIPPER: makes the call again and again while somebody flips one word of its argument
 // between what is allowed and what is not, so that a checker and the kernel read different ones.
 //
-// CALL is what reads the word; FLIPPER who writes it: a thread, a process that shares the memory (shared), one that uses
-// process_vm_writev (vm), /proc/PID/mem (mem) or PTRACE_POKEDATA through another thread of the caller (ptrace).
+// CALL is what reads the word; FLIPPER who writes it: a thread, a thread while a signal interrupts the caller a thousand
+// times a second (storm), the handler of that signal (signal), a thread that maps other memory in its place (remap), a
+// process that shares the memory (shared), one that uses process_vm_writev (vm), /proc/PID/mem (mem) or PTRACE_POKEDATA
+// through another thread of the caller (ptrace).
 #include "attack.h"
 #include <linux/openat2.h>
 #include <sys/ptrace.h>
@@ -11,7 +13,7 @@
 
 enum { I386_OPEN = 5, I386_CREAT = 8, I386_OPENAT = 295, I386_OPENAT2 = 437, X32_BIT = 0x40000000 };
 
-// Lies in memory that is shared, or private to the caller, depending on the flipper.
+// A page of memory that is shared, or private to the caller, depending on the flipper.
 typedef struct {
   char path[64];
   struct open_how how;
@@ -126,6 +128,59 @@ static void by_thread(void) {
   call();
 }
 
+static void turn_word(int signal) {
+  static int turn;
+  (void)signal;
+  *flipped = values[turn ^= 1];
+}
+
+static void ignore(int signal) { (void)signal; }
+
+static void signal_often(void (*handler)(int)) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigaction(SIGALRM, &action, NULL);
+  struct itimerval millisecond = {{0, 1000}, {0, 1000}};
+  setitimer(ITIMER_REAL, &millisecond, NULL);
+}
+
+// Only the caller is to be interrupted.
+static void *store_undisturbed(void *unused) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
+  return store(unused);
+}
+
+static void by_storm(void) {
+  start_thread(store_undisturbed, NULL);
+  signal_often(ignore);
+  call();
+}
+
+static void by_handler(void) {
+  signal_often(turn_word);
+  call();
+}
+
+enum { PAGE = 4096 };
+static int pages; // a file of two pages, with either word
+
+static void *remap(void *unused) {
+  for (int turn = 0; !attack->over; turn ^= 1)
+    mmap(arguments, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pages, turn * PAGE);
+  return unused;
+}
+
+static void by_remapping(void) {
+  pages = memfd_create("pages", MFD_CLOEXEC);
+  for (int turn = 0; turn < 2; turn++) {
+    *flipped = values[turn];
+    require(pwrite(pages, arguments, PAGE, turn * PAGE) == PAGE, "write a page");
+  }
+  start_thread(remap, NULL);
+  call();
+}
+
 static void by_sharing(void) {
   pid_t child = fork();
   if (child == 0) {
@@ -193,15 +248,17 @@ static void from_outside(int (*write_word)(uint64_t *)) {
 int main(int argc, char **argv) {
   begin(argc, argv);
   const char *flipper = word(argc, argv, 1);
-  int shares = strcmp(flipper, "thread") == 0 || strcmp(flipper, "shared") == 0;
-  int sharing = shares ? MAP_SHARED : MAP_PRIVATE;
-  arguments = mmap(NULL, sizeof *arguments, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  int sharing = strcmp(flipper, "shared") == 0 ? MAP_SHARED : MAP_PRIVATE;
+  arguments = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
   require(arguments != MAP_FAILED, "map the arguments");
   directory = open("/public", O_RDONLY | O_DIRECTORY);
   choose(word(argc, argv, 0));
   if (make == by_x32 && syscall(X32_BIT | SYS_openat, AT_FDCWD, DECOY, O_RDONLY) < 0 && errno == ENOSYS)
     return unavailable("the kernel has no x32 entry");
   if (strcmp(flipper, "thread") == 0) by_thread();
+  if (strcmp(flipper, "storm") == 0) by_storm();
+  if (strcmp(flipper, "signal") == 0) by_handler();
+  if (strcmp(flipper, "remap") == 0) by_remapping();
   if (strcmp(flipper, "shared") == 0) by_sharing();
   if (strcmp(flipper, "vm") == 0) from_outside(by_vm);
   if (strcmp(flipper, "mem") == 0) from_outside(by_memory_file);

@@ -4,9 +4,11 @@
 // KIND: a link to the file (symlink) or its folder (folder) that is replaced by another; a file (exchange-file) or a folder
 // (exchange-folder) that changes places with a link; a folder that is moved while a path climbs out of it (moved), while
 // it is the working directory (moved-directory); a link among the parts of a path that has `..` behind it (climbing); a
-// link that does not lead anywhere until the open makes its file (dangling).
+// link that does not lead anywhere until the open makes its file (dangling); a mount of the secret (mounted-file) or its
+// folder (mounted-folder) that comes and goes.
 #include "attack.h"
 #include <linux/fs.h>
+#include <sys/mount.h>
 
 static void link_to(const char *target, const char *name) {
   symlink(target, "/tmp/beside");
@@ -67,6 +69,21 @@ static void turn_climbing(int turn) { link_to(turn ? "/etc" : "/public/upper", "
 
 static void turn_dangling(int turn) { link_to(turn ? "/secret/made" : "/public/made", "/tmp/new"); }
 
+static void prepare_mounted_file(void) { make_file("/tmp/one", DECOY_TEXT); }
+
+static void prepare_mounted_folder(void) {
+  mkdir("/tmp/one", 0755);
+  make_file("/tmp/one/key", DECOY_TEXT);
+}
+
+static void turn_mount(const char *what, int turn) {
+  if (turn) require(mount(what, "/tmp/one", NULL, MS_BIND, NULL) == 0, "mount");
+  else require(umount2("/tmp/one", MNT_DETACH) == 0, "unmount");
+}
+
+static void turn_mounted_file(int turn) { turn_mount(SECRET, turn); }
+static void turn_mounted_folder(int turn) { turn_mount("/secret", turn); }
+
 static Outcome open_link(void) { return opened(open("/tmp/link", O_RDONLY)); }
 static Outcome open_below_folder(void) { return opened(open("/tmp/folder/key", O_RDONLY)); }
 static Outcome open_one(void) { return opened(open("/tmp/one", O_RDONLY)); }
@@ -95,6 +112,8 @@ static const struct Kind {
     {"moved", prepare_moved, turn_moved, open_upwards},
     {"moved-directory", prepare_moved, turn_moved, open_from_here},
     {"climbing", prepare_climbing, turn_climbing, open_climbing},
+    {"mounted-file", prepare_mounted_file, turn_mounted_file, open_one},
+    {"mounted-folder", prepare_mounted_folder, turn_mounted_folder, open_below_one},
     {"dangling", NULL, turn_dangling, make_through_link},
 };
 

@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
-enum { PAGE = 4096, STALLED = 300, STACK = 16384 };
+enum { PAGE = 4096, STALLED = 500, STACK = 16384 };
 
 static const double SLOW = 0.25, SLUGGISH = 0.005;
 

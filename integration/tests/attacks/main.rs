@@ -2,7 +2,7 @@
 //! Attacks on the supervision, each against a checker that answers *continue*, which it must beat so that it is known to
 //! be real, and against Lanner, which it must not.
 //!
-//! An attack lasts a second, or `LANNER_ATTACK_SECONDS`; `LANNER_ATTACKS` picks those whose name contains it.
+//! An attack lasts half a second, or `LANNER_ATTACK_SECONDS`; `LANNER_ATTACKS` picks those whose name contains it.
 #![expect(
     clippy::tests_outside_test_module,
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ const AUDITED: u32 = 20; // successes that an audit has to name; each takes some
 
 fn duration() -> Duration {
     let seconds = env::var("LANNER_ATTACK_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or(1.0))
+    Duration::from_secs_f64(seconds.unwrap_or(0.5))
 }
 
 /// Runs `attempt` on every chosen attack and fails with all its complaints.
@@ -123,6 +123,9 @@ fn the_log_of_an_audit_names_what_was_done() {
         return;
     }
     each("audit", |attack| {
+        if !attack.trace.is_audited() {
+            return Ok("left out, it opens and executes nothing".to_owned());
+        }
         let lanner = Lanner::new(&Settings::audit(&attack.rules()).with("verify: all\n"));
         let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: AUDITED })?;
         let named = run::count(&lanner, |alert| attack.trace.names(alert));

@@ -110,6 +110,11 @@ impl Trace {
         }
     }
 
+    /// Whether an audit promises to know what was done: of what the kernel does by itself it knows what was asked for.
+    pub(crate) fn is_audited(self) -> bool {
+        !matches!(self, Self::Changed(_) | Self::Connected(_))
+    }
+
     /// Whether a denial by a rule must be in the log of enforce mode.
     pub(crate) fn is_denied_by_rule(self) -> bool {
         !matches!(self, Self::Refused(_) | Self::Nothing)
@@ -185,6 +190,10 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_flip i386-openat2 thread", KEY),
     race("attack_flip i386-creat thread", MADE),
     race("attack_flip x32 thread", KEY),
+    race("attack_flip open storm", KEY),
+    race("attack_flip creat storm", MADE),
+    race("attack_flip openat signal", KEY).no_race("the handler runs before the call is made anew"),
+    race("attack_flip openat remap", KEY),
     race("attack_flip openat shared", KEY),
     race("attack_flip openat vm", KEY),
     race("attack_flip openat mem", KEY),
@@ -199,6 +208,8 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_link moved-directory", KEY),
     race("attack_link climbing", KEY),
     race("attack_link dangling", MADE),
+    race("attack_link mounted-file", KEY).within(Privileged),
+    race("attack_link mounted-folder", KEY).within(Privileged),
     // What a path starts from changes.
     race("attack_descriptor directory", KEY),
     race("attack_descriptor path-directory", KEY),
