@@ -10,7 +10,7 @@ use integration::{
     Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 21] = [
+const WORKLOADS: [&str; 23] = [
     "pause",
     "nothing",
     "loop",
@@ -31,7 +31,9 @@ const WORKLOADS: [&str; 21] = [
     "attack_link",
     "attack_name",
     "attack_ring",
+    "attack_self",
     "attack_stall",
+    "attack_supervisor",
 ];
 
 #[track_caller]

@@ -4,7 +4,8 @@
 // KIND swap: the path lies in memory that userfaultfd fills, with the decoy's name when it is read first and the secret's
 // when it is read again. The others count opens of the decoy by a bystander; a success is one that takes longer than a
 // quarter of a second, or all of them if half take longer than 5 ms: meanwhile hundreds of threads open a FIFO without a
-// writer (fifo), or a path in memory that nobody fills (path), or processes execute with such an argument (argument).
+// writer (fifo), a file whose lease another process does not give back (lease), or a path in memory that nobody fills
+// (path), or processes execute with such an argument (argument).
 #include "attack.h"
 #include <linux/userfaultfd.h>
 #include <sched.h>
@@ -63,6 +64,11 @@ static void *open_fifo(void *unused) {
   return unused;
 }
 
+static void *open_leased(void *unused) {
+  close(open("/tmp/leased", O_RDONLY));
+  return unused;
+}
+
 static void *open_page(void *page) {
   close(open(page, O_RDONLY));
   return NULL;
@@ -83,6 +89,13 @@ static void execute_in_child(char *page) {
 static void stall_fifo(void) {
   require(mkfifo("/tmp/fifo", 0600) == 0, "make a FIFO");
   for (int call = 0; call < STALLED; call++) start_thread(open_fifo, NULL);
+}
+
+static void stall_lease(void) {
+  int fd = open("/tmp/leased", O_RDWR | O_CREAT, 0600);
+  signal(SIGIO, SIG_IGN); // by which it is asked back
+  require(fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0, "take a lease");
+  for (int call = 0; call < STALLED; call++) start_thread(open_leased, NULL);
 }
 
 static void stall_path(void) {
@@ -130,8 +143,12 @@ int main(int argc, char **argv) {
   begin(argc, argv);
   const char *kind = word(argc, argv, 0);
   if (strcmp(kind, "swap") == 0) return swap();
-  void (*stall)(void) = strcmp(kind, "fifo") == 0 ? stall_fifo : strcmp(kind, "path") == 0 ? stall_path : stall_argument;
-  if (stall != stall_fifo && !watch_memory(STALLED * PAGE)) return unavailable("userfaultfd is not permitted");
+  void (*stall)(void) = strcmp(kind, "fifo") == 0    ? stall_fifo
+                        : strcmp(kind, "lease") == 0 ? stall_lease
+                        : strcmp(kind, "path") == 0  ? stall_path
+                                                     : stall_argument;
+  int needs_memory = stall == stall_path || stall == stall_argument;
+  if (needs_memory && !watch_memory(STALLED * PAGE)) return unavailable("userfaultfd is not permitted");
   bystander = shared_memory(sizeof *bystander);
   stall();
   pid_t child = fork();

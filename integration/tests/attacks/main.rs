@@ -80,6 +80,7 @@ fn the_naive_checker_loses() {
             let holds = score.successes == 0;
             if holds { Ok(format!("{score}, as {reason}")) } else { Err(format!("succeeds: {score}")) }
         }
+        Naive::Spared(reason) => Ok(format!("left out, {reason}")),
     });
 }
 

@@ -91,7 +91,13 @@ pub(crate) fn against_naive(attack: &Attack, manner: Manner, effort: Effort) -> 
 
 /// Runs an attack against Lanner.
 pub(crate) fn against_lanner(attack: &Attack, lanner: &Lanner, effort: Effort) -> Result<Score, String> {
-    score(&Container::run(&lanner.engine(), &bundle(attack, effort)))
+    let bundle = bundle(attack, effort);
+    if !attack.shares_processes {
+        return score(&Container::run(&lanner.engine(), &bundle));
+    }
+    // A namespace of processes of their own, so that no other process of this machine is attacked.
+    let engine = lanner.engine().wrapped(&["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    score(&Container::run(&engine, &stage::sharing_processes(bundle)))
 }
 
 /// How many alerts `wanted` holds of.

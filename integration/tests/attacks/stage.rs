@@ -114,6 +114,14 @@ pub(crate) fn bundle(command: &[&str], setting: Setting) -> Bundle {
     confined(bundle, setting)
 }
 
+/// The same without a namespace of processes.
+pub(crate) fn sharing_processes(bundle: Bundle) -> Bundle {
+    bundle.edit(|spec| {
+        let namespaces = spec.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut);
+        namespaces.unwrap().retain(|namespace| namespace.get("type") != Some(&json!("pid")));
+    })
+}
+
 fn open_up(place: &Path, mode: u32) {
     fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
 }

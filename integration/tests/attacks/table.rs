@@ -22,6 +22,8 @@ pub(crate) struct Attack {
     pub(crate) has_decoy: bool,
     /// How many calls an attempt makes.
     pub(crate) calls: u64,
+    /// The container shares its namespace of processes with whoever supervises it.
+    pub(crate) shares_processes: bool,
     /// Rules beside those of all attacks.
     further_rules: &'static str,
 }
@@ -29,7 +31,8 @@ pub(crate) struct Attack {
 impl Attack {
     /// What the attack is called.
     pub(crate) fn name(&self) -> String {
-        format!("{} ({:?})", self.command, self.setting)
+        let sharing = if self.shares_processes { ", sharing processes" } else { "" };
+        format!("{} ({:?}{sharing})", self.command, self.setting)
     }
 
     /// What is forbidden.
@@ -45,6 +48,8 @@ pub(crate) enum Naive {
     Loses(Manner),
     /// It holds, because it is no race, or for another reason.
     Holds(&'static str),
+    /// It is not asked, for this reason.
+    Spared(&'static str),
 }
 
 /// How the checker looks at paths.
@@ -131,10 +136,21 @@ const PROGRAM: Trace = Trace::Executed("/banned/program");
 const NAME: Trace = Trace::Changed("/secret/made");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
+const ITS_OWN: &str = "what is continued looks for itself";
+
 /// An attack that wins some races against a checker that resolves paths, and gets what is allowed otherwise.
 const fn race(command: &'static str, trace: Trace) -> Attack {
     let naive = Naive::Loses(Manner::Resolving);
-    Attack { command, setting: Setting::Plain, naive, trace, has_decoy: true, calls: 1, further_rules: "" }
+    Attack {
+        command,
+        setting: Setting::Plain,
+        naive,
+        trace,
+        has_decoy: true,
+        calls: 1,
+        shares_processes: false,
+        further_rules: "",
+    }
 }
 
 /// An attack that the checker does not notice at all.
@@ -159,6 +175,12 @@ impl Attack {
 
     const fn under(self, further_rules: &'static str) -> Self {
         Self { further_rules, ..self }
+    }
+
+    /// With Lanner and the container in one namespace of processes, as with an engine's `--pid host`.
+    const fn sharing_processes(self) -> Self {
+        let naive = Naive::Spared("it has no part in the container");
+        Self { shares_processes: true, naive, ..self }
     }
 
     /// An attempt makes several calls, of which one counts.
@@ -251,7 +273,30 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_stall swap", Trace::Nothing).within(Privileged),
     race("attack_stall path", Trace::Nothing).within(Privileged),
     race("attack_stall argument", Trace::Nothing).within(Privileged),
+    race("attack_stall lease", Trace::Nothing).no_race("what is continued blocks in its own task"),
     race("attack_stall fifo", Trace::Nothing).no_race("what is continued blocks in its own task"),
+    // Names that mean something else for whoever opens in the caller's stead.
+    race("attack_self self", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self thread", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self climbing", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self link", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self working", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self directory", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self mounted", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
+    race("attack_self turning", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self self", Trace::Nothing).sharing_processes(),
+    race("attack_self thread", Trace::Nothing).sharing_processes(),
+    race("attack_self link", Trace::Nothing).sharing_processes(),
+    race("attack_self working", Trace::Nothing).sharing_processes(),
+    race("attack_self turning", Trace::Nothing).sharing_processes(),
+    // Whoever works for the caller takes on its rights for a while.
+    bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes(),
+    bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes(),
+    bypass("attack_supervisor lanner descriptors", Trace::Nothing).sharing_processes(),
+    bypass("attack_supervisor lanner root", Trace::Nothing).sharing_processes(),
+    bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes().within(User),
+    bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes().within(User),
+    bypass("attack_supervisor lanner signal", Trace::Nothing).sharing_processes().within(User),
     // Calls that open nothing.
     race("attack_name link", NAME).under(NAME_RULES),
     race("attack_name linkat", NAME).under(NAME_RULES),
