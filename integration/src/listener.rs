@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "raw ioctls; no part of Lanner is used here")]
 
 use std::{
+    fs,
     io::{self, IoSliceMut},
     mem::MaybeUninit,
     os::{
@@ -26,9 +27,12 @@ const SYNC_WAKE_UP: libc::c_ulong = 1; // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP of 
 pub struct Listener(OwnedFd);
 
 impl Listener {
-    /// Waits on `socket` for the listener of a container.
+    /// Waits on `socket` for the listener of a container. Once the socket is there it can be connected to.
     pub fn accept(socket: &Path) -> io::Result<Self> {
-        let (connection, _) = UnixListener::bind(socket)?.accept()?;
+        let beside = socket.with_added_extension("new");
+        let listener = UnixListener::bind(&beside)?;
+        fs::rename(beside, socket)?;
+        let (connection, _) = listener.accept()?;
         let mut state = vec![0; STATE_BYTES];
         let mut space = nix::cmsg_space!([i32; 1]);
         let mut buffers = [IoSliceMut::new(&mut state)];

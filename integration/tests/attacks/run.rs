@@ -16,10 +16,8 @@ use crate::{
     table::{Attack, Manner},
 };
 
-const WATCHED: [&str; 13] = [
-    "execve", "execveat", "open", "openat", "openat2", "creat", "link", "linkat", "rename", "symlink", "mkdir",
-    "chmod", "connect",
-];
+const WATCHED: [&str; 6] = ["execve", "execveat", "open", "openat", "openat2", "creat"];
+const ALSO_WATCHED: [&str; 7] = ["link", "linkat", "rename", "symlink", "mkdir", "chmod", "connect"];
 
 /// How long an attack tries.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +78,8 @@ pub(crate) fn against_naive(attack: &Attack, manner: Manner, effort: Effort) -> 
     let bundle = bundle(attack, effort);
     let socket = bundle.path().join("listener");
     let mut server = serve(&socket, manner);
-    let output = Container::run(&Engine::direct(LowLevel::Runc, state.path()), &bundle.profile(profile(&socket)));
+    let output =
+        Container::run(&Engine::direct(LowLevel::Runc, state.path()), &bundle.profile(profile(&socket, attack)));
     let score = score(&output);
     if score.is_err() {
         server.kill().expect("cannot end the naive checker"); // it may still wait for the runtime
@@ -133,15 +132,14 @@ fn serve(socket: &Path, manner: Manner) -> Child {
     child
 }
 
-/// Notifies what Lanner watches for the rules of the stage.
-fn profile(socket: &Path) -> Value {
+/// Notifies what Lanner watches for the rules of the attack.
+fn profile(socket: &Path, attack: &Attack) -> Value {
+    let also: &[&str] = if attack.forbids_names { &ALSO_WATCHED } else { &[] };
+    let names = [&WATCHED, also].concat();
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
         "listenerPath": socket,
-        "syscalls": [{
-            "names": WATCHED,
-            "action": "SCMP_ACT_NOTIFY",
-        }],
+        "syscalls": [{ "names": names, "action": "SCMP_ACT_NOTIFY" }],
     })
 }

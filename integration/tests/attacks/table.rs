@@ -24,8 +24,8 @@ pub(crate) struct Attack {
     pub(crate) calls: u64,
     /// The container shares its namespace of processes with whoever supervises it.
     pub(crate) shares_processes: bool,
-    /// Rules beside those of all attacks.
-    further_rules: &'static str,
+    /// Calls that open nothing are forbidden too.
+    pub(crate) forbids_names: bool,
 }
 
 impl Attack {
@@ -37,7 +37,7 @@ impl Attack {
 
     /// What is forbidden.
     pub(crate) fn rules(&self) -> String {
-        [RULES, self.further_rules].concat()
+        if self.forbids_names { [RULES, NAME_RULES].concat() } else { RULES.to_owned() }
     }
 }
 
@@ -149,7 +149,7 @@ const fn race(command: &'static str, trace: Trace) -> Attack {
         has_decoy: true,
         calls: 1,
         shares_processes: false,
-        further_rules: "",
+        forbids_names: false,
     }
 }
 
@@ -173,8 +173,8 @@ impl Attack {
         Self { naive: Naive::Holds(reason), ..self }
     }
 
-    const fn under(self, further_rules: &'static str) -> Self {
-        Self { further_rules, ..self }
+    const fn of_names(self) -> Self {
+        Self { forbids_names: true, ..self }
     }
 
     /// With Lanner and the container in one namespace of processes, as with an engine's `--pid host`.
@@ -298,14 +298,14 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes().within(User),
     bypass("attack_supervisor lanner signal", Trace::Nothing).sharing_processes().within(User),
     // Calls that open nothing.
-    race("attack_name link", NAME).under(NAME_RULES),
-    race("attack_name linkat", NAME).under(NAME_RULES),
-    race("attack_name rename", NAME).under(NAME_RULES),
-    race("attack_name symlink", NAME).under(NAME_RULES),
-    race("attack_name mkdir", NAME).under(NAME_RULES),
-    race("attack_name chmod", Trace::Changed("/secret/log")).under(NAME_RULES),
-    race("attack_name unix", Trace::Connected("/secret/socket")).under(NAME_RULES),
-    race("attack_name tcp", Trace::Connected(":7777")).under(NAME_RULES),
+    race("attack_name link", NAME).of_names(),
+    race("attack_name linkat", NAME).of_names(),
+    race("attack_name rename", NAME).of_names(),
+    race("attack_name symlink", NAME).of_names(),
+    race("attack_name mkdir", NAME).of_names(),
+    race("attack_name chmod", Trace::Changed("/secret/log")).of_names(),
+    race("attack_name unix", Trace::Connected("/secret/socket")).of_names(),
+    race("attack_name tcp", Trace::Connected(":7777")).of_names(),
     // Executions.
     race("attack_exec path", PROGRAM),
     race("attack_exec path", PROGRAM).within(User),
