@@ -11,6 +11,7 @@
     reason = "an integration test is a test module"
 )]
 
+mod attack;
 mod run;
 mod stage;
 mod table;
@@ -24,8 +25,9 @@ use integration::{
 };
 
 use self::{
+    attack::{Attack, Manner, Naive},
     run::{Effort, against_lanner, against_naive},
-    table::{ATTACKS, Attack, Manner, Naive},
+    table::ATTACKS,
 };
 
 const NEEDS: [Requirement; 4] = [Root, Requirement::Lanner, Program("runc"), Program("gcc")];

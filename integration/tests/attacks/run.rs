@@ -12,8 +12,8 @@ use integration::{Alert, Bundle, Container, Engine, Lanner, LowLevel, binary, te
 use serde_json::{Value, json};
 
 use crate::{
+    attack::{Attack, Manner},
     stage,
-    table::{Attack, Manner},
 };
 
 const WATCHED: [&str; 6] = ["execve", "execveat", "open", "openat", "openat2", "creat"];
