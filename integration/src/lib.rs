@@ -37,6 +37,5 @@ pub use self::{
     rules_text::{FIRST_SCENARIO, PROBES},
     tally::Tally,
     wait::wait_for,
-    workload::{foreign_workload, workload},
-    workload::{dynamic_workload, workload},
+    workload::{dynamic_workload, foreign_workload, workload},
 };
