@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens that wait: fifos and leases, and what reaches a task meanwhile.
+#include "check.h"
+
+enum { LINGER = 60 }; // long enough to be asleep in the kernel, in milliseconds
+
+struct waiter {
+  pid_t pid;
+  int result; // the read end of its reports
+};
+
+static int report_to;
+
+static void tell(const char *word) {
+  if (write(report_to, word, strlen(word)) < 0) _exit(8);
+}
+
+static void handler(int number) {
+  (void)number;
+  tell("handled ");
+}
+
+static void open_and_tell(const char *path, int flags) {
+  int fd = open(path, flags);
+  tell(fd >= 0 ? "opened " : strerrorname_np(errno));
+}
+
+// A child that opens the fifo; `prepare` runs before.
+static struct waiter waiting_with(void (*prepare)(void), int flags) {
+  int reports[2];
+  struct waiter waiter = {-1, -1};
+  if (pipe(reports)) return say_errno(errno), waiter;
+  waiter.pid = fork();
+  if (waiter.pid == 0) {
+    report_to = reports[1];
+    close(reports[0]);
+    prepare();
+    tell("started ");
+    open_and_tell("fifo", flags);
+    _exit(0);
+  }
+  close(reports[1]);
+  waiter.result = reports[0];
+  return waiter;
+}
+
+// What the waiter reported until `word`, or until nothing more comes.
+static void say_reports(const struct waiter *waiter, const char *word) {
+  char text[256] = "";
+  size_t length = 0;
+  struct pollfd ready = {waiter->result, POLLIN, 0};
+  while (!strstr(text, word) && poll(&ready, 1, PATIENCE) > 0) {
+    ssize_t count = read(waiter->result, text + length, sizeof text - 1 - length);
+    if (count <= 0) break;
+    text[length += (size_t)count] = 0;
+  }
+  say("[%s]%s", text, strstr(text, word) ? "" : " IN VAIN");
+}
+
+static void start_waiting(struct waiter *waiter, void (*prepare)(void), int flags) {
+  attempt("fifo", mkfifo("fifo", 0666));
+  *waiter = waiting_with(prepare, flags);
+  say_reports(waiter, "started ");
+  nap(LINGER);
+}
+
+static void nothing(void) {}
+static void restarting(void) {
+  sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = SA_RESTART}, NULL);
+}
+static void not_restarting(void) { sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler}, NULL); }
+static void ignoring(void) { signal(SIGUSR1, SIG_IGN); }
+
+static void release(int flags) {
+  int fd = open("fifo", flags | O_NONBLOCK);
+  attempt("release", fd);
+}
+
+static void reader_waits_for_writer(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_RDONLY);
+  release(O_WRONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void writer_waits_for_reader(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_WRONLY);
+  release(O_RDONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void reader_and_writer_meet(void) {
+  struct waiter reader, writer;
+  start_waiting(&reader, nothing, O_RDONLY | O_CLOEXEC);
+  writer = waiting_with(nothing, O_WRONLY | O_CREAT | O_TRUNC);
+  say_reports(&reader, "opened");
+  say_reports(&writer, "opened");
+  say_exit(reader.pid);
+  say_exit(writer.pid);
+}
+
+static void nobody_waits_for_nonblocking(void) {
+  attempt("fifo", mkfifo("fifo", 0600));
+  shown(open("fifo", O_WRONLY | O_NONBLOCK));
+  shown(open("fifo", O_RDONLY | O_NONBLOCK));
+  shown(open("fifo", O_WRONLY | O_NONBLOCK));
+  shown(open("fifo", O_WRONLY));
+  shown(open("fifo", O_RDONLY));
+  shown(open("fifo", O_RDWR | O_CREAT, 0600));
+  shown(open("fifo", O_RDONLY | O_CREAT | O_EXCL, 0600));
+}
+
+static void signal_ends_the_wait(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, not_restarting, O_RDONLY);
+  kill(waiter.pid, SIGUSR1);
+  say_reports(&waiter, "EINTR");
+  say_exit(waiter.pid);
+  attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
+}
+
+static void signal_with_restart(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, restarting, O_RDONLY);
+  kill(waiter.pid, SIGUSR1);
+  say_reports(&waiter, "handled");
+  nap(LINGER);
+  release(O_WRONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void signals_again_and_again(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, restarting, O_WRONLY);
+  for (int count = 0; count < 3; count++) {
+    kill(waiter.pid, SIGUSR1);
+    say_reports(&waiter, "handled");
+    nap(LINGER / 2);
+  }
+  release(O_RDONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void ignored_signal(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, ignoring, O_RDONLY);
+  kill(waiter.pid, SIGUSR1);
+  nap(LINGER);
+  release(O_WRONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void killed_while_waiting(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_RDONLY);
+  kill(waiter.pid, SIGKILL);
+  say_exit(waiter.pid);
+  nap(LINGER);
+  attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
+}
+
+static void terminated_while_waiting(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_WRONLY);
+  kill(waiter.pid, SIGTERM);
+  say_exit(waiter.pid);
+  nap(LINGER);
+  int fd = open("fifo", O_RDONLY | O_NONBLOCK);
+  struct pollfd ready = {fd, POLLIN, 0};
+  say("%d", poll(&ready, 1, 0)); // a writer that came and went would have left a hang-up
+}
+
+static pid_t stopped;
+static int wait_result;
+static int is_stopped(void) { return waitpid(stopped, &wait_result, WNOHANG | WUNTRACED) == stopped; }
+static int is_continued(void) { return waitpid(stopped, &wait_result, WNOHANG | WCONTINUED) == stopped; }
+
+static void stopped_while_waiting(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_RDONLY);
+  stopped = waiter.pid;
+  kill(stopped, SIGSTOP);
+  say("stopped %d", within(PATIENCE, is_stopped) && WIFSTOPPED(wait_result));
+  kill(stopped, SIGCONT);
+  say("continued %d", within(PATIENCE, is_continued) && WIFCONTINUED(wait_result));
+  nap(LINGER);
+  release(O_WRONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void seized_while_waiting(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_RDONLY);
+  stopped = waiter.pid;
+  attempt("seize", ptrace(PTRACE_SEIZE, stopped, NULL, 0));
+  attempt("interrupt", ptrace(PTRACE_INTERRUPT, stopped, NULL, NULL));
+  say("stopped %d", within(PATIENCE, is_stopped));
+  say("%d", wait_result >> 16);
+  attempt("detach", ptrace(PTRACE_DETACH, stopped, NULL, NULL));
+  nap(LINGER);
+  release(O_WRONLY);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void *blocked_thread(void *argument) {
+  int fd = open("fifo", O_RDONLY);
+  return fd >= 0 ? argument : NULL;
+}
+
+static void other_threads_go_on(void) {
+  attempt("fifo", mkfifo("fifo", 0600));
+  make("file", 0644, "text");
+  pthread_t threads[8];
+  for (size_t index = 0; index < COUNT(threads); index++)
+    pthread_create(&threads[index], NULL, blocked_thread, threads);
+  nap(LINGER);
+  int failed = 0, fd, opened = 0;
+  for (int count = 0; count < 200; count++) failed += (fd = open("file", O_RDONLY)) < 0 || close(fd);
+  execute(REPORT("pid"));
+  fd = open("fifo", O_WRONLY);
+  for (size_t index = 0; index < COUNT(threads); index++) {
+    void *result;
+    pthread_join(threads[index], &result), opened += result != NULL;
+  }
+  say("%d failed %d opened", failed, opened);
+}
+
+static void exit_with_blocked_threads(void) {
+  pthread_t thread;
+  for (int count = 0; count < 4; count++) pthread_create(&thread, NULL, blocked_thread, NULL);
+  nap(LINGER);
+  exit(7);
+}
+
+static void exec_with_blocked_threads(void) {
+  pthread_t thread;
+  for (int count = 0; count < 4; count++) pthread_create(&thread, NULL, blocked_thread, NULL);
+  nap(LINGER);
+  execv(SELF, REPORT("pid,threads,fds"));
+}
+
+static void end_of_blocked_threads(void) {
+  attempt("fifo", mkfifo("fifo", 0600));
+  say_exit(child_of(exit_with_blocked_threads));
+  say_exit(child_of(exec_with_blocked_threads));
+  attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
+}
+
+static void waits_at_the_name_it_had(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, nothing, O_RDONLY);
+  attempt("rename", rename("fifo", "moved"));
+  attempt("another", mkfifo("fifo", 0600));
+  attempt("not this", open("fifo", O_WRONLY | O_NONBLOCK));
+  int fd = open("moved", O_WRONLY | O_NONBLOCK);
+  say("%d", fd >= 0);
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void through_links_and_descriptors(void) {
+  struct waiter waiter;
+  char path[64];
+  start_waiting(&waiter, nothing, O_WRONLY);
+  attempt("link", symlink("fifo", "link"));
+  snprintf(path, sizeof path, "/proc/self/fd/%d", open("link", O_PATH));
+  shown(open(path, O_RDONLY));
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static volatile sig_atomic_t breaking;
+static void lease_breaks(int number) { breaking = number; }
+static int is_breaking(void) { return breaking != 0; }
+
+static void broken_lease(void) {
+  make("fifo", 0600, "leased");
+  signal(SIGIO, lease_breaks); // the waiter opens this name
+  int fd = open("fifo", O_RDWR);
+  attempt("lease", fcntl(fd, F_SETLEASE, F_WRLCK));
+  attempt("at once", open("fifo", O_RDONLY | O_NONBLOCK));
+  say("signal %d", within(PATIENCE, is_breaking));
+  breaking = 0;
+  struct waiter waiter = waiting_with(nothing, O_RDONLY);
+  say_reports(&waiter, "started ");
+  nap(LINGER);
+  attempt("give up", fcntl(fd, F_SETLEASE, F_UNLCK));
+  say_reports(&waiter, "opened");
+  say_exit(waiter.pid);
+}
+
+static void lease_for_reading(void) {
+  make("fifo", 0600, "leased");
+  signal(SIGIO, lease_breaks);
+  int fd = open("fifo", O_RDONLY);
+  attempt("lease", fcntl(fd, F_SETLEASE, F_RDLCK));
+  attempt("read", open("fifo", O_RDONLY));
+  say("signal %d", is_breaking());
+  struct waiter waiter = waiting_with(not_restarting, O_WRONLY | O_TRUNC);
+  say_reports(&waiter, "started ");
+  say("signal %d", within(PATIENCE, is_breaking));
+  nap(LINGER);
+  kill(waiter.pid, SIGUSR1);
+  say_reports(&waiter, "EINTR");
+  say_exit(waiter.pid);
+  attempt("type", fcntl(fd, F_GETLEASE));
+  say_text("fifo");
+}
+
+FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
+       {"writer-waits-for-reader", writer_waits_for_reader}, {"reader-and-writer-meet", reader_and_writer_meet},
+       {"nobody-waits-for-nonblocking", nobody_waits_for_nonblocking}, {"signal-ends-the-wait", signal_ends_the_wait},
+       {"signal-with-restart", signal_with_restart}, {"signals-again-and-again", signals_again_and_again},
+       {"ignored-signal", ignored_signal}, {"killed-while-waiting", killed_while_waiting},
+       {"terminated-while-waiting", terminated_while_waiting}, {"stopped-while-waiting", stopped_while_waiting},
+       {"seized-while-waiting", seized_while_waiting}, {"other-threads-go-on", other_threads_go_on},
+       {"end-of-blocked-threads", end_of_blocked_threads}, {"waits-at-the-name-it-had", waits_at_the_name_it_had},
+       {"through-links-and-descriptors", through_links_and_descriptors}, {"broken-lease", broken_lease},
+       {"lease-for-reading", lease_for_reading});
