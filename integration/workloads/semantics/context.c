@@ -195,6 +195,37 @@ static void file_size_signal(void) {
   say("%s", got == SIGXFSZ ? "signal" : "no signal");
 }
 
+static int shared_child(void *argument) {
+  (void)argument;
+  umask(0);
+  return chdir("dir");
+}
+
+// Another process with a descriptor table of its own, but with this one's working folder and umask.
+static void folder_shared_by_processes(void) {
+  static char stack[65536] __attribute__((aligned(16)));
+  mkdir("dir", 0755);
+  make("dir/file", 0644, "inner");
+  say_exit(clone(shared_child, stack + sizeof stack, CLONE_FS | SIGCHLD, NULL));
+  say_text("file");
+  shown(open("new", O_RDWR | O_CREAT, 0666));
+}
+
+static void vfork_child_opens(void) {
+  make("file", 0644, "text");
+  int before = count_fds();
+  pid_t child = vfork();
+  if (child == 0) {
+    shown(open("file", O_RDWR));
+    shown(open("made", O_RDWR | O_CREAT | O_EXCL, 0600));
+    shown(open("missing", O_RDONLY));
+    _exit(0);
+  }
+  say_exit(child);
+  say("%d", count_fds() - before);
+  shown(open("made", O_RDONLY));
+}
+
 static void *open_many(void *argument) {
   long failed = 0;
   for (int count = 0; count < 200; count++) {
@@ -241,5 +272,6 @@ FAMILY(context, {"changed-root", changed_root}, {"changed-root-with-folder-outsi
        {"working-folder-of-all-threads", working_folder_of_all_threads}, {"root-of-one-thread", root_of_one_thread},
        {"descriptors-of-one-thread", descriptors_of_one_thread}, {"lowest-descriptor", lowest_descriptor},
        {"no-more-descriptors", no_more_descriptors}, {"limit-below-open-descriptors", limit_below_open_descriptors},
-       {"file-size-limit", file_size_limit}, {"file-size-signal", file_size_signal}, {"many-threads", many_threads},
-       {"large-folder", large_folder});
+       {"file-size-limit", file_size_limit}, {"file-size-signal", file_size_signal},
+       {"folder-shared-by-processes", folder_shared_by_processes}, {"vfork-child-opens", vfork_child_opens},
+       {"many-threads", many_threads}, {"large-folder", large_folder});

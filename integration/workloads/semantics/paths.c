@@ -111,6 +111,9 @@ static void faults(void) {
   shown((int)syscall(SYS_open, (char *)0xffffffff80000000UL, O_RDONLY));
   say("odd");
   shown((int)syscall(SYS_openat, AT_FDCWD, (char *)1, O_RDWR | O_CREAT, 0600));
+  char *behind = mmap(NULL, 8192, PROT_READ, MAP_SHARED, open("file", O_RDONLY | O_CLOEXEC), 0);
+  say("behind the end of a mapped file");
+  shown((int)syscall(SYS_open, behind + 4096, O_RDONLY));
   mprotect(page, 4096, PROT_NONE);
   say("unreadable");
   shown((int)syscall(SYS_open, page + 4000, O_RDONLY));
