@@ -268,7 +268,9 @@ fn table(results: &Value) -> String {
         ("enforce/native", "enforce_over_native"),
     ];
     let mut table = format!("{:<8}", "");
-    COLUMNS.iter().for_each(|(title, _)| write!(table, "{title:>16}").expect("text grows"));
+    for (title, _) in COLUMNS {
+        write!(table, "{title:>16}").expect("text grows");
+    }
     for what in ["open", "exec", "start"] {
         write!(table, "\n{what:<8}").expect("text grows");
         for (_, name) in COLUMNS {

@@ -153,17 +153,17 @@ fn extraction_cost(extractor: &Extractor) -> u32 {
     match field {
         // The flags of an open say which layer of an overlay the file lies in.
         Field::Evt(EvtField::Arg) if *argument == Argument::Key("flags".into()) => 50,
-        Field::Evt(EvtField::Args | EvtField::Info) => 50,
-        Field::Evt(EvtField::IsOpenCreate) => 15,
+        Field::Evt(EvtField::Args | EvtField::Info)
+        | Field::Fd(FdField::IsUpperLayer | FdField::IsLowerLayer)
+        | Field::Proc(ProcField::IsExeUpperLayer | ProcField::IsExeLowerLayer) => 50,
+        Field::Evt(EvtField::IsOpenCreate)
+        | Field::Fd(FdField::Ino | FdField::Dev | FdField::DevMajor | FdField::DevMinor)
+        | Field::Proc(ProcField::StdinType | ProcField::StdoutType | ProcField::StderrType) => 15,
         Field::Evt(EvtField::Arg | EvtField::Rawarg) => 5,
         Field::Evt(_) | Field::Lanner(_) => 1,
         Field::Container(_) | Field::K8s(_) => 2,
-        Field::Fd(FdField::Ino | FdField::Dev | FdField::DevMajor | FdField::DevMinor) => 15,
-        Field::Fd(FdField::IsUpperLayer | FdField::IsLowerLayer) => 50,
         Field::Fd(_) | Field::FsPath(_) => 3,
         Field::Proc(ProcField::Name | ProcField::Pid | ProcField::Exepath) => 6,
-        Field::Proc(ProcField::IsExeUpperLayer | ProcField::IsExeLowerLayer) => 50,
-        Field::Proc(ProcField::StdinType | ProcField::StdoutType | ProcField::StderrType) => 15,
         Field::Proc(ProcField::Aname | ProcField::Aexe | ProcField::Aexepath | ProcField::Acmdline) => {
             if *argument == Argument::Unused { 30 } else { 20 }
         }
