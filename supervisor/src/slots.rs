@@ -7,8 +7,8 @@
 //! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
 //! more than the last slot that a call was ever parked in), then slots of 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free),
 //! the number of supervisors that died on it, where the event log ended before its alert was written (inode, position), and whether a file was made for the call.
-//! The first slot is the supervisor's to receive into, the second one the guard's; calls that wait for something else than
-//! a decision are parked in the others.
+//! The first slots are received into: by the supervisor, by the guard, and by threads that relieve one of the supervisor's; calls
+//! that wait for something else than a decision are parked in the others.
 
 use std::{
     num::NonZeroUsize,
@@ -32,8 +32,8 @@ const BLOCK_CELLS: usize = 32;
 const SLOTS: usize = 1023;
 /// Bytes of the memfd.
 const LENGTH: NonZeroUsize = NonZeroUsize::new((1 + SLOTS) * BLOCK_CELLS * size_of::<u64>()).unwrap();
-/// Slots that are received into.
-const RECEIVING: usize = 2;
+/// Slots that are received into: the supervisor's, the guard's, and those of threads that relieve one that is held up.
+const RECEIVING: usize = 10;
 
 /// The memfd behind the page, as the guard holds it and hands it on.
 #[derive(Debug)]
@@ -109,9 +109,16 @@ impl Slots {
         }
     }
 
-    /// The slot that a supervisor receives into.
-    pub(crate) fn of_supervisor(&self) -> Option<Slot<'_>> {
-        self.slot(0)
+    /// Threads that may relieve each other.
+    pub(crate) const RELIEFS: usize = RECEIVING - 2;
+
+    /// The slot that a supervisor's thread receives into: the first one's for 0, that of the nth relief for n.
+    pub(crate) fn of_supervisor(&self, relief: usize) -> Option<Slot<'_>> {
+        match relief {
+            0 => self.slot(0),
+            1..=Self::RELIEFS => self.slot(relief + 1),
+            _ => None,
+        }
     }
 
     /// The slot that a guard receives into.
@@ -246,7 +253,7 @@ mod tests {
         let file = SlotsFile::create().unwrap();
         let (first, second) = (file.map().unwrap(), file.map().unwrap());
         for id in 1..=3 {
-            let slot = first.of_supervisor().unwrap();
+            let slot = first.of_supervisor(0).unwrap();
             slot.cells()[0].store(id, Ordering::Release);
             slot.mark_log(Position { inode: id, offset: 9 });
             assert_eq!(first.park(slot), Some(RECEIVING + usize::try_from(id).unwrap() - 1));

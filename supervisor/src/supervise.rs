@@ -34,7 +34,7 @@ use crate::{
     slots::SlotsFile,
     sources::Sources,
     sys::{Listener, SyscallError},
-    watch::{Watch, WatchThread},
+    watch::{HELD_UP, Watch, WatchThread},
 };
 
 /// How often ended watches are collected while nothing else happens.
@@ -146,6 +146,7 @@ impl Supervisor {
                 return self.finish();
             }
             self.watched.retain(|_, watched| !watched.thread.has_ended());
+            self.watched.values_mut().for_each(|watched| watched.thread.relieve());
         }
     }
 
@@ -167,7 +168,8 @@ impl Supervisor {
             PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.changes.as_fd(), PollFlags::POLLIN),
         ];
-        let patience = self.reload_at.map_or(HOUSEKEEPING, |due| {
+        let round = if self.watched.is_empty() { HOUSEKEEPING } else { HELD_UP };
+        let patience = self.reload_at.map_or(round, |due| {
             // Rounded up, so that the deadline has passed when the wait ends.
             due.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
         });

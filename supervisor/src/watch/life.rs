@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The thread of one watch: from the first notification, a predecessor's included, to the end of the last task.
+//! The threads of one watch: from the first notification, a predecessor's included, to the end of the last task.
+//!
+//! One thread receives. A target can hold it up, though: by argument memory that a task of the container's provides when it
+//! likes (userfaultfd, FUSE), or by a file system that does not answer. No other call may wait for that, so a thread that
+//! has not come back for [`HELD_UP`] is relieved by another one, and ends when it comes back.
 
 use std::{
     io,
     os::fd::AsFd,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,8 +32,11 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(10);
 /// How often a thread that is to stop is reminded of it.
 const REMINDER: Duration = Duration::from_millis(5);
 
-/// One listener with the page its notifications are received into.
-#[derive(Debug)]
+/// How long a call may hold up its thread before another one receives in its place.
+pub(crate) const HELD_UP: Duration = Duration::from_millis(100);
+
+/// One listener with the memory its notifications are received into.
+#[derive(Debug, Clone)]
 pub(crate) struct Watch {
     /// The listener's number within its container.
     pub(crate) number: u32,
@@ -39,45 +46,84 @@ pub(crate) struct Watch {
     pub(crate) slots: Arc<Slots>,
 }
 
+/// Which thread receives, and since when it is busy.
+#[derive(Debug)]
+struct Lead {
+    started: Instant,
+    /// 0 for the first thread, n for the nth relief.
+    relief: AtomicUsize,
+    /// Milliseconds after the start, plus one; 0 while it waits for a notification.
+    busy_since: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Lead {
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// Whether the thread `relief` still receives.
+    fn is_with(&self, relief: usize) -> bool {
+        self.relief.load(Ordering::Acquire) == relief && !self.stop.load(Ordering::Acquire)
+    }
+
+    fn is_held_up(&self) -> bool {
+        let since = self.busy_since.load(Ordering::Acquire);
+        let patience = u64::try_from(HELD_UP.as_millis()).unwrap_or(u64::MAX);
+        since != 0 && self.now().saturating_sub(since) > patience
+    }
+}
+
 /// A running watch, as the thread that started it sees it.
 #[derive(Debug)]
 pub(crate) struct WatchThread {
-    handle: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    watch: Watch,
+    shared: Arc<Shared>,
+    lead: Arc<Lead>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Starts the thread.
+    /// Starts the first thread.
     pub(crate) fn start(self, shared: Arc<Shared>) -> io::Result<WatchThread> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let handle = thread::Builder::new()
-            .name(format!("watch-{}", self.number))
-            .stack_size(STACK_BYTES)
-            .spawn(move || self.run(&shared, &seen))?;
-        Ok(WatchThread { handle, stop })
+        let lead = Arc::new(Lead {
+            started: Instant::now(),
+            relief: AtomicUsize::new(0),
+            busy_since: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let mut running = WatchThread { watch: self, shared, lead, threads: Vec::new() };
+        running.spawn(0)?;
+        Ok(running)
     }
 
-    fn run(self, shared: &Arc<Shared>, stop: &AtomicBool) {
+    fn run(&self, shared: &Arc<Shared>, lead: &Lead, relief: usize) {
         let synchronous = self.listener.wake_synchronously();
-        tracing::debug!(listener = self.number, synchronous, "watch begins");
+        tracing::debug!(listener = self.number, synchronous, relief, "watch begins");
         let mut answerer = Answerer::new(shared, self.number, &self.listener, &self.slots);
         answerer.note_init();
-        for slot in self.slots.iter().filter(|slot| slot.notification().is_some()) {
-            adopt(&mut answerer, &self.listener, slot);
+        if relief == 0 {
+            for slot in self.slots.iter().filter(|slot| slot.notification().is_some()) {
+                adopt(&mut answerer, &self.listener, slot);
+            }
         }
-        if let Some(slot) = self.slots.of_supervisor() {
-            while !stop.load(Ordering::Acquire) && self.receive_one(&mut answerer, slot) {}
+        if let Some(slot) = self.slots.of_supervisor(relief) {
+            while lead.is_with(relief) && self.receive_one(&mut answerer, slot, (lead, relief)) {}
         }
-        tracing::debug!(listener = self.number, "watch ends");
+        tracing::debug!(listener = self.number, relief, "watch ends");
     }
 
     /// Receives and answers one notification; `false` when there will never be another.
-    fn receive_one(&self, answerer: &mut Answerer<'_>, slot: Slot<'_>) -> bool {
+    fn receive_one(&self, answerer: &mut Answerer<'_>, slot: Slot<'_>, (lead, relief): (&Lead, usize)) -> bool {
         match self.listener.receive(slot.cells()) {
             Ok(notification) => {
+                lead.busy_since.store(lead.now(), Ordering::Release);
                 answerer.answer(slot, &notification, Origin::Received);
                 slot.clear();
+                // Somebody else's time, if this thread was relieved meanwhile.
+                if lead.is_with(relief) {
+                    lead.busy_since.store(0, Ordering::Release);
+                }
                 return true;
             }
             // Everyday: the target died or was interrupted while we woke up. From Linux 6.11 on it is also what a
@@ -115,21 +161,58 @@ fn has_hung_up(listener: &Listener) -> bool {
 }
 
 impl WatchThread {
-    /// Whether the thread has ended by itself.
+    fn spawn(&mut self, relief: usize) -> io::Result<()> {
+        let (watch, shared, lead) = (self.watch.clone(), Arc::clone(&self.shared), Arc::clone(&self.lead));
+        let thread = thread::Builder::new()
+            .name(format!("watch-{}", watch.number))
+            .stack_size(STACK_BYTES)
+            .spawn(move || watch.run(&shared, &lead, relief))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Starts another thread if the one that receives is held up. Where there have been too many of them, the container
+    /// has to wait for what it has brought about itself.
+    pub(crate) fn relieve(&mut self) {
+        if !self.lead.is_held_up() {
+            return;
+        }
+        self.threads.retain(|thread| !thread.is_finished());
+        let current = self.lead.relief.load(Ordering::Acquire);
+        let is_free = |relief: &usize| {
+            let slot = self.watch.slots.of_supervisor(*relief);
+            *relief != current && slot.is_some_and(|slot| slot.notification().is_none())
+        };
+        let Some(relief) = (1..=Slots::RELIEFS).find(is_free) else {
+            tracing::warn!(listener = self.watch.number, "calls hold up all threads of a watch");
+            return;
+        };
+        tracing::warn!(listener = self.watch.number, "a call holds up its watch, which another thread takes over");
+        self.lead.busy_since.store(0, Ordering::Release);
+        self.lead.relief.store(relief, Ordering::Release);
+        if let Err(error) = self.spawn(relief) {
+            tracing::error!(%error, "a watch cannot be taken over");
+            self.lead.relief.store(current, Ordering::Release);
+        }
+    }
+
+    /// Whether the threads have ended by themselves.
     pub(crate) fn has_ended(&self) -> bool {
-        self.handle.is_finished()
+        self.threads.iter().all(JoinHandle::is_finished)
     }
 
     /// Ends the watch of a listener that has hung up. Before Linux 6.11 a thread in RECV is not told, so it is
     /// interrupted until it has noticed.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::Release);
-        while !self.handle.is_finished() {
-            sys::interrupt_thread(&self.handle);
-            thread::sleep(REMINDER);
-        }
-        if self.handle.join().is_err() {
-            tracing::error!("a watch thread died of a panic");
+        self.lead.stop.store(true, Ordering::Release);
+        for thread in self.threads {
+            while !thread.is_finished() {
+                sys::interrupt_thread(&thread);
+                thread::sleep(REMINDER);
+            }
+            if thread.join().is_err() {
+                tracing::error!("a watch thread died of a panic");
+            }
         }
     }
 }
