@@ -7,13 +7,17 @@
 //! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
 //! more than the last slot that a call was ever parked in), then slots of 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free),
 //! the number of supervisors that died on it, where the event log ended before its alert was written (inode, position), and whether a file was made for the call.
-//! The first slots are received into: by the supervisor, by the guard, and by threads that relieve one of the supervisor's; calls
-//! that wait for something else than a decision are parked in the others.
+//! The first slot is the supervisor's to receive into, the second one the guard's; the others are for calls that wait for
+//! something else than a decision, and for threads that relieve one of the supervisor's.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use nix::{
@@ -32,8 +36,8 @@ const BLOCK_CELLS: usize = 32;
 const SLOTS: usize = 1023;
 /// Bytes of the memfd.
 const LENGTH: NonZeroUsize = NonZeroUsize::new((1 + SLOTS) * BLOCK_CELLS * size_of::<u64>()).unwrap();
-/// Slots that are received into: the supervisor's, the guard's, and those of threads that relieve one that is held up.
-const RECEIVING: usize = 10;
+/// Slots that are received into from the beginning: the supervisor's and the guard's.
+const RECEIVING: usize = 2;
 
 /// The memfd behind the page, as the guard holds it and hands it on.
 #[derive(Debug)]
@@ -41,7 +45,11 @@ pub(crate) struct SlotsFile(OwnedFd);
 
 /// The page, mapped.
 #[derive(Debug)]
-pub(crate) struct Slots(Mapping);
+pub(crate) struct Slots {
+    memory: Mapping,
+    /// Free slots that some thread of this process is about to receive into.
+    reserved: Mutex<BTreeSet<usize>>,
+}
 
 /// One place for a notification in flight.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +90,7 @@ impl SlotsFile {
 
     /// Maps the page.
     pub(crate) fn map(&self) -> Result<Slots, SyscallError> {
-        Mapping::new(self.0.as_fd(), LENGTH).map(Slots)
+        Ok(Slots { memory: Mapping::new(self.0.as_fd(), LENGTH)?, reserved: Mutex::default() })
     }
 }
 
@@ -95,7 +103,7 @@ impl AsFd for SlotsFile {
 impl Slots {
     /// How far the first process of this listener has come.
     pub(crate) fn phase(&self) -> Phase {
-        let task = self.0.cells().first().map_or(0, |cell| cell.load(Ordering::Acquire));
+        let task = self.memory.cells().first().map_or(0, |cell| cell.load(Ordering::Acquire));
         match u32::try_from(task) {
             Ok(task) if task != 0 => Phase::Started { task },
             _ => Phase::Preparing,
@@ -104,21 +112,41 @@ impl Slots {
 
     /// Records that `task` executes the listener's first program.
     pub(crate) fn set_started(&self, task: u32) {
-        if let Some(cell) = self.0.cells().first() {
+        if let Some(cell) = self.memory.cells().first() {
             cell.store(u64::from(task), Ordering::Release);
         }
     }
 
-    /// Threads that may relieve each other.
-    pub(crate) const RELIEFS: usize = RECEIVING - 2;
+    /// The slot that a supervisor's first thread receives into.
+    pub(crate) const OF_SUPERVISOR: usize = 0;
 
-    /// The slot that a supervisor's thread receives into: the first one's for 0, that of the nth relief for n.
-    pub(crate) fn of_supervisor(&self, relief: usize) -> Option<Slot<'_>> {
-        match relief {
-            0 => self.slot(0),
-            1..=Self::RELIEFS => self.slot(relief + 1),
-            _ => None,
+    /// Sets a free slot aside to be received into; `None` where all are taken.
+    pub(crate) fn reserve(&self) -> Option<usize> {
+        let mut reserved = self.reserved();
+        let index = self.free(&reserved)?;
+        reserved.insert(index);
+        Some(index)
+    }
+
+    /// Gives a slot back that was reserved.
+    pub(crate) fn release(&self, index: usize) {
+        self.reserved().remove(&index);
+    }
+
+    fn reserved(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slot that nobody uses; from now on it counts as one that may be taken.
+    fn free(&self, reserved: &BTreeSet<usize>) -> Option<usize> {
+        let is_free = |index: &usize| {
+            !reserved.contains(index) && self.slot(*index).is_some_and(|slot| slot.notification().is_none())
+        };
+        let index = (RECEIVING..SLOTS).find(is_free)?;
+        if let Some(cell) = self.memory.cells().get(1) {
+            cell.fetch_max(u64::try_from(index + 1).ok()?, Ordering::AcqRel);
         }
+        Some(index)
     }
 
     /// The slot that a guard receives into.
@@ -133,27 +161,22 @@ impl Slots {
 
     /// Moves what `slot` holds to a slot where it may stay for long; returns its number, or `None` where all are taken.
     pub(crate) fn park(&self, slot: Slot<'_>) -> Option<usize> {
-        let free = |index: &usize| self.slot(*index).is_some_and(|slot| slot.notification().is_none());
-        let index = (RECEIVING..SLOTS).find(free)?;
-        let place = self.slot(index)?;
-        if let Some(cell) = self.0.cells().get(1) {
-            cell.fetch_max(u64::try_from(index + 1).ok()?, Ordering::AcqRel);
-        }
-        place.copy_from(slot);
+        let index = self.free(&self.reserved())?;
+        self.slot(index)?.copy_from(slot);
         slot.clear();
         Some(index)
     }
 
     /// One slot.
     pub(crate) fn slot(&self, index: usize) -> Option<Slot<'_>> {
-        let block = self.0.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
+        let block = self.memory.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
         let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
         let [attempts, log_inode, log_position, made, ..] = rest else { return None };
         Some(Slot { notification, attempts, log_inode, log_position, made })
     }
 
     fn parked(&self) -> usize {
-        let cell = self.0.cells().get(1).map_or(0, |cell| cell.load(Ordering::Acquire));
+        let cell = self.memory.cells().get(1).map_or(0, |cell| cell.load(Ordering::Acquire));
         usize::try_from(cell).map_or(SLOTS, |parked| parked.min(SLOTS))
     }
 }
@@ -253,7 +276,7 @@ mod tests {
         let file = SlotsFile::create().unwrap();
         let (first, second) = (file.map().unwrap(), file.map().unwrap());
         for id in 1..=3 {
-            let slot = first.of_supervisor(0).unwrap();
+            let slot = first.slot(Slots::OF_SUPERVISOR).unwrap();
             slot.cells()[0].store(id, Ordering::Release);
             slot.mark_log(Position { inode: id, offset: 9 });
             assert_eq!(first.park(slot), Some(RECEIVING + usize::try_from(id).unwrap() - 1));
@@ -266,5 +289,10 @@ mod tests {
         assert_eq!(parked.log_mark(), Some(Position { inode: 2, offset: 9 }));
         parked.clear();
         assert_eq!(ids(&first), [1, 3]);
+        // A slot that somebody receives into is free and must not be parked in.
+        assert_eq!(first.reserve(), Some(RECEIVING + 1));
+        let slot = first.slot(Slots::OF_SUPERVISOR).unwrap();
+        slot.cells()[0].store(4, Ordering::Release);
+        assert_eq!(first.park(slot), Some(RECEIVING + 3));
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     slots::SlotsFile,
     sources::Sources,
     sys::{Listener, SyscallError},
-    watch::{HELD_UP, Watch, WatchThread},
+    watch::{Watch, WatchThread},
 };
 
 /// How often ended watches are collected while nothing else happens.
@@ -65,6 +65,8 @@ struct Supervisor {
     last_failure: Option<String>,
     /// Calls that were named as needed and not trapped.
     untrapped: Vec<String>,
+    /// When to look after the watches again.
+    round: Duration,
 }
 
 /// A listener with its watch, and second descriptors of both for a new guard.
@@ -123,6 +125,7 @@ impl Supervisor {
             reload_at: None,
             last_failure: failure,
             untrapped: Vec::new(),
+            round: HOUSEKEEPING,
         })
     }
 
@@ -146,7 +149,8 @@ impl Supervisor {
                 return self.finish();
             }
             self.watched.retain(|_, watched| !watched.thread.has_ended());
-            self.watched.values_mut().for_each(|watched| watched.thread.relieve());
+            let looks = self.watched.values_mut().map(|watched| watched.thread.relieve());
+            self.round = looks.min().unwrap_or(HOUSEKEEPING);
         }
     }
 
@@ -168,8 +172,7 @@ impl Supervisor {
             PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.changes.as_fd(), PollFlags::POLLIN),
         ];
-        let round = if self.watched.is_empty() { HOUSEKEEPING } else { HELD_UP };
-        let patience = self.reload_at.map_or(round, |due| {
+        let patience = self.reload_at.map_or(self.round, |due| {
             // Rounded up, so that the deadline has passed when the wait ends.
             due.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
         });

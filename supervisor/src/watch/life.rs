@@ -33,7 +33,12 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(10);
 const REMINDER: Duration = Duration::from_millis(5);
 
 /// How long a call may hold up its thread before another one receives in its place.
-pub(crate) const HELD_UP: Duration = Duration::from_millis(100);
+const HELD_UP: Duration = Duration::from_millis(20);
+/// How often that is looked for, and how often while it happens.
+const LOOK: Duration = Duration::from_millis(100);
+const ALARMED_LOOK: Duration = Duration::from_millis(5);
+/// How long after it happened it is looked for more often: who does it once does it again.
+const ALARM: Duration = Duration::from_secs(5);
 
 /// One listener with the memory its notifications are received into.
 #[derive(Debug, Clone)]
@@ -81,6 +86,7 @@ pub(crate) struct WatchThread {
     shared: Arc<Shared>,
     lead: Arc<Lead>,
     threads: Vec<JoinHandle<()>>,
+    alarmed_until: Option<Instant>,
 }
 
 impl Watch {
@@ -92,12 +98,12 @@ impl Watch {
             busy_since: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         });
-        let mut running = WatchThread { watch: self, shared, lead, threads: Vec::new() };
-        running.spawn(0)?;
+        let mut running = WatchThread { watch: self, shared, lead, threads: Vec::new(), alarmed_until: None };
+        running.spawn(0, Slots::OF_SUPERVISOR)?;
         Ok(running)
     }
 
-    fn run(&self, shared: &Arc<Shared>, lead: &Lead, relief: usize) {
+    fn run(&self, shared: &Arc<Shared>, lead: &Lead, relief: usize, slot: usize) {
         let synchronous = self.listener.wake_synchronously();
         tracing::debug!(listener = self.number, synchronous, relief, "watch begins");
         let mut answerer = Answerer::new(shared, self.number, &self.listener, &self.slots);
@@ -107,9 +113,10 @@ impl Watch {
                 adopt(&mut answerer, &self.listener, slot);
             }
         }
-        if let Some(slot) = self.slots.of_supervisor(relief) {
+        if let Some(slot) = self.slots.slot(slot) {
             while lead.is_with(relief) && self.receive_one(&mut answerer, slot, (lead, relief)) {}
         }
+        self.slots.release(slot);
         tracing::debug!(listener = self.number, relief, "watch ends");
     }
 
@@ -161,37 +168,41 @@ fn has_hung_up(listener: &Listener) -> bool {
 }
 
 impl WatchThread {
-    fn spawn(&mut self, relief: usize) -> io::Result<()> {
+    fn spawn(&mut self, relief: usize, slot: usize) -> io::Result<()> {
         let (watch, shared, lead) = (self.watch.clone(), Arc::clone(&self.shared), Arc::clone(&self.lead));
         let thread = thread::Builder::new()
             .name(format!("watch-{}", watch.number))
             .stack_size(STACK_BYTES)
-            .spawn(move || watch.run(&shared, &lead, relief))?;
+            .spawn(move || watch.run(&shared, &lead, relief, slot))?;
         self.threads.push(thread);
         Ok(())
     }
 
-    /// Starts another thread if the one that receives is held up. Where there have been too many of them, the container
-    /// has to wait for what it has brought about itself.
-    pub(crate) fn relieve(&mut self) {
-        if !self.lead.is_held_up() {
-            return;
+    /// Starts another thread if the one that receives is held up, and says when to look again. A container that holds up
+    /// as many threads as there are slots has to wait for what it has brought about itself.
+    pub(crate) fn relieve(&mut self) -> Duration {
+        if self.lead.is_held_up() {
+            self.threads.retain(|thread| !thread.is_finished());
+            if self.alarmed_until.is_none() {
+                tracing::warn!(
+                    listener = self.watch.number,
+                    "a call holds up its watch, which another thread takes over"
+                );
+            }
+            self.alarmed_until = Some(Instant::now() + ALARM);
+            self.take_over();
         }
-        self.threads.retain(|thread| !thread.is_finished());
+        if self.alarmed_until.is_some_and(|until| until > Instant::now()) { ALARMED_LOOK } else { LOOK }
+    }
+
+    fn take_over(&mut self) {
+        let Some(slot) = self.watch.slots.reserve() else { return };
         let current = self.lead.relief.load(Ordering::Acquire);
-        let is_free = |relief: &usize| {
-            let slot = self.watch.slots.of_supervisor(*relief);
-            *relief != current && slot.is_some_and(|slot| slot.notification().is_none())
-        };
-        let Some(relief) = (1..=Slots::RELIEFS).find(is_free) else {
-            tracing::warn!(listener = self.watch.number, "calls hold up all threads of a watch");
-            return;
-        };
-        tracing::warn!(listener = self.watch.number, "a call holds up its watch, which another thread takes over");
         self.lead.busy_since.store(0, Ordering::Release);
-        self.lead.relief.store(relief, Ordering::Release);
-        if let Err(error) = self.spawn(relief) {
+        self.lead.relief.store(current + 1, Ordering::Release);
+        if let Err(error) = self.spawn(current + 1, slot) {
             tracing::error!(%error, "a watch cannot be taken over");
+            self.watch.slots.release(slot);
             self.lead.relief.store(current, Ordering::Release);
         }
     }

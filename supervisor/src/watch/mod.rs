@@ -12,4 +12,4 @@ mod life;
 mod opening;
 mod waiting;
 
-pub(crate) use life::{HELD_UP, Watch, WatchThread};
+pub(crate) use life::{Watch, WatchThread};
