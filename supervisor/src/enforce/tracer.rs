@@ -8,6 +8,8 @@
 //! A thread traces one task at a time. A thread that held one tracee and seized another one of the same process, of which
 //! a third is inside an exec, would wait for ever (the kernel's `cred_guard_mutex`).
 
+use std::{fs, path::Path, thread, time::Duration};
+
 use nix::{
     errno::Errno,
     sys::{
@@ -20,6 +22,9 @@ use nix::{
 
 /// `PTRACE_EVENT_STOP` of linux/ptrace.h; libc has no name for it.
 const EVENT_STOP: i32 = 128;
+
+/// Pause before a task that another thread of ours traces is tried again.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// What shall become of a new program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +59,28 @@ pub(crate) struct Follow {
 
 impl Follow {
     /// Lets the call go on with `proceed`, which answers its notification and says whether that was taken, and hands the
-    /// process of the new program to `judge` before it runs.
-    pub(crate) fn exec(self, proceed: impl FnOnce() -> bool, judge: impl FnOnce(u32) -> Fate) -> Followed {
+    /// process of the new program to `judge` before it runs. `is_pending` says whether the call still waits for its answer.
+    pub(crate) fn exec(
+        self,
+        is_pending: impl Fn() -> bool,
+        proceed: impl FnOnce() -> bool,
+        judge: impl FnOnce(u32) -> Fate,
+    ) -> Followed {
         let task = Pid::from_raw(i32::try_from(self.task).unwrap_or(i32::MAX));
         let mut options = ptrace::Options::PTRACE_O_TRACEEXEC;
         options.set(ptrace::Options::PTRACE_O_EXITKILL, self.kill_on_exit);
-        match ptrace::seize(task, options) {
-            Ok(()) => {}
-            Err(Errno::ESRCH) => return Followed::NotExecuted,
-            Err(_errno) => return Followed::Untraceable,
+        loop {
+            // To let go of a task again it must be stopped, which would withdraw the notification that came instead.
+            if !is_pending() {
+                return Followed::NotExecuted;
+            }
+            match ptrace::seize(task, options) {
+                Ok(()) => break,
+                Err(Errno::ESRCH) => return Followed::NotExecuted,
+                // The call was interrupted, and whoever followed it then is about to let go of its task.
+                Err(_errno) if is_traced_by_us(self.task) => thread::sleep(PAUSE),
+                Err(_errno) => return Followed::Untraceable,
+            }
         }
         // Without the kernel's protection an interrupt would withdraw the notification, so that it comes after the answer.
         if self.is_wait_killable {
@@ -74,6 +92,13 @@ impl Follow {
         }
         wait_for_stop(judge)
     }
+}
+
+/// Whether a thread of this process traces the task.
+fn is_traced_by_us(task: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| Path::new("/proc/self/task").join(tracer.trim()).exists())
 }
 
 /// A task that is gone needs no interrupt: the wait tells.
@@ -171,7 +196,7 @@ mod tests {
         ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
         input.write_all(b"go\n").unwrap();
         let followed = wait_for_stop(|process| {
-            seen = std::fs::read_link(format!("/proc/{process}/exe")).ok();
+            seen = fs::read_link(format!("/proc/{process}/exe")).ok();
             fate
         });
         (followed, seen)
@@ -194,10 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_another_thread_of_ours_follows_is_waited_for() {
+        let mut child = waiting("true");
+        let task = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let mut input = child.stdin.take().unwrap();
+        let (seized, is_seized) = std::sync::mpsc::channel();
+        let other = thread::spawn(move || {
+            ptrace::seize(task, ptrace::Options::empty()).unwrap();
+            seized.send(()).unwrap();
+            thread::sleep(Duration::from_millis(50));
+            interrupt(task);
+            wait_for_stop(|_| Fate::Lives)
+        });
+        is_seized.recv().unwrap();
+        let how = Follow { task: child.id(), is_wait_killable: false, kill_on_exit: false };
+        let followed = how.exec(|| true, || input.write_all(b"go\n").is_ok(), |_| Fate::Lives);
+        assert_ne!(followed, Followed::Untraceable);
+        assert_eq!(other.join().unwrap(), Followed::NotExecuted);
+        assert!(child.wait().unwrap().success());
+        let withdrawn = how.exec(|| false, || panic!("it has no call to answer"), |_| Fate::Lives);
+        assert_eq!(withdrawn, Followed::NotExecuted);
+    }
+
+    #[test]
     fn a_task_that_is_gone_is_not_followed() {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let gone = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
-        assert_eq!(gone.exec(|| true, |_| Fate::Lives), Followed::NotExecuted);
+        assert_eq!(gone.exec(|| true, || true, |_| Fate::Lives), Followed::NotExecuted);
     }
 }

@@ -66,6 +66,8 @@ impl Answerer<'_> {
             decision,
             judged,
         };
+        // A signal may have the call notified anew before the thread below knows that it was withdrawn.
+        self.delivery().remember(place.notification, decision.alerted);
         let (slots, counted) = (self.shared_slots(), Arc::clone(&running));
         running.fetch_add(1, Ordering::AcqRel);
         let run = move || {
@@ -84,6 +86,7 @@ impl Answerer<'_> {
                     slot.clear();
                 }
                 running.fetch_sub(1, Ordering::AcqRel);
+                self.delivery().take_back(place.notification, decision.alerted);
                 Some(self.unfollowed(decision))
             }
         }
@@ -115,11 +118,9 @@ impl Verification {
             is_wait_killable: shared.is_wait_killable,
             kill_on_exit: shared.mode == Mode::Enforce,
         };
-        let proceed = || {
-            self.delivery.respond(&self.notification, Response::Continue, self.decision.alerted);
-            true
-        };
-        if follow.exec(proceed, |process| self.judge(process)) == Followed::Untraceable {
+        let pending = || self.delivery.listener.is_pending(self.notification.id);
+        let proceed = || self.delivery.proceed(&self.notification, self.decision.alerted);
+        if follow.exec(pending, proceed, |process| self.judge(process)) == Followed::Untraceable {
             self.run_untraced();
         }
     }
@@ -131,7 +132,9 @@ impl Verification {
         let process = Process::open(task);
         let program = || process.as_ref().and_then(Process::program_mark);
         let before = program();
-        self.delivery.respond(&self.notification, Response::Continue, self.decision.alerted);
+        if !self.delivery.proceed(&self.notification, self.decision.alerted) {
+            return;
+        }
         for _ in 0..UNTRACED_LOOKS {
             let now = program();
             if now.is_none() || now != before {

@@ -62,6 +62,11 @@ impl Interrupted {
             return false;
         }
         self.forget_old(now);
+        self.take_back(notification, words)
+    }
+
+    /// Takes back what was paid for this call in advance; false where it was used up meanwhile.
+    pub(super) fn take_back(&mut self, notification: &Notification, words: u64) -> bool {
         let call = CallKey::from(notification);
         let place = self.0.iter().position(|entry| entry.call == call && entry.words == words);
         place.map(|place| self.0.remove(place)).is_some()
@@ -91,6 +96,9 @@ mod tests {
         assert!(!interrupted.was_alerted(&call(2, 10, 0x5000), 78, now), "other words");
         assert!(interrupted.was_alerted(&call(2, 10, 0x5000), 77, now));
         assert!(!interrupted.was_alerted(&call(3, 10, 0x5000), 77, now), "used up");
+        interrupted.remember(&call(4, 10, 0x5000), 77, now);
+        assert!(interrupted.take_back(&call(4, 10, 0x5000), 77));
+        assert!(!interrupted.was_alerted(&call(5, 10, 0x5000), 77, now), "taken back");
     }
 
     #[test]

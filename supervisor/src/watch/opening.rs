@@ -11,6 +11,7 @@ use std::{
 use super::{
     answer::{Answerer, Decision, Place},
     interrupted::Interrupted,
+    waiting,
 };
 use crate::{
     counters::Counter,
@@ -192,6 +193,38 @@ impl Delivery {
                 self.shared.counters.add(Counter::Failures, 1);
                 tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
             }
+        }
+    }
+
+    /// Lets a call go on that another thread paid for in advance (see [`Self::remember`]); says whether the target took the
+    /// answer. While the answer is on its way nobody can take the payment for that of a later call.
+    pub(super) fn proceed(&self, notification: &Notification, alerted: Option<u64>) -> bool {
+        let pending = || self.listener.is_pending(notification.id);
+        let may_leave = alerted.is_some() && !self.shared.is_wait_killable;
+        if may_leave && waiting::settle(notification.target_tid, pending) == waiting::Target::Left {
+            return false;
+        }
+        let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
+        let paid = alerted.filter(|words| interrupted.take_back(notification, *words));
+        match self.listener.send(notification.id, Response::Continue) {
+            Ok(()) => return true,
+            Err(SendError::Gone) => {}
+            Err(error) => {
+                self.shared.counters.add(Counter::Failures, 1);
+                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
+            }
+        }
+        if let Some(words) = paid {
+            interrupted.remember(notification, words, Instant::now());
+        }
+        false
+    }
+
+    /// Takes back a payment.
+    pub(super) fn take_back(&self, notification: &Notification, alerted: Option<u64>) {
+        if let Some(words) = alerted {
+            let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
+            let _unused = interrupted.take_back(notification, words);
         }
     }
 
