@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Engine, overlay::Overlay, requirement::find};
+use crate::{overlay::Overlay, requirement::find};
 
 const TEMPLATE: &str = include_str!("../assets/config.json"); // what `runc spec` of Debian 12 writes
 const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "probe", "proc", "root", "sys", "tmp", "var"];
@@ -126,24 +126,6 @@ impl Bundle {
             let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut);
             mounts.expect("the template has mounts").push(mount);
         })
-    }
-
-    /// Makes the root filesystem an overlay, what is there so far being its lower layer; see [`Self::layering`].
-    #[must_use]
-    pub fn layered(self) -> Self {
-        for folder in ["upper", "work", "merged"] {
-            fs::create_dir(self.path().join(folder)).expect("cannot make a folder of the overlay");
-        }
-        self.set("/root/path", json!("merged"))
-    }
-
-    /// The engine that can create a container of a layered bundle: it mounts the overlay in a mount namespace of its own.
-    pub fn layering(&self, engine: &Engine) -> Engine {
-        let here = self.path().display();
-        let layers = format!("lowerdir={here}/rootfs,upperdir={here}/upper,workdir={here}/work");
-        let mount = format!("mount -t overlay -o {layers} overlay {here}/merged");
-        let script = format!(r#"case " $* " in *" create "*) {mount} || exit;; esac; exec "$@""#);
-        engine.clone().wrapped(&["unshare", "-m", "sh", "-c", &script, "sh"])
     }
 
     /// Where a path of the container lies on the host.

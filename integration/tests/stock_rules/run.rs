@@ -39,8 +39,7 @@ impl<'a> Run<'a> {
     /// Runs the container; returns what came otherwise than the book says.
     pub(crate) fn complaints(self, book: &Book) -> Vec<String> {
         let Self { scenario, lanner, bundle } = self;
-        let engine = if scenario.layered { bundle.layering(&lanner.engine()) } else { lanner.engine() };
-        let container = Container::start(&engine, bundle);
+        let container = Container::start(&lanner.engine(), bundle);
         let scripted: Vec<&Entry> = scenario.rules.iter().filter(|entry| entry.run.is_some()).collect();
         let all_marks = || (parts(lanner.alerts()).len() == scripted.len() + 2).then_some(());
         wait_for("the script's last mark", PATIENCE, all_marks);
@@ -82,7 +81,7 @@ fn bundle(scenario: &Scenario) -> Bundle {
     let filled = scenario.files.iter().fold(filled, |bundle, (path, content)| bundle.text(path, content));
     let bundle = scenario.mounts.iter().fold(filled, |bundle, mount| bundle.mount(mount.clone()));
     let bundle = scenario.spec.iter().fold(bundle, |bundle, (pointer, value)| bundle.set(pointer, value.clone()));
-    if scenario.layered { bundle.layered() } else { bundle }
+    if scenario.layered { bundle.on_overlay() } else { bundle }
 }
 
 /// Each provocation in a shell of its own, behind an open that marks its place in the event log.
