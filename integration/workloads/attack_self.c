@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// attack_self SECONDS ENOUGH KIND: opens its own entry of procfs by names that depend on who looks; a success is another
-// process's entry, whose name the file says.
+// attack_self SECONDS ENOUGH KIND: opens names that depend on who looks; a success is what belongs to somebody else.
 //
-// KIND: /proc/self (self), /proc/thread-self (thread), a link to it (link), the same from /proc as the working directory
+// KIND: a setting of the network that only the host's namespace has (network); the device whose interfaces are made in the
+// namespace of who opened it (tunnel); or its own entry of procfs, whose name the file says: by /proc/self (self), /proc/thread-self (thread), a link to it (link), the same from /proc as the working directory
 // (working) or by its descriptor (directory), with `..` (climbing), through a procfs of its own (mounted); a link that a
 // thread turns from elsewhere to there (turning).
 #include "attack.h"
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
 
 enum { TIMES = 200 };
 
@@ -65,18 +70,49 @@ static Outcome whose(int fd) {
   return strcmp(found, own_name) == 0 ? HARMLESS : SUCCESS;
 }
 
+static Outcome open_own_name(void) { return whose(openat(directory, name, O_RDONLY)); }
+
+// The first setting is in every namespace, the second in the first one alone.
+static Outcome open_setting(void) {
+  int own = open("/proc/sys/net/core/somaxconn", O_RDONLY), foreign = open("/proc/sys/net/core/netdev_budget", O_RDONLY);
+  if (own >= 0) close(own);
+  if (foreign >= 0) close(foreign);
+  return foreign >= 0 ? SUCCESS : own >= 0 ? HARMLESS : NOTHING;
+}
+
+static void make_device(void) {
+  mkdir("/dev/net", 0755);
+  require(mknod("/dev/net/tun", S_IFCHR | 0600, makedev(10, 200)) == 0, "make the device");
+}
+
+static Outcome open_tunnel(void) {
+  struct ifreq made = {.ifr_flags = IFF_TUN | IFF_NO_PI}, seen;
+  int tunnel = open("/dev/net/tun", O_RDWR), own = socket(AF_INET, SOCK_DGRAM, 0);
+  Outcome outcome = NOTHING;
+  if (tunnel >= 0 && ioctl(tunnel, TUNSETIFF, &made) == 0) {
+    memcpy(&seen, &made, sizeof seen);
+    outcome = ioctl(own, SIOCGIFINDEX, &seen) == 0 ? HARMLESS : SUCCESS;
+  }
+  if (tunnel >= 0) close(tunnel); // which removes the interface
+  close(own);
+  return outcome;
+}
+
 static const struct Kind {
   const char *name, *path;
   void (*prepare)(void);
+  Outcome (*open)(void);
 } KINDS[] = {
-    {"self", "/proc/self/comm", NULL},
-    {"thread", "/proc/thread-self/comm", NULL},
-    {"climbing", "/proc/self/task/../../self/comm", NULL},
-    {"link", NULL, by_link},
-    {"working", NULL, by_working},
-    {"directory", NULL, by_directory},
-    {"mounted", NULL, by_mount},
-    {"turning", NULL, by_turning},
+    {"self", "/proc/self/comm", NULL, open_own_name},
+    {"thread", "/proc/thread-self/comm", NULL, open_own_name},
+    {"climbing", "/proc/self/task/../../self/comm", NULL, open_own_name},
+    {"link", NULL, by_link, open_own_name},
+    {"working", NULL, by_working, open_own_name},
+    {"directory", NULL, by_directory, open_own_name},
+    {"mounted", NULL, by_mount, open_own_name},
+    {"turning", NULL, by_turning, open_own_name},
+    {"network", NULL, NULL, open_setting},
+    {"tunnel", NULL, make_device, open_tunnel},
 };
 
 int main(int argc, char **argv) {
@@ -88,6 +124,6 @@ int main(int argc, char **argv) {
   name = kind->path;
   if (kind->prepare) kind->prepare();
   for (int time = 0; (time < TIMES || kind->prepare == by_turning) && !is_over(); time++)
-    count(whose(openat(directory, name, O_RDONLY)));
+    count(kind->open());
   return finish();
 }

@@ -16,7 +16,7 @@ mod run;
 mod stage;
 mod table;
 
-use std::{env, fmt::Write as _, sync::Mutex, thread, time::Duration};
+use std::{env, sync::Mutex, thread, time::Duration};
 
 use integration::{
     Lanner, LowLevel,
@@ -45,24 +45,22 @@ fn duration() -> Duration {
 fn each(what: &str, attempt: impl Fn(&Attack) -> Result<String, String> + Sync) {
     let wanted = env::var("LANNER_ATTACKS").unwrap_or_default();
     let queue = Mutex::new(ATTACKS.iter().filter(|attack| attack.name().contains(&wanted)));
-    let report = Mutex::new((String::new(), Vec::new()));
+    let failures = Mutex::new(Vec::new());
     let work = || {
         while let Some(attack) = { queue.lock().unwrap().next() } {
             let result = attempt(attack);
-            let (lines, failures) = &mut *report.lock().unwrap();
-            let said = result.as_ref().unwrap_or_else(|complaint| complaint);
-            writeln!(lines, "{what}: {}: {said}", attack.name()).unwrap();
-            failures.extend(result.err().map(|complaint| format!("{}: {complaint}", attack.name())));
+            println!("{what}: {}: {}", attack.name(), result.as_ref().unwrap_or_else(|complaint| complaint));
+            let failure = result.err().map(|complaint| format!("{}: {complaint}", attack.name()));
+            failures.lock().unwrap().extend(failure);
         }
     };
+    assert!(ATTACKS.iter().any(|attack| attack.name().contains(&wanted)), "no attack is called `{wanted}`");
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(work);
         }
     });
-    let (lines, failures) = report.into_inner().unwrap();
-    println!("{lines}");
-    assert!(!lines.is_empty(), "no attack is called `{wanted}`");
+    let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{what}: {} attacks:\n{}", failures.len(), failures.join("\n"));
 }
 

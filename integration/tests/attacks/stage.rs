@@ -19,7 +19,9 @@ pub(crate) const RULES: &str = r"
 
 - rule: guarded file written
   desc: A file below /guarded was opened for writing.
-  condition: evt.is_open_write = true and (fd.name startswith /guarded/ or fd.realpath startswith /guarded/)
+  condition: >
+    evt.type in (open, openat, openat2, creat) and evt.is_open_write = true
+    and (fd.name startswith /guarded/ or fd.realpath startswith /guarded/)
   output: wrote %fd.name %fd.realpath %evt.type
   priority: WARNING
   action: deny
@@ -69,7 +71,7 @@ const FILES: [(&str, &str); 9] = [
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 /// What a privileged container's process may do, as far as the attacks make use of it.
-const CAPABILITIES: [&str; 7] = [
+const CAPABILITIES: [&str; 8] = [
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",
     "CAP_KILL",
@@ -77,6 +79,7 @@ const CAPABILITIES: [&str; 7] = [
     "CAP_SYS_CHROOT",
     "CAP_SYS_PTRACE",
     "CAP_MKNOD",
+    "CAP_NET_ADMIN",
 ];
 
 /// The container of an attack.
@@ -88,7 +91,7 @@ pub(crate) enum Setting {
     User,
     /// Root of a user namespace.
     UserNamespace,
-    /// Root with the capabilities that attacks use, and no hidden or read-only paths.
+    /// Root with the capabilities that attacks use, all devices, and no hidden or read-only paths.
     Privileged,
 }
 
@@ -141,7 +144,8 @@ fn confined(bundle: Bundle, setting: Setting) -> Bundle {
         Setting::Privileged => {
             let bundle = ["maskedPaths", "readonlyPaths"]
                 .iter()
-                .fold(bundle, |bundle, member| bundle.set(&format!("/linux/{member}"), json!([])));
+                .fold(bundle, |bundle, member| bundle.set(&format!("/linux/{member}"), json!([])))
+                .set("/linux/resources/devices", json!([{"allow": true, "access": "rwm"}]));
             ["bounding", "effective", "permitted"]
                 .iter()
                 .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(CAPABILITIES)))

@@ -31,6 +31,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_flip truncation thread", LOG),
     race("attack_flip flags thread", GUARDED),
     race("attack_flip resolve thread", KEY).without_decoy(), // `fd.name` is the same text, as Falco has it
+    bypass("attack_flip handle thread", KEY),
     race("attack_flip i386-open thread", KEY),
     race("attack_flip i386-openat thread", KEY),
     race("attack_flip i386-openat2 thread", KEY),
@@ -108,6 +109,9 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_self directory", Trace::Nothing).no_race(ITS_OWN),
     race("attack_self mounted", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
     race("attack_self turning", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self network", Trace::Nothing).no_race(ITS_OWN),
+    race("attack_self network", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
+    race("attack_self tunnel", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
     race("attack_self self", Trace::Nothing).sharing_processes(),
     race("attack_self thread", Trace::Nothing).sharing_processes(),
     race("attack_self link", Trace::Nothing).sharing_processes(),
