@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// attack_alias SECONDS ENOUGH KIND: opens the secret under another name, a few times; nothing races.
+// attack_alias SECONDS ENOUGH KIND: opens the secret under another name, a few times, and the decoy by its own in between;
+// nothing races.
 //
 // KIND: through the container's procfs, its own entry (root, working, thread, task), the entry of its process id (pid) or of
 // another process (sibling), a descriptor (descriptor, device); through a procfs of its own (mounted); a link (symlink), a
@@ -171,6 +172,9 @@ int main(int argc, char **argv) {
   while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
   require(kind < end, "choose a kind");
   kind->prepare();
-  for (int time = 0; time < TIMES && !is_over(); time++) count(kind->open());
+  for (int time = 0; time < TIMES && !is_over(); time++) {
+    count(kind->open());
+    count(opened(open(DECOY, O_RDONLY))); // in another root there is none
+  }
   return finish();
 }

@@ -34,7 +34,7 @@ static int open_descriptors(int task) {
   int opened = 0;
   for (int number = 0; number < 10; number++) {
     snprintf(entry, sizeof entry, "fd/%d", number);
-    opened |= open_entry(task, entry, O_PATH);
+    opened |= open_entry(task, entry, O_RDONLY | O_NONBLOCK);
   }
   return opened;
 }

@@ -96,7 +96,10 @@ impl Trace {
     pub(crate) fn names(self, alert: &Alert) -> bool {
         self.is_of(alert)
             && match self {
-                Self::Opened(file) | Self::Written(file) => alert.text("fd.realpath") == file,
+                // Its own name comes first, then the names in rules that stand for the same file.
+                Self::Opened(file) | Self::Written(file) => {
+                    alert.text("fd.realpath").split(' ').any(|name| name == file)
+                }
                 Self::Executed(words) | Self::Changed(words) | Self::Connected(words) => alert.message.contains(words),
                 Self::Refused(_) => true,
                 Self::Nothing => false,
