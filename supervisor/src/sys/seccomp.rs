@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::SyscallError;
+use super::{SyscallError, process::Uninterrupted};
 
 /// Room for one notification in eight-byte cells; the kernel's structure has 80 bytes in 6.18 and may grow.
 pub(crate) const NOTIFICATION_CELLS: usize = 16;
@@ -176,12 +176,16 @@ impl Listener {
         let newfd_flags = if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
         let srcfd = descriptor.as_raw_fd().cast_unsigned();
         let raw = libc::seccomp_notif_addfd { id, flags, srcfd, newfd: 0, newfd_flags };
+        // The call counts as answered before the target takes the descriptor. If a signal of ours ended the wait for that,
+        // the target would return 0 from its open, without a descriptor.
+        let uninterrupted = Uninterrupted::new().map_err(InjectError::Refused)?;
         // SAFETY: the request reads one `seccomp_notif_addfd` from `raw`, which lives across the call.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, ptr::from_ref(&raw)) };
+        let error = io::Error::last_os_error();
+        drop(uninterrupted);
         if result >= 0 {
             return Ok(result);
         }
-        let error = io::Error::last_os_error();
         match error.raw_os_error() {
             // EINTR: the target was interrupted while it took the descriptor.
             Some(libc::ENOENT | libc::EINTR) => Err(InjectError::Gone),
