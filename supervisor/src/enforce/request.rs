@@ -87,7 +87,8 @@ impl OpenRequest {
     pub(crate) fn new(call: &Call, path: &[u8], open: Open) -> Option<Self> {
         let (directory, _) = call.paths().next()?;
         let start = match directory.map_or(libc::AT_FDCWD, |register| call.int(register)) {
-            _ if path.starts_with(b"/") => Start::Root,
+            // Where the start counts as root directory, a leading slash leads there.
+            _ if path.starts_with(b"/") && open.resolve & libc::RESOLVE_IN_ROOT == 0 => Start::Root,
             libc::AT_FDCWD => Start::WorkingDirectory,
             number => Start::Descriptor(number),
         };
@@ -102,7 +103,8 @@ impl OpenRequest {
             start,
             path: CString::new(path).ok()?,
             how: OpenHow { flags, mode, resolve: open.resolve },
-            is_small_file: call.width() == Width::Four && !call.is_x32() && !has(flags, LARGE_FILE),
+            // The kernel's openat2 has no entry of its own for programs that know no large files.
+            is_small_file: call.width() == Width::Four && !call.is_x32() && !is_strict && !has(flags, LARGE_FILE),
             checks_flags: is_strict || is_odd,
         })
     }
