@@ -178,11 +178,13 @@ impl Opener {
         Prepared { request, credentials, mask, .. }: &Prepared,
         probe_lease: bool,
     ) -> io::Result<OwnedFd> {
-        let dropped = bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
+        let makes = request.has(libc::O_TMPFILE);
+        // A nameless file is asked for with O_EXCL so that it never gets a name.
+        let exclusive = if makes { 0 } else { libc::O_EXCL };
+        let dropped = bits(libc::O_CREAT | exclusive | libc::O_NOFOLLOW);
         // A regular file blocks only while somebody holds a lease; the flag has no other effect on it and is taken back.
         let probe = if probe_lease { bits(libc::O_NONBLOCK) } else { 0 };
         let flags = request.how.flags & !dropped | probe | bits(libc::O_NOCTTY);
-        let makes = request.has(libc::O_TMPFILE);
         let mode = if makes { request.how.mode } else { 0 };
         let name = descriptor_name(file)?;
         if makes {
@@ -208,7 +210,8 @@ impl Opener {
         credentials: &Credentials,
     ) -> io::Result<OwnedFd> {
         let worn = self.wardrobe.wear(credentials)?;
-        let flags = request.how.flags | bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_NOCTTY);
+        // O_EXCL follows no link at the end of a path, so that O_NOFOLLOW, which the file would keep, is not needed.
+        let flags = request.how.flags | bits(libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY);
         let how = OpenHow { flags, mode: request.how.mode, resolve: SINGLE_NAME };
         let made = open_at(parent, name, how);
         drop(worn);
