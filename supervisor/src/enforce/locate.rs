@@ -105,7 +105,24 @@ impl Lookup<'_> {
         if request.path.is_empty() {
             return Located::Failed(libc::ENOENT);
         }
-        self.by_kernel().or_else(|| self.by_walking()).unwrap_or_else(|error| Located::Failed(errno(&error)))
+        match self.by_kernel().or_else(|| self.by_walking()) {
+            Ok(located) => located,
+            Err(error) if errno(&error) == libc::ENOTDIR && self.would_make_directory() => {
+                Located::Failed(libc::EISDIR)
+            }
+            Err(error) => Located::Failed(errno(&error)),
+        }
+    }
+
+    /// Whether the path names a file that is there and, by a slash at its end, says that it wants to make a directory,
+    /// which no open does.
+    fn would_make_directory(&self) -> bool {
+        let path = self.request.path.to_bytes();
+        let length = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        let name = path.get(..length).filter(|name| name.len() < path.len() && self.request.has(libc::O_CREAT));
+        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
+        let how = OpenHow { flags, mode: 0, resolve: self.request.how.resolve };
+        name.and_then(|name| CString::new(name).ok()).is_some_and(|name| open_at(self.start, &name, how).is_ok())
     }
 
     /// What can be found without taking on the task's root directory: a path without symbolic links, which does not lead
@@ -114,6 +131,10 @@ impl Lookup<'_> {
         let (request, path) = (self.request, self.request.path.as_c_str());
         let scope = if path.to_bytes().starts_with(b"/") { libc::RESOLVE_IN_ROOT } else { libc::RESOLVE_BENEATH };
         if request.checks_flags() || request.how.resolve != 0 || request.has(libc::O_CREAT) || request.path.is_empty() {
+            return None;
+        }
+        // Below its start, a path may still go upwards from the task's root directory, and stay there.
+        if path.to_bytes().windows(2).any(|pair| pair == b"..") {
             return None;
         }
         match self.handle(self.start, path, scope | libc::RESOLVE_NO_SYMLINKS) {
