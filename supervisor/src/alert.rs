@@ -74,6 +74,8 @@ impl<F> fmt::Debug for AlertRecord<'_, F> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Alert {
     pub(crate) time: u64,
+    #[serde(default)]
+    pub(crate) id: String,
     pub(crate) rule: String,
     #[serde(deserialize_with = "from_text")]
     pub(crate) priority: Priority,
@@ -102,9 +104,15 @@ impl Alert {
     /// does not parse is tried again from the last place where a record begins. Inside a record that text cannot
     /// stand, because quotes in strings are escaped.
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
-        serde_json::from_slice(line).ok().or_else(|| {
+        Self::parse_record(line).map(|(alert, _)| alert)
+    }
+
+    /// The same, with the text of the record itself.
+    pub(crate) fn parse_record(line: &[u8]) -> Option<(Self, &[u8])> {
+        let whole = |record| serde_json::from_slice(record).ok().map(|alert| (alert, record));
+        whole(line).or_else(|| {
             let start = memchr::memmem::rfind(line, br#"{"time":"#)?;
-            serde_json::from_slice(line.get(start..)?).ok()
+            whole(line.get(start..)?)
         })
     }
 }
@@ -209,7 +217,7 @@ mod tests {
         let whole = Alert::parse(&line).unwrap();
         for cut in [1, 8, 9, 60, line.len() - 2] {
             let torn = [&line[..cut], &line].concat();
-            assert_eq!(Alert::parse(&torn).as_ref(), Some(&whole), "cut at {cut}");
+            assert_eq!(Alert::parse_record(&torn), Some((whole.clone(), &*line)), "cut at {cut}");
             assert_eq!(Alert::parse(&line[..cut]), None, "cut at {cut}");
         }
         assert_eq!(Alert::parse(b"\0\0\0\0"), None);

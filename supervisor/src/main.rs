@@ -36,6 +36,7 @@ mod slots;
 mod sys;
 
 mod node;
+mod recorded_event;
 
 use std::process::ExitCode;
 

@@ -59,6 +59,20 @@ pub(crate) fn operand_fields(operand: &Operand) -> Vec<String> {
     fields
 }
 
+impl Field {
+    /// Reads a field as conditions and outputs write it, with its argument: `fd.name`, `proc.aname[2]`, `evt.arg.path`.
+    /// The type is that of its values, also where the argument decides it.
+    pub fn parse(text: &str) -> Option<(&'static Description, Argument, Type)> {
+        let (operand, length) = parser::parse_operand(text).ok()??;
+        let Operand::Field(reference) = operand else { return None };
+        let compiled = compile_field(&reference, &Environment::default()).ok().filter(|_| length == text.len())?;
+        match compiled.extractor {
+            Extractor::Field(field, argument) => Some((Self::describe(field.name())?, argument, compiled.value_type)),
+            Extractor::Constant(_) | Extractor::Call(_) => None,
+        }
+    }
+}
+
 /// Whether a constant reads like a field or a transformer call that somebody forgot to mark; says which.
 pub(crate) fn looks_like_operand(text: &str, environment: &Environment) -> Option<&'static str> {
     let text = text.trim();

@@ -12,8 +12,9 @@ use crate::Argument;
 /// Words of a set: enough bits for the table.
 const WORDS: usize = 8;
 
-/// One of Falco's event type names (`openat`, `execve`, ..); cheap to copy and compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// One of Falco's event type names (`openat`, `execve`, ..); cheap to copy and compare. The default is the first of the
+/// table, for places where any will do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventType(u16);
 
 /// A name of the event table with the parameters that `evt.arg` knows.

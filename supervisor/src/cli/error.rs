@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    explain::ExplainError,
     logs::LogsError,
     ps::PsError,
     rule_files::{NoRuleFiles, UnusableRules},
@@ -34,6 +35,8 @@ pub(super) enum CommandError {
     Rules(#[from] UnusableRules),
     #[error(transparent)]
     UnknownRule(#[from] UnknownRule),
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
@@ -55,6 +58,7 @@ impl CommandError {
             | Self::NoRuleFiles(_)
             | Self::Rules(_)
             | Self::UnknownRule(_)
+            | Self::Explain(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }

@@ -36,6 +36,10 @@ pub(super) struct LogsArguments {
     #[arg(long, value_name = "ID|NAME")]
     container: Option<String>,
 
+    /// Print each alert's id in front of it, for `lanner explain --last ID`
+    #[arg(long)]
+    ids: bool,
+
     /// Only the last N of the alerts that are there
     #[arg(short = 'n', long = "lines", value_name = "N")]
     lines: Option<usize>,
@@ -108,7 +112,8 @@ impl Printer<'_> {
                 return Ok(());
             }
             for alert in lines.iter().filter_map(|line| Alert::parse(&line.bytes)).filter(|alert| self.wants(alert)) {
-                take(self.renderer.render(&alert))?;
+                let line = self.renderer.render(&alert);
+                take(if self.arguments.ids { format!("{} {line}", alert.id) } else { line })?;
             }
         }
     }

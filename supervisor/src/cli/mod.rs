@@ -5,6 +5,7 @@
 
 mod error;
 mod events;
+mod explain;
 mod fields;
 mod logs;
 mod part;
@@ -27,6 +28,7 @@ use clap::{Parser, Subcommand};
 use self::rules::RulesArguments;
 use error::CommandError;
 use events::EventsArguments;
+use explain::ExplainArguments;
 use fields::FieldsArguments;
 use logs::LogsArguments;
 use part::Part;
@@ -73,6 +75,8 @@ enum Command {
     Fields(FieldsArguments),
     /// List the event types that conditions may name
     Events(EventsArguments),
+    /// Show why a rule matches an event or does not
+    Explain(ExplainArguments),
     /// Print the version
     Version,
     #[command(flatten)]
@@ -105,6 +109,7 @@ impl CommandLine {
             Command::Rules(arguments) => rules::run(&self.load_for_tool()?.0, arguments)?,
             Command::Fields(arguments) => fields::run(arguments)?,
             Command::Events(arguments) => events::run(arguments)?,
+            Command::Explain(arguments) => explain::run(&self.load_for_tool()?.0, arguments)?,
             Command::Version => writeln!(io::stdout().lock(), "lanner {}", env!("CARGO_PKG_VERSION"))?,
             Command::Part(part) => return Ok(part.run(&self.config_path())),
         }

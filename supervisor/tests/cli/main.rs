@@ -11,4 +11,5 @@
 mod support;
 
 mod describe;
+mod explain;
 mod validate;
