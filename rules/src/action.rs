@@ -21,7 +21,7 @@ pub struct UnknownAction;
 
 impl Action {
     /// The word used in files and alerts.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Alert => "alert",
             Self::Deny => "deny",

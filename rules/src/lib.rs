@@ -26,6 +26,7 @@ mod program;
 mod reader;
 mod ruleset;
 mod sanitize;
+mod schema;
 mod source;
 mod suggestion;
 mod yaml;

@@ -15,12 +15,18 @@ impl LoadReport {
 
 fn file(report: &FileReport) -> Json {
     let diagnostics = |list: &[Diagnostic]| list.iter().map(diagnostic).collect::<Vec<_>>();
-    json!({
+    let mut described = json!({
         "errors": diagnostics(report.errors()),
         "name": report.name(),
         "successful": report.is_ok(),
         "warnings": diagnostics(report.warnings()),
-    })
+    });
+    if let (Some(found), Some(object)) = (report.schema_warnings(), described.as_object_mut()) {
+        object.insert("schema_valid".to_owned(), found.is_empty().into());
+        object.insert("schema_warnings".to_owned(), found.into());
+        object.sort_keys();
+    }
+    described
 }
 
 fn diagnostic(diagnostic: &Diagnostic) -> Json {

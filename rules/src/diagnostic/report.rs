@@ -19,6 +19,8 @@ pub struct FileReport {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     notes: Vec<Diagnostic>,
+    /// Where the file is not as the schema asks; nothing if it could not be compared.
+    schema: Option<Vec<String>>,
 }
 
 impl LoadReport {
@@ -57,7 +59,7 @@ impl LoadReport {
 
 impl FileReport {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), errors: Vec::new(), warnings: Vec::new(), notes: Vec::new() }
+        Self { name: name.to_owned(), errors: Vec::new(), warnings: Vec::new(), notes: Vec::new(), schema: None }
     }
 
     /// The name the file was given.
@@ -78,6 +80,15 @@ impl FileReport {
     /// Suspicious things.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// Where the file has another shape than Falco's schema; nothing if it is no YAML.
+    pub fn schema_warnings(&self) -> Option<&[String]> {
+        self.schema.as_deref()
+    }
+
+    pub(crate) fn set_schema_warnings(&mut self, found: Vec<String>) {
+        self.schema = Some(found);
     }
 
     /// Things that Falco would not mention.

@@ -23,19 +23,25 @@ pub(super) fn describe(compiled: &Compiled, definitions: &Definitions, options: 
     let rules: Vec<_> = compiled.rules.iter().map(|found| rule(found, options)).collect();
     let macros: Vec<_> = definitions.macros.iter().filter_map(|found| macro_item(found, compiled)).collect();
     let lists: Vec<_> = definitions.lists.iter().map(|found| list(found, compiled)).collect();
-    json!({
+    sorted(json!({
         "lists": lists,
         "macros": macros,
         "required_engine_version": definitions.engine.to_string(),
         "required_plugin_versions": definitions.plugins.iter().filter_map(requirement).collect::<Vec<_>>(),
         "rules": rules,
-    })
+    }))
 }
 
 /// Describes one rule, if there is one of this name that could be compiled.
 pub(super) fn describe_rule(name: &str, compiled: &Compiled, options: &LoadOptions) -> Option<Json> {
     let found = compiled.rules.iter().find(|found| found.definition.name == name)?;
-    Some(json!({ "rules": [rule(found, options)] }))
+    Some(sorted(json!({ "rules": [rule(found, options)] })))
+}
+
+/// *Falco:* the keys of all objects are in order.
+fn sorted(mut json: Json) -> Json {
+    json.sort_all_objects();
+    json
 }
 
 fn requirement(requirement: &PluginRequirement) -> Option<Json> {

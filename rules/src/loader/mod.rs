@@ -18,7 +18,7 @@ use crate::{
     collector::Collector,
     compile::Environment,
     diagnostic::{Code, Context, Diagnostic, FileReport, LoadReport},
-    reader,
+    reader, schema,
     source::{Location, Source},
     yaml::{self, Content, Node},
 };
@@ -118,8 +118,13 @@ impl Loader {
         if let Some(error) = error {
             let location = Location { source: Arc::clone(source), span: error.offset..error.offset + 1 };
             let context = Context::file(source).item("value for", "", &location);
-            report.add(Diagnostic::new(Code::YamlParse, error.message, &context));
+            return report.add(Diagnostic::new(Code::YamlParse, error.message, &context));
         }
+        let mut unlike_schema = Vec::new();
+        for document in &documents {
+            schema::check(document, &mut unlike_schema);
+        }
+        report.set_schema_warnings(unlike_schema);
     }
 
     fn document(&mut self, document: &Node, source: &Arc<Source>, report: &mut FileReport) {
