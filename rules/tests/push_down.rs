@@ -2,19 +2,30 @@
 //! What is known of an event before it happens never rules a match out that the event then brings.
 #![expect(clippy::unwrap_used, clippy::tests_outside_test_module, reason = "test code")]
 
-mod support;
+use std::collections::HashMap;
 
 use proptest::prelude::*;
-use rules::{Argument, Event, EventType, Field, Knowledge, LoadOptions, PartialEvent};
-use serde_json::{Map, Value as Json};
-use support::{MapEvent, load, rule_file};
+use rules::{Argument, Event, EventType, Field, Knowledge, LoadOptions, Loader, PartialEvent, Value};
 
 const FIELDS: [&str; 4] = ["fd.name", "proc.name", "fd.directory", "proc.exepath"];
 const WORDS: [&str; 5] = ["a", "ab", "/a", "/a/b", "b"];
 
+/// An open whose fields stand in a map.
+struct Open(HashMap<&'static str, &'static str>);
+
+impl Event for Open {
+    fn event_type(&self) -> EventType {
+        EventType::from_name("openat").unwrap()
+    }
+
+    fn value(&self, field: Field, _: &Argument) -> Option<Value<'_>> {
+        self.0.get(field.name()).map(|text| Value::text(text.as_bytes()))
+    }
+}
+
 /// An event of which some fields are known.
 struct Part<'a> {
-    event: &'a MapEvent,
+    event: &'a Open,
     known: Vec<&'static str>,
 }
 
@@ -55,12 +66,14 @@ proptest! {
         values in prop::collection::vec(prop::option::of(prop::sample::select(&WORDS[..])), 4),
         known in prop::sample::subsequence(FIELDS.to_vec(), 0..4),
     ) {
-        let text = rule_file(&format!("evt.type = openat and {condition}"), "o");
-        let ruleset = load(LoadOptions::default(), [("t.yaml", text.as_str())]).ruleset.unwrap();
-        let mut fields = Map::from_iter([("evt.type".to_owned(), Json::from("openat"))]);
-        let values = FIELDS.iter().zip(values).filter_map(|(field, value)| Some(((*field).to_owned(), value?.into())));
-        fields.extend(values);
-        let event = MapEvent::new(&fields);
+        let rule = format!(
+            "- rule: r\n  desc: d\n  condition: evt.type = openat and {condition}\n  output: o\n  priority: INFO\n"
+        );
+        let mut loader = Loader::new(LoadOptions::default());
+        loader.add("r.yaml", rule.as_bytes());
+        let ruleset = loader.finish().ruleset.unwrap();
+        let values = FIELDS.into_iter().zip(values);
+        let event = Open(values.filter_map(|(field, value)| Some((field, value?))).collect());
         let mut matched = false;
         ruleset.evaluate(&event, &mut |_| matched = true);
         let all_known = known.len() == FIELDS.len();
