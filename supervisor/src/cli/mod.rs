@@ -151,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn every_tool_and_flag_is_in_the_manual() {
+        let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tools.md")).unwrap();
+        let command = CommandLine::command();
+        for tool in command.get_subcommands().filter(|tool| !tool.is_hide_set() && tool.get_name() != "version") {
+            assert!(manual.contains(&format!("`lanner {}", tool.get_name())), "{}", tool.get_name());
+            for flag in command.get_arguments().chain(tool.get_arguments()).filter_map(clap::Arg::get_long) {
+                assert!(manual.contains(&format!("--{flag}")), "--{flag} of {}", tool.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn global_options_stand_on_either_side_of_the_subcommand() {
         for words in ["-c /a -o x=1 serve", "serve -c /a -o x=1", "serve --config=/a --option x=1"] {
             let command_line = CommandLine::try_parse_from(std::iter::once("lanner").chain(words.split(' '))).unwrap();
