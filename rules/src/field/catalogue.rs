@@ -83,10 +83,10 @@ fields! {
         IsIo = "evt.is_io", Bool, Unused, Flags::NONE, Entry, "whether the event reads or writes a descriptor";
         IsIoRead = "evt.is_io_read", Bool, Unused, Flags::NONE, Entry, "whether the event reads a descriptor";
         IsIoWrite = "evt.is_io_write", Bool, Unused, Flags::NONE, Entry, "whether the event writes a descriptor";
-        IoDir = "evt.io_dir", Text, Unused, Flags::NONE, Entry, "`r` for reads, `w` for writes";
+        IoDir = "evt.io_dir", Text, Unused, Flags::NONE, NotFilled, "`r` for reads, `w` for writes";
         IsWait = "evt.is_wait", Bool, Unused, Flags::NONE, Entry, "whether the event blocks the thread, as sleep and poll do";
         WaitLatency = "evt.wait_latency", RelativeTime, Unused, Flags::DEPRECATED, Deprecated, "time a thread waited, which Falco no longer knows";
-        IsSyslog = "evt.is_syslog", Bool, Unused, Flags::NONE, Stateful, "whether the event writes to /dev/log";
+        IsSyslog = "evt.is_syslog", Bool, Unused, Flags::NONE, NotFilled, "whether the event writes to /dev/log";
         Count = "evt.count", Uint32, Unused, Flags::NONE, Entry, "1 for every event";
         CountError = "evt.count.error", Uint32, Unused, Flags::NONE, Predicted, "1 if the call failed";
         CountErrorFile = "evt.count.error.file", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on a file failed";
@@ -96,16 +96,16 @@ fields! {
         CountExit = "evt.count.exit", Uint32, Unused, Flags::NONE, Entry, "1 for events of finished calls";
         CountProcinfo = "evt.count.procinfo", Uint32, Unused, Flags::TABLE_ONLY, Deprecated, "procinfo bookkeeping";
         CountThreadinfo = "evt.count.threadinfo", Uint32, Unused, Flags::TABLE_ONLY, Deprecated, "procinfo bookkeeping";
-        Around = "evt.around", Uint64, Required, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), Entry, "whether the event lies in a window around the time in the argument";
+        Around = "evt.around", Uint64, Required, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), NotFilled, "whether the event lies in a window around the time in the argument";
         Abspath = "evt.abspath", Text, Required, Flags::NONE, Entry, "absolute path of the call; the arguments `src` and `dst` name those of calls with two";
         BuflenIn = "evt.buflen.in", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "bytes read";
-        BuflenOut = "evt.buflen.out", Uint64, Unused, Flags::TABLE_ONLY, Predicted, "bytes written";
+        BuflenOut = "evt.buflen.out", Uint64, Unused, Flags::TABLE_ONLY, NotFilled, "bytes written";
         BuflenFile = "evt.buflen.file", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "file bytes";
         BuflenFileIn = "evt.buflen.file.in", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "file bytes read";
-        BuflenFileOut = "evt.buflen.file.out", Uint64, Unused, Flags::TABLE_ONLY, Predicted, "file bytes written";
+        BuflenFileOut = "evt.buflen.file.out", Uint64, Unused, Flags::TABLE_ONLY, NotFilled, "file bytes written";
         BuflenNet = "evt.buflen.net", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "network bytes";
         BuflenNetIn = "evt.buflen.net.in", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "network bytes received";
-        BuflenNetOut = "evt.buflen.net.out", Uint64, Unused, Flags::TABLE_ONLY, Predicted, "network bytes sent";
+        BuflenNetOut = "evt.buflen.net.out", Uint64, Unused, Flags::TABLE_ONLY, NotFilled, "network bytes sent";
         IsOpenRead = "evt.is_open_read", Bool, Unused, Flags::NONE, Entry, "whether a file is opened for reading";
         IsOpenWrite = "evt.is_open_write", Bool, Unused, Flags::NONE, Entry, "whether a file is opened for writing";
         InfraDockerName = "evt.infra.docker.name", Text, Unused, Flags::TABLE_ONLY, Deprecated, "name of an old docker event";
@@ -266,10 +266,10 @@ fields! {
         Rnet = "fd.rnet", Net, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), Entry, "remote address in network";
         Connected = "fd.connected", Bool, Unused, Flags::NONE, Stateful, "socket is connected (false after a failed connect)";
         NameChanged = "fd.name_changed", Bool, Unused, Flags::NONE, Stateful, "the event changed the fd's tuple (first packet to a new UDP peer)";
-        CipName = "fd.cip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "names that are known for the client's address";
-        SipName = "fd.sip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "names that are known for the server's address";
-        LipName = "fd.lip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "names that are known for the local address";
-        RipName = "fd.rip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "names that are known for the remote address";
+        CipName = "fd.cip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the client's address";
+        SipName = "fd.sip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the server's address";
+        LipName = "fd.lip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the local address";
+        RipName = "fd.rip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the remote address";
         Dev = "fd.dev", Int32, Unused, Flags::NONE, Predicted, "device number of the file";
         DevMajor = "fd.dev.major", Int32, Unused, Flags::NONE, Predicted, "major part";
         DevMinor = "fd.dev.minor", Int32, Unused, Flags::NONE, Predicted, "minor part";
@@ -293,12 +293,12 @@ fields! {
 
     /// Fields of poll sets.
     FdList(FdListField) {
-        Nums = "fdlist.nums", Text, Unused, Flags::NONE, Entry, "fds of a poll event";
-        Names = "fdlist.names", Text, Unused, Flags::NONE, Stateful, "their names";
-        Cips = "fdlist.cips", Text, Unused, Flags::NONE, Stateful, "their client addresses";
-        Sips = "fdlist.sips", Text, Unused, Flags::NONE, Stateful, "their server addresses";
-        Cports = "fdlist.cports", Text, Unused, Flags::NONE, Stateful, "their client ports";
-        Sports = "fdlist.sports", Text, Unused, Flags::NONE, Stateful, "their server ports";
+        Nums = "fdlist.nums", Text, Unused, Flags::NONE, NotFilled, "fds of a poll event";
+        Names = "fdlist.names", Text, Unused, Flags::NONE, NotFilled, "their names";
+        Cips = "fdlist.cips", Text, Unused, Flags::NONE, NotFilled, "their client addresses";
+        Sips = "fdlist.sips", Text, Unused, Flags::NONE, NotFilled, "their server addresses";
+        Cports = "fdlist.cports", Text, Unused, Flags::NONE, NotFilled, "their client ports";
+        Sports = "fdlist.sports", Text, Unused, Flags::NONE, NotFilled, "their server ports";
     }
 
     /// Fields of helpers.
@@ -351,7 +351,7 @@ fields! {
         PodSandboxId = "k8s.pod.sandbox_id", Text, Unused, Flags::NONE, Container, "12-char sandbox id";
         PodFullSandboxId = "k8s.pod.full_sandbox_id", Text, Unused, Flags::NONE, Container, "full sandbox id";
         PodLabel = "k8s.pod.label", Text, Key, Flags::NONE, Never, "one pod label";
-        PodLabels = "k8s.pod.labels", Text, Unused, Flags::NONE, Container, "all pod labels";
+        PodLabels = "k8s.pod.labels", Text, Unused, Flags::NONE, NotFilled, "all pod labels";
         PodIp = "k8s.pod.ip", Text, Unused, Flags::NONE, Never, "pod IPv4";
         PodCniJson = "k8s.pod.cni.json", Text, Unused, Flags::NONE, Never, "CNI JSON";
         RcName = "k8s.rc.name", Text, Unused, Flags::NONE, Deprecated, "no data source any more";

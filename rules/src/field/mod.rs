@@ -125,6 +125,8 @@ pub enum Availability {
     Never,
     /// Has no data source any more, in Falco neither.
     Deprecated,
+    /// Could be known, and is not filled yet.
+    NotFilled,
 }
 
 impl Availability {
@@ -134,6 +136,7 @@ impl Availability {
             Self::AfterCall => Some("exists only after the kernel has done the work"),
             Self::Never => Some("cannot be known by a supervisor"),
             Self::Deprecated => Some("has no data source any more"),
+            Self::NotFilled => Some("is not filled yet"),
             Self::Entry | Self::Predicted | Self::Stateful | Self::Container => None,
         }
     }
