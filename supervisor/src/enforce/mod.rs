@@ -20,6 +20,7 @@ mod namespace;
 mod opener;
 mod procfs;
 mod request;
+mod surroundings;
 mod tracer;
 mod upheaval;
 

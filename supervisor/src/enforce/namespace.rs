@@ -18,7 +18,7 @@ use std::{
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
-use super::{DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval};
+use super::{DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval, surroundings::Surroundings};
 use crate::{
     control::{Control, ControlError},
     diagnostics,
@@ -34,6 +34,8 @@ enum ToOpener {
     Enter {
         /// What the container may open.
         devices: DevicePolicy,
+        /// A task of it, in the host's numbering.
+        task: u32,
     },
     /// Find a file for a task.
     Locate {
@@ -101,6 +103,7 @@ impl NamespaceOpener {
     /// Starts a process that joins the user namespace of `process`. The calling thread must wear its own ids.
     pub(crate) fn start(process: &Process, devices: &DevicePolicy) -> Result<Self, NamespaceError> {
         let namespace = process.open_file("ns/user").ok_or(NamespaceError::Gone)?;
+        let task = process.task();
         let (control, theirs) = Control::pair().map_err(ControlError::from)?;
         let executable = Path::new("/proc/self/exe");
         let child = Command::new(executable)
@@ -111,7 +114,7 @@ impl NamespaceOpener {
             .spawn()
             .map_err(NamespaceError::Start)?;
         let opener = Self { child, control };
-        opener.control.send(&ToOpener::Enter { devices: devices.clone() }, &[namespace.as_fd()])?;
+        opener.control.send(&ToOpener::Enter { devices: devices.clone(), task }, &[namespace.as_fd()])?;
         match opener.receive()? {
             (FromOpener::Entered, _) => Ok(opener),
             (FromOpener::Unable { cause }, _) => Err(NamespaceError::Unable(cause)),
@@ -180,10 +183,11 @@ pub(crate) fn serve() -> ExitCode {
 
 fn serve_on(control: &Control) -> Result<(), String> {
     let told = |error: ControlError| diagnostics::chain(&error);
-    let Some((ToOpener::Enter { devices }, descriptors)) = control.receive().map_err(told)? else {
+    let Some((ToOpener::Enter { devices, task }, descriptors)) = control.receive().map_err(told)? else {
         return Err("the first message is another one".to_owned());
     };
-    let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(join);
+    let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
+    let joined = joined.and_then(|namespace| join(namespace, task));
     let mut server = match joined {
         Ok(opener) => Server { opener, devices, found: None, upheaval: Upheaval::new(false) },
         Err(error) => {
@@ -201,15 +205,18 @@ fn serve_on(control: &Control) -> Result<(), String> {
 }
 
 /// Joins the namespace as its root, with what belongs to the host opened before.
-fn join(namespace: OwnedFd) -> io::Result<Opener> {
+fn join(namespace: OwnedFd, task: u32) -> io::Result<Opener> {
     Process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+    // From inside, namespaces that belong to outer users could not be entered any more.
+    let mut surroundings = Surroundings::default();
+    surroundings.follow(&Process::open(task).ok_or(io::ErrorKind::NotFound)?)?;
     let descriptors = File::open("/proc/self/fd")?;
     let root = File::open("/")?;
     setns(namespace, CloneFlags::CLONE_NEWUSER)?;
     let ours = Ids::default();
     set_groups_ids(ours)?;
     set_users(ours)?;
-    Opener::with_descriptors(root.into(), descriptors.into())
+    Opener::with_descriptors(root.into(), descriptors.into(), surroundings)
 }
 
 struct Server {

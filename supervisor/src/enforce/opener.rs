@@ -19,8 +19,9 @@ use super::{
     Upheaval,
     credentials::{Credentials, Wardrobe},
     devices::DevicePolicy,
-    locate::{self, Located, Lookup},
+    locate::{self, Located, Lookup, is_on_procfs},
     request::{OpenRequest, Start, bits},
+    surroundings::Surroundings,
 };
 use crate::{
     process::Process,
@@ -64,6 +65,7 @@ pub(crate) struct Opener {
     /// Our own `/proc/self/fd`, through which a found file is opened.
     own_descriptors: OwnedFd,
     wardrobe: Wardrobe,
+    surroundings: Surroundings,
     namespace: u64,
 }
 
@@ -71,15 +73,20 @@ impl Opener {
     /// Prepares the calling thread, which gets a file system context of its own.
     pub(crate) fn new() -> io::Result<Self> {
         let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Self::with_descriptors(open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?)
+        let (root, own) = (open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?);
+        Self::with_descriptors(root, own, Surroundings::default())
     }
 
     /// Does the same with the host's root and our own `/proc/self/fd`.
-    pub(super) fn with_descriptors(host_root: OwnedFd, own_descriptors: OwnedFd) -> io::Result<Self> {
+    pub(super) fn with_descriptors(
+        host_root: OwnedFd,
+        own_descriptors: OwnedFd,
+        surroundings: Surroundings,
+    ) -> io::Result<Self> {
         unshare(CloneFlags::CLONE_FS)?;
         let own = Process::open(std::process::id()).and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
-        Ok(Self { host_root, own_descriptors, wardrobe: Wardrobe::new()?, namespace })
+        Ok(Self { host_root, own_descriptors, wardrobe: Wardrobe::new()?, surroundings, namespace })
     }
 
     /// Takes off the ids of the last target.
@@ -104,8 +111,30 @@ impl Opener {
         request: &OpenRequest,
         upheaval: &Upheaval,
     ) -> Located {
-        let located = self.try_locate(process, credentials, request, upheaval);
+        let located = self.locate_around(process, credentials, request, upheaval);
         located.unwrap_or_else(|error| Located::Failed(errno(&error)))
+    }
+
+    /// Looks in the namespaces of the container, and again in the task's own where those count.
+    fn locate_around(
+        &mut self,
+        process: &Process,
+        credentials: &Credentials,
+        request: &OpenRequest,
+        upheaval: &Upheaval,
+    ) -> io::Result<Located> {
+        if !self.surroundings.are_foreign() {
+            self.surroundings.follow(process)?;
+        }
+        let located = self.try_locate(process, credentials, request, upheaval)?;
+        let may_differ = match &located {
+            Located::Existing { file, .. } => !upheaval.is_settled() && is_on_procfs(file.as_fd()),
+            Located::Missing { .. } | Located::Failed(_) => false,
+        };
+        if may_differ && self.surroundings.follow(process)? {
+            return self.try_locate(process, credentials, request, upheaval);
+        }
+        Ok(located)
     }
 
     fn try_locate(
