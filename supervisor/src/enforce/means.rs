@@ -5,6 +5,7 @@ use std::{collections::HashMap, io, sync::Arc};
 
 use super::{
     CredentialsError, DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval,
+    locate::acts,
     namespace::{NamespaceError, NamespaceOpener},
 };
 use crate::process::Process;
@@ -29,6 +30,11 @@ impl Errand {
         matches!(*self.located, Located::Missing { .. })
             || self.request.has(libc::O_TRUNC)
             || self.request.has(libc::O_TMPFILE)
+    }
+
+    /// Whether it may wait for somebody else.
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(&*self.located, Located::Existing { facts, .. } if acts(facts))
     }
 }
 

@@ -112,7 +112,9 @@ impl Answerer<'_> {
             }
         };
         match found {
-            Ok(errand) if errand.changes_files() && !has_free_descriptor(event) => Found::Fails(libc::EMFILE),
+            Ok(errand) if (errand.changes_files() || errand.may_wait()) && !has_free_descriptor(event) => {
+                Found::Fails(libc::EMFILE)
+            }
             Ok(errand) => Found::Place(Box::new(errand)),
             Err(MeansError::Gone) => Found::Gone,
             Err(error @ (MeansError::Credentials(_) | MeansError::Namespace(_))) => {
