@@ -20,6 +20,10 @@ pub const LISTENER_PATH_MAX: usize = 107;
 /// The calls that open files past what can be judged: a ring opens without any system call, a handle names no path.
 const UNSEEN: &[&str] = &["io_uring_setup", "open_by_handle_at"];
 
+/// The calls that begin what nobody else can take part in: opens that are performed for a task know nothing of a Landlock
+/// domain it has entered, so that in enforce mode it must not believe in one. Programs take this for a kernel without.
+const UNFOLLOWED: &[&str] = &["landlock_create_ruleset"];
+
 /// runc refuses it: its message with the listener is written after the filter is in force.
 const UNWATCHABLE: &str = "write";
 
@@ -32,6 +36,7 @@ pub struct Plan<'a> {
     pub run_dir: &'a str,
     /// In enforce mode `io_uring_setup` and `open_by_handle_at` fail with EPERM, as under `kernel.io_uring_disabled` and
     /// without `CAP_DAC_READ_SEARCH`, which programs know how to live with; in audit mode they are watched.
+    /// `landlock_create_ruleset` fails likewise in enforce mode.
     pub mode: Mode,
     /// The calls to notify.
     pub watched: &'a [Watched],
@@ -192,6 +197,9 @@ fn treatments<'a>(plan: &Plan<'a>, tests_hold: bool) -> Treatments<'a> {
         Mode::Enforce => Treatment::Deny,
     };
     let mut treatments: Treatments<'a> = UNSEEN.iter().map(|name| (*name, unseen)).collect();
+    if plan.mode == Mode::Enforce {
+        treatments.extend(UNFOLLOWED.iter().map(|name| (*name, Treatment::Deny)));
+    }
     let mut add = |name: &'a str, tests: &'a [RegisterTest]| {
         if !treatments.iter().any(|(known, _)| *known == name) {
             treatments.push((name, Treatment::Notify(tests)));
