@@ -139,19 +139,24 @@ static void no_more_descriptors(void) {
   int last = -1, fd;
   while ((fd = open("file", O_RDONLY)) >= 0) last = fd;
   say("%d %s", last, strerrorname_np(errno));
-  attempt("missing", open("missing", O_RDONLY));
   attempt("create", open("new", O_RDWR | O_CREAT, 0600));
   attempt("truncate", open("kept", O_WRONLY | O_TRUNC));
   attempt("path", open("file", O_PATH));
   attempt("fault", (int)syscall(SYS_open, NULL, O_RDONLY));
   attempt("empty", open("", O_RDONLY));
-  attempt("dirfd", openat(-1, "x", O_RDONLY));
   attempt("fifo", mkfifo("fifo", 0600));
   attempt("waiting", open("fifo", O_RDONLY));
   close(last);
   say_text("kept");
   attempt("created", access("new", F_OK));
   shown(open("file", O_RDONLY));
+}
+
+// The kernel looks for a free descriptor before it looks for the file.
+static void no_more_descriptors_nor_file(void) {
+  limit_descriptors(3);
+  attempt("missing", open("missing", O_RDONLY));
+  attempt("dirfd", openat(-1, "x", O_RDONLY));
 }
 
 static void limit_below_open_descriptors(void) {
@@ -271,7 +276,7 @@ FAMILY(context, {"changed-root", changed_root}, {"changed-root-with-folder-outsi
        {"proc-in-changed-root", proc_in_changed_root}, {"working-folder-of-one-thread", working_folder_of_one_thread},
        {"working-folder-of-all-threads", working_folder_of_all_threads}, {"root-of-one-thread", root_of_one_thread},
        {"descriptors-of-one-thread", descriptors_of_one_thread}, {"lowest-descriptor", lowest_descriptor},
-       {"no-more-descriptors", no_more_descriptors}, {"limit-below-open-descriptors", limit_below_open_descriptors},
-       {"file-size-limit", file_size_limit}, {"file-size-signal", file_size_signal},
-       {"folder-shared-by-processes", folder_shared_by_processes}, {"vfork-child-opens", vfork_child_opens},
-       {"many-threads", many_threads}, {"large-folder", large_folder});
+       {"no-more-descriptors", no_more_descriptors}, {"no-more-descriptors-nor-file", no_more_descriptors_nor_file},
+       {"limit-below-open-descriptors", limit_below_open_descriptors}, {"file-size-limit", file_size_limit},
+       {"file-size-signal", file_size_signal}, {"folder-shared-by-processes", folder_shared_by_processes},
+       {"vfork-child-opens", vfork_child_opens}, {"many-threads", many_threads}, {"large-folder", large_folder});

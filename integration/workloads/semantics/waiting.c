@@ -119,6 +119,7 @@ static void signal_ends_the_wait(void) {
   kill(waiter.pid, SIGUSR1);
   say_reports(&waiter, "EINTR");
   say_exit(waiter.pid);
+  nap(LINGER);
   attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
 }
 
@@ -251,6 +252,7 @@ static void end_of_blocked_threads(void) {
   attempt("fifo", mkfifo("fifo", 0600));
   say_exit(child_of(exit_with_blocked_threads));
   say_exit(child_of(exec_with_blocked_threads));
+  nap(LINGER);
   attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
 }
 

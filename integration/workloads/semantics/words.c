@@ -56,11 +56,12 @@ void say_text(const char *path) {
   close(fd);
 }
 
-// Numbers of processes, inodes and pipes differ between two runs.
+// Numbers of processes, inodes, pipes and terminals differ between two runs.
 static void copy_without_numbers(char *to, const char *from) {
+  size_t kept = strncmp(from, "/dev/pts/", 9) ? 1 : 0; // digits after a slash that are no number of a process
   for (char before = '/'; *from; before = *from++) {
     size_t digits = strspn(from, "0123456789");
-    if (digits > (before == '/') && (before == '/' || before == '#' || before == '[')) {
+    if (digits > (before == '/' ? kept : 0) && (before == '/' || before == '#' || before == '[')) {
       *to++ = 'N';
       from += digits - 1;
     } else
