@@ -179,8 +179,8 @@ fn settled(lanner: &Lanner) -> Holdings {
 #[track_caller]
 fn warm(container: &Container, lanner: &Lanner) -> Holdings {
     let _: [usize; 4] = exec(container, &["/bin/denied", "1"]);
-    let _: [usize; 4] = exec(container, &["/bin/blocked", "50", "end"]);
     let _: [usize; 1] = exec(container, &["/bin/timed", "exec", "300"]);
+    let _: [usize; 4] = exec(container, &["/bin/blocked", "200", "end"]);
     settled(lanner)
 }
 

@@ -9,8 +9,10 @@ use crate::{Syscall, syscall::unwatchable};
 /// The calls that are watched whatever the rules say, so that rules which come later find them trapped.
 pub const BASE: &[&str] = &["execve", "execveat", "open", "openat", "openat2", "creat"];
 
-/// The calls that are watched beside these in enforce mode: they change what a task may open, of which a part is remembered.
-pub const UPHEAVAL: &[&str] = &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare"];
+/// The calls that are watched beside these in enforce mode: those that change what a task may open, of which a part is
+/// remembered, and the one that opens without a path.
+pub const ENFORCED: &[&str] =
+    &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare", "open_by_handle_at"];
 
 /// A call to watch, always or only where a register is as some rule needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ mod verdict;
 
 pub use actions::{ActionEntry, Enforce, ResolvedAction, RuleFacts, resolve};
 pub use errno::{Errno, UnknownErrno};
-pub use interest::{BASE, Comparison, RegisterTest, UPHEAVAL, Watched, is_base, unwatchable_types, watchable, watched};
+pub use interest::{BASE, Comparison, ENFORCED, RegisterTest, Watched, is_base, unwatchable_types, watchable, watched};
 pub use mode::{Mode, UnknownMode};
 pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, patched};
 pub use syscall::{Arch, Meaning, Syscall, ipc_call, lookup, socket_call};

@@ -105,8 +105,8 @@ impl Start<'_> {
         ready: &Ready,
     ) -> Result<Value, StartError> {
         let listener = directory.path().join("listener");
-        let upheaval = if mode == Mode::Enforce { policy::UPHEAVAL } else { &[] };
-        let always = policy::BASE.iter().chain(upheaval).map(|name| Watched::always(name));
+        let enforced = if mode == Mode::Enforce { policy::ENFORCED } else { &[] };
+        let always = policy::BASE.iter().chain(enforced).map(|name| Watched::always(name));
         let watched: Vec<_> = always.chain(ready.watched.iter().cloned()).collect();
         let plan = Plan {
             listener_path: text(&listener)?,

@@ -4,6 +4,7 @@
 use std::{io, os::fd::BorrowedFd, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use policy::{Mode, Watched};
 
 use crate::{
@@ -94,6 +95,7 @@ impl Beginning {
     ) -> Result<Self, StartError> {
         sys::check_structure_sizes()?;
         sys::prepare_interrupts()?;
+        allow_descriptors();
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
@@ -118,6 +120,14 @@ impl Beginning {
             cause
         });
         Ok(Self { shared, changes, sources, watched, failure })
+    }
+}
+
+/// Takes as many descriptors as we may have: every open that waits for something has three.
+fn allow_descriptors() {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    if let Err(errno) = limits.and_then(|(_soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard)) {
+        tracing::warn!(%errno, "the limit of open files stays where it is");
     }
 }
 

@@ -75,6 +75,19 @@ impl InternalAlert {
         }
     }
 
+    /// A container opened, or wanted to open, a file by its handle, which no rule can judge.
+    pub(crate) fn by_handle(pid: u32, mode: Mode) -> Self {
+        let verdict = match mode {
+            Mode::Audit => "is not judged",
+            Mode::Enforce => "fails",
+        };
+        Self {
+            rule: "Lanner internal: open by handle",
+            priority: Priority::Warning,
+            message: format!("Process {pid} opens a file by handle, which {verdict}: no path leads to it"),
+        }
+    }
+
     /// No supervisor can be had, and the guard answers.
     pub(crate) fn not_supervised(mode: Mode) -> Self {
         let verdict = match mode {

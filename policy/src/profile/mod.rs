@@ -17,8 +17,8 @@ use crate::{Arch, Mode, RegisterTest, Watched};
 /// Bytes of a Unix socket's path without the closing NUL (`sun_path`, unix(7)).
 pub const LISTENER_PATH_MAX: usize = 107;
 
-/// The calls that open files past what can be judged: a ring opens without any system call, a handle names no path.
-const UNSEEN: &[&str] = &["io_uring_setup", "open_by_handle_at"];
+/// The calls that seccomp never sees happen: a ring opens files without any system call.
+const UNSEEN: &[&str] = &["io_uring_setup"];
 
 /// The calls that begin what nobody else can take part in: opens that are performed for a task know nothing of a Landlock
 /// domain it has entered, so that in enforce mode it must not believe in one. Programs take this for a kernel without.
@@ -34,8 +34,8 @@ pub struct Plan<'a> {
     pub listener_path: &'a str,
     /// Where Lanner keeps all its listener sockets: a profile that names one of them is an earlier patch of ours.
     pub run_dir: &'a str,
-    /// In enforce mode `io_uring_setup` and `open_by_handle_at` fail with EPERM, as under `kernel.io_uring_disabled` and
-    /// without `CAP_DAC_READ_SEARCH`, which programs know how to live with; in audit mode they are watched.
+    /// In enforce mode `io_uring_setup` fails with EPERM, as under `kernel.io_uring_disabled`, which programs know how to
+    /// live with; in audit mode it is watched.
     /// `landlock_create_ruleset` fails likewise in enforce mode.
     pub mode: Mode,
     /// The calls to notify.

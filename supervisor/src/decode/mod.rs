@@ -288,6 +288,11 @@ impl Call {
         })
     }
 
+    /// Whether the call opens a file without naming it.
+    pub(crate) fn opens_by_handle(&self) -> bool {
+        self.layout.name == "open_by_handle_at"
+    }
+
     /// Whether the call opens a file by its path.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.layout.name, "open" | "openat" | "openat2" | "creat")

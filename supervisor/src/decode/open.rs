@@ -25,7 +25,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
 ];
 
 /// What an open asks for, in the kernel's numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Open {
     /// `O_*`; `None` for `creat`, whose flags are fixed and which Falco gives none.
     pub(crate) flags: Option<u64>,

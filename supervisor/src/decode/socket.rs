@@ -81,7 +81,7 @@ impl Words<'_> {
 }
 
 /// A socket address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum SocketAddress {
     /// IPv4 or IPv6.
     Ip(IpAddr, u16),

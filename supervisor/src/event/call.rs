@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! [`CallEvent`]: one trapped call, its lazily read facts, and [`rules::Event`] for it.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{
+    cell::OnceCell,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use rules::{Argument, Event, EventType, Field, LannerField, UtilField, Value};
 
@@ -79,6 +83,17 @@ impl<'a> CallEvent<'a> {
         let open = self.open().ok_or(RequestError::Errno(libc::EFAULT))?;
         let path = self.read_path(0)?;
         OpenRequest::new(&self.call, path, open).ok_or(RequestError::Errno(libc::EFAULT))
+    }
+
+    /// Feeds the arguments that lie in memory to `hasher`; registers are not among them.
+    pub(crate) fn hash_arguments(&self, hasher: &mut impl Hasher) {
+        let paths: Vec<_> = (0..self.call.paths().count()).map(|index| self.raw_path(index)).collect();
+        paths.hash(hasher);
+        self.open().hash(hasher);
+        self.subject_address().hash(hasher);
+        self.exec_path().hash(hasher);
+        self.exec_arguments().hash(hasher);
+        self.exec_environment().hash(hasher);
     }
 
     /// The call.

@@ -89,7 +89,7 @@ impl Text {
 }
 
 /// A list of texts such as `argv`, cut at its limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Strings {
     bytes: Vec<u8>,
     ends: Vec<usize>,

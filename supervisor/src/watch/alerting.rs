@@ -7,7 +7,7 @@ use std::{
 };
 
 use policy::{Errno, Verdict};
-use rules::{Action, Argument, Event, EventType, EvtField, Field, Rule, UtilField, Value};
+use rules::{Action, Rule};
 
 use crate::{
     alert::{AlertRecord, Outcome},
@@ -133,58 +133,14 @@ impl<'r> Matches<'r> {
         })
     }
 
-    /// A hash of what the alerts say, times and counters left out: the same call notified again has the same words.
+    /// A hash of the rules and of what the call's arguments in memory say: the same call notified again has the same. What
+    /// the outputs say is no measure, since a process' sizes and threads change meanwhile.
     pub(super) fn words(&self, event: &CallEvent<'_>) -> u64 {
         let mut hasher = DefaultHasher::new();
         for rule in &self.rules {
             hasher.write_usize(rule.index());
-            let mut message = String::new();
-            rule.output().render(&Timeless(event), &mut message);
-            hasher.write(message.as_bytes());
         }
+        event.hash_arguments(&mut hasher);
         hasher.finish()
-    }
-}
-
-/// An event without what differs between two notifications of one call.
-struct Timeless<'a>(&'a CallEvent<'a>);
-
-impl Event for Timeless<'_> {
-    fn event_type(&self) -> EventType {
-        self.0.event_type()
-    }
-
-    fn value(&self, field: Field, argument: &Argument) -> Option<Value<'_>> {
-        match field {
-            Field::Evt(
-                EvtField::Num
-                | EvtField::Time
-                | EvtField::TimeS
-                | EvtField::TimeIso8601
-                | EvtField::Datetime
-                | EvtField::DatetimeS
-                | EvtField::Rawtime
-                | EvtField::RawtimeS
-                | EvtField::RawtimeNs
-                | EvtField::Reltime
-                | EvtField::ReltimeS
-                | EvtField::ReltimeNs
-                | EvtField::Deltatime
-                | EvtField::DeltatimeS
-                | EvtField::DeltatimeNs,
-            )
-            | Field::Util(UtilField::Cnt) => None,
-            Field::Evt(_)
-            | Field::Proc(_)
-            | Field::Thread(_)
-            | Field::User(_)
-            | Field::Group(_)
-            | Field::Fd(_)
-            | Field::FsPath(_)
-            | Field::FdList(_)
-            | Field::Container(_)
-            | Field::K8s(_)
-            | Field::Lanner(_) => self.0.value(field, argument),
-        }
     }
 }
