@@ -43,6 +43,16 @@ fn expect_line(lanner: &Lanner, program: &str, container: &str, suffix: &str) {
     assert_eq!(line.replace(stamp, "TIME"), expected);
 }
 
+/// What an alert holds is enough to say why its rule matched: its type follows from the rule, the name is in the output.
+#[track_caller]
+fn expect_explanation(lanner: &Lanner) {
+    let output = lanner.call(&["explain", "--last"]);
+    let expected = format!(
+        "{RULE}: matches\n true     and\n true       container.name = {NAME}   <- container.name is {NAME}\n true       evt.type = execve   <- evt.type is execve\n"
+    );
+    assert_eq!(text(&output.stdout), expected, "{}", text(&output.stderr));
+}
+
 #[track_caller]
 fn check_low_level(runtime: LowLevel) {
     let lanner = Lanner::new(&Settings::audit(FIRST_SCENARIO).under(runtime));
@@ -53,6 +63,7 @@ fn check_low_level(runtime: LowLevel) {
     expect_line(&lanner, "id", container.id(), "");
     container.end();
     lanner.expect_nothing_left();
+    expect_explanation(&lanner);
 
     let lanner = Lanner::new(&Settings::enforce(&cat_only()).under(runtime));
     let container = Container::start(&lanner.engine(), Bundle::new(&COMMAND).named(NAME));
