@@ -17,6 +17,8 @@ pub(crate) struct Attack {
     pub(crate) trace: Trace,
     /// The attack also does what is allowed, which must keep working.
     pub(crate) has_decoy: bool,
+    /// Why enforcement may lose, as `docs/enforcement.md` admits.
+    pub(crate) limit: Option<&'static str>,
     /// How many calls an attempt makes.
     pub(crate) calls: u64,
     /// The container shares its namespace of processes with whoever supervises it.
@@ -135,6 +137,7 @@ pub(crate) const fn race(command: &'static str, trace: Trace) -> Attack {
         naive,
         trace,
         has_decoy: true,
+        limit: None,
         calls: 1,
         shares_processes: false,
         forbids_names: false,
@@ -160,6 +163,11 @@ impl Attack {
     /// Even the checker holds, for this reason.
     pub(crate) const fn no_race(self, reason: &'static str) -> Self {
         Self { naive: Naive::Holds(reason), ..self }
+    }
+
+    /// Enforcement may lose, for this reason.
+    pub(crate) const fn may_win(self, reason: &'static str) -> Self {
+        Self { limit: Some(reason), ..self }
     }
 
     /// With rules on calls that open nothing.

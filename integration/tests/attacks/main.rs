@@ -91,7 +91,7 @@ fn enforced(runtime: LowLevel) {
         let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: 0 })?;
         let denied = run::count(&lanner, |alert| attack.trace.is_of(alert) && alert.verdict.as_deref() == Some("deny"));
         let summary = format!("{score}, {denied} denied");
-        if score.successes > 0 {
+        if score.successes > 0 && attack.limit.is_none() {
             return Err(format!("succeeds: {summary}"));
         }
         if score.is_available() && denied == 0 && attack.trace.is_denied_by_rule() {
@@ -100,7 +100,7 @@ fn enforced(runtime: LowLevel) {
         if score.is_available() && score.decoys == 0 && attack.has_decoy {
             return Err(format!("blocks what is allowed: {summary}"));
         }
-        Ok(summary)
+        Ok(attack.limit.map_or_else(|| summary.clone(), |limit| format!("{summary}; may succeed: {limit}")))
     });
 }
 
