@@ -112,6 +112,7 @@ impl Beginning {
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
+            handing_over: std::sync::RwLock::new(()),
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
         };

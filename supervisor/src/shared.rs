@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What all watches of one container share.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
 use policy::Mode;
@@ -31,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) upheaval: Upheaval,
     /// The device files that the container may open.
     pub(crate) devices: Arc<DevicePolicy>,
+    /// Held for reading while a file is handed over: the target goes on a moment before our own descriptor is closed, and
+    /// a program that somebody has open for writing cannot be executed. So an exec waits for those that are under way.
+    pub(crate) handing_over: RwLock<()>,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
 }

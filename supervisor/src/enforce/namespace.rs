@@ -65,6 +65,8 @@ enum FromOpener {
     Missing { name: CString },
     /// Comes with the file.
     File,
+    /// Our own descriptor of that file is closed.
+    Closed,
     /// The call fails.
     Failed { errno: i32 },
     /// The open would wait.
@@ -145,7 +147,10 @@ impl NamespaceOpener {
         self.control.send(&ToOpener::Open { may_block, mask }, &[])?;
         let (answer, descriptor) = self.receive()?;
         match (answer, descriptor) {
-            (FromOpener::File, Some(file)) => Ok(Opened::File(file)),
+            (FromOpener::File, Some(file)) => match self.receive()? {
+                (FromOpener::Closed, _) => Ok(Opened::File(file)),
+                _ => Err(NamespaceError::Gone),
+            },
             (FromOpener::Failed { errno }, _) => Ok(Opened::Failed(errno)),
             (FromOpener::Blocks, _) => Ok(Opened::Blocks),
             (FromOpener::Changed, _) => Ok(Opened::Changed),
@@ -200,6 +205,10 @@ fn serve_on(control: &Control) -> Result<(), String> {
         let (answer, file) = server.answer(message);
         let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
         control.send(&answer, &descriptors).map_err(told)?;
+        if matches!(answer, FromOpener::File) {
+            drop(file);
+            control.send(&FromOpener::Closed, &[]).map_err(told)?;
+        }
     }
     Ok(())
 }

@@ -232,6 +232,9 @@ impl<'a> Answerer<'a> {
             let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };
             return Some(Decision { response, ..decision });
         }
+        if call.is_exec() {
+            drop(shared.handing_over.write().unwrap_or_else(PoisonError::into_inner));
+        }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);
         }

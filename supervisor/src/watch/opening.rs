@@ -3,7 +3,7 @@
 
 use std::{
     error::Error,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -135,7 +135,7 @@ impl Answerer<'_> {
                 }
                 self.settle(place, decision)?;
                 let close_on_exec = errand.request.has(libc::O_CLOEXEC);
-                self.delivery().file(place.notification, &file, close_on_exec, decision.alerted);
+                self.delivery().file(place.notification, file, close_on_exec, decision.alerted);
                 None
             }
             Opened::Blocks => self.open_aside(place, errand, decision),
@@ -155,7 +155,7 @@ impl Answerer<'_> {
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
             answer: Box::new(move |result| match result {
-                Opened::File(file) => delivery.file(&notification, &file, close_on_exec, alerted),
+                Opened::File(file) => delivery.file(&notification, file, close_on_exec, alerted),
                 Opened::Failed(errno) => delivery.errno(&notification, errno, alerted),
                 Opened::Blocks | Opened::Changed => delivery.errno(&notification, libc::EIO, alerted),
             }),
@@ -171,8 +171,12 @@ impl Answerer<'_> {
 
 impl Delivery {
     /// Hands a file over.
-    fn file(&self, notification: &Notification, file: &impl AsFd, close_on_exec: bool, alerted: Option<u64>) {
-        match self.listener.inject(notification.id, file.as_fd(), close_on_exec) {
+    fn file(&self, notification: &Notification, file: OwnedFd, close_on_exec: bool, alerted: Option<u64>) {
+        let under_way = self.shared.handing_over.read().unwrap_or_else(PoisonError::into_inner);
+        let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
+        drop(file);
+        drop(under_way);
+        match handed_over {
             Ok(()) => {}
             Err(InjectError::Gone) => self.remember(notification, alerted),
             // The target is at its limit of descriptors, for instance.
