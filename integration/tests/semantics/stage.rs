@@ -128,6 +128,20 @@ const CAPABILITIES: &[&str] = &[
 const MOUNTS: [(&str, &str); 4] = [("readonly", "ro"), ("nosuid", "nosuid"), ("noexec", "noexec"), ("nodev", "nodev")];
 
 impl Stage {
+    /// The words that tell this stage from the others.
+    pub(crate) fn words(self) -> [&'static str; 3] {
+        let user = match self.user {
+            User::Root => "root",
+            User::FewCapabilities => "few-capabilities",
+            User::Plain => "user",
+        };
+        [
+            user,
+            if self.own_users { "own-users" } else { "host-users" },
+            if self.on_overlay { "on-overlay" } else { "on-folder" },
+        ]
+    }
+
     /// A bundle that first does what is denied, and then runs the checks.
     pub(crate) fn bundle(self) -> Bundle {
         let script = format!(
