@@ -20,7 +20,7 @@ use nix::{
 use super::{
     credentials::{Credentials, Worn},
     opener::{descriptor_name, errno},
-    procfs::{Link, Procfs},
+    procfs::{Link, Procfs, keep_own_files},
     request::{OpenRequest, bits},
 };
 use crate::{
@@ -138,6 +138,7 @@ impl Lookup<'_> {
             return None;
         }
         match self.handle(self.start, path, scope | libc::RESOLVE_NO_SYMLINKS) {
+            Ok(file) if is_on_procfs(file.as_fd()) => None,
             Ok(file) => Some(self.existing(file)),
             Err(error) if errno(&error) == libc::ENOENT => Some(Ok(Located::Failed(libc::ENOENT))),
             Err(_) => None,
@@ -156,6 +157,7 @@ impl Lookup<'_> {
             };
         }
         match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_SYMLINKS) {
+            Ok(file) if is_on_procfs(file.as_fd()) => return Attempt::Undecided,
             Ok(file) => return self.existing(file).into(),
             Err(error) => match errno(&error) {
                 libc::ENOENT => return self.missing(how.resolve | libc::RESOLVE_NO_SYMLINKS).into(),
@@ -349,6 +351,9 @@ impl<'a> Walk<'a> {
 
     /// Looks up one name: the file, or `None` where it was a link that was followed.
     fn step(&mut self, name: &CStr, is_last: bool) -> io::Result<Option<OwnedFd>> {
+        if is_on_procfs(self.directory.as_fd()) {
+            keep_own_files(self.directory.as_fd(), name)?;
+        }
         let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
         let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
         let file = open_at(self.directory.as_fd(), name, OpenHow { flags, mode: 0, resolve })?;

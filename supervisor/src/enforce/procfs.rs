@@ -5,14 +5,14 @@ use std::{
     ffi::{CStr, CString},
     io,
     os::{
-        fd::{BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
 };
 
 use nix::fcntl::readlinkat;
 
-use super::{credentials::Worn, opener::errno, request::bits};
+use super::{credentials::Worn, locate::is_on_procfs, opener::errno, request::bits};
 use crate::{
     process::{Process, Status},
     sys::{OpenHow, file_facts, open_at},
@@ -20,6 +20,22 @@ use crate::{
 
 /// The inode of every procfs' root directory (`PROC_ROOT_INO` of `linux/proc_ns.h`).
 const ROOT_INODE: u64 = 1;
+
+/// What everybody may look at of every process, and what leads there; `ps` shows us as it would without us.
+const HARMLESS: [&[u8]; 11] = [
+    b"cgroup",
+    b"cmdline",
+    b"comm",
+    b"limits",
+    b"loginuid",
+    b"oom_score",
+    b"sessionid",
+    b"stat",
+    b"statm",
+    b"status",
+    b"task",
+];
+const DEEPEST: usize = 16; // directories of a process lie less deep
 
 /// Where a link leads.
 pub(super) enum Link {
@@ -129,6 +145,50 @@ impl<'a> Procfs<'a> {
             all => Process::open(self.process.leader()?)?.open_link(&link(all)?),
         }
     }
+}
+
+/// Fails where `name` in a `directory` of procfs is ours to see only: the kernel asks nothing of a process that opens its own
+/// memory, descriptors and root, and it is us who open for the target (`__ptrace_may_access` of the kernel's `ptrace.c`).
+pub(super) fn keep_own_files(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    let bytes = name.to_bytes();
+    if matches!(bytes, b"." | b"..") || HARMLESS.contains(&bytes) || is_root(directory)? {
+        return Ok(());
+    }
+    // Of the names that are numbers, descriptors are links or files and tasks are directories.
+    let is_number = bytes.iter().all(u8::is_ascii_digit);
+    if is_number && file_facts(directory, name, false).is_ok_and(|facts| facts.is(libc::S_IFDIR)) {
+        return Ok(());
+    }
+    let top = top(directory)?;
+    let Some((seen, started)) = identity(&Process::of_directory(top)) else { return Ok(()) };
+    let own = Process::open(std::process::id()).as_ref().and_then(identity);
+    let (own, own_start) = own.ok_or_else(|| io::Error::other("our own directory of procfs cannot be read"))?;
+    // The numbers alone could be those of a process of an inner namespace.
+    let is_own = started == own_start && seen.last() == own.last();
+    if is_own { Err(io::Error::from_raw_os_error(libc::EACCES)) } else { Ok(()) }
+}
+
+fn is_root(directory: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(file_facts(directory, c"", false)?.inode == ROOT_INODE)
+}
+
+/// The process' directory that `directory` lies in, or the highest one that can be reached.
+fn top(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let path = OpenHow { flags: bits(libc::O_PATH | libc::O_DIRECTORY), mode: 0, resolve: 0 };
+    let mut top = directory.try_clone_to_owned()?;
+    for _ in 0..DEEPEST {
+        let parent = open_at(top.as_fd(), c"..", path)?;
+        if !is_on_procfs(parent.as_fd()) || is_root(parent.as_fd())? {
+            break;
+        }
+        top = parent;
+    }
+    Ok(top)
+}
+
+/// A process' numbers from the outermost namespace that shows them, and its start.
+fn identity(process: &Process) -> Option<(Vec<u32>, u64)> {
+    Some((process.status()?.processes, process.stat()?.started))
 }
 
 /// Whether the directory, of whatever procfs, is that of the process that `status` is about. Seen through a procfs of an
