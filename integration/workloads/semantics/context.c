@@ -233,7 +233,7 @@ static void vfork_child_opens(void) {
 
 static void *open_many(void *argument) {
   long failed = 0;
-  for (int count = 0; count < 200; count++) {
+  for (int count = 0; count < 60; count++) {
     char name[32];
     snprintf(name, sizeof name, "%s-%d", (const char *)argument, count % 10);
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600), missing = open("missing", O_RDONLY);

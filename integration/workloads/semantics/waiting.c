@@ -71,10 +71,23 @@ static void restarting(void) {
 static void not_restarting(void) { sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler}, NULL); }
 static void ignoring(void) { signal(SIGUSR1, SIG_IGN); }
 
+static int released_with, released;
+
+static int is_released(void) { return (released = open("fifo", released_with | O_NONBLOCK)) >= 0; }
+
+// Opens the other end once the waiter waits.
 static void release(int flags) {
-  int fd = open("fifo", flags | O_NONBLOCK);
-  attempt("release", fd);
+  released_with = flags;
+  say("released %d", within(PATIENCE, is_released));
 }
+
+static int is_deserted(void) {
+  int fd = open("fifo", O_WRONLY | O_NONBLOCK);
+  if (fd >= 0) close(fd);
+  return fd < 0 && errno == ENXIO;
+}
+
+static void say_deserted(void) { say("deserted %d", within(PATIENCE, is_deserted)); }
 
 static void reader_waits_for_writer(void) {
   struct waiter waiter;
@@ -119,8 +132,7 @@ static void signal_ends_the_wait(void) {
   kill(waiter.pid, SIGUSR1);
   say_reports(&waiter, "EINTR");
   say_exit(waiter.pid);
-  nap(LINGER);
-  attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
+  say_deserted();
 }
 
 static void signal_with_restart(void) {
@@ -162,8 +174,15 @@ static void killed_while_waiting(void) {
   start_waiting(&waiter, nothing, O_RDONLY);
   kill(waiter.pid, SIGKILL);
   say_exit(waiter.pid);
-  nap(LINGER);
-  attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
+  say_deserted();
+}
+
+// A writer that came and went would have left a hang-up.
+static int has_no_writer(void) {
+  struct pollfd ready = {open("fifo", O_RDONLY | O_NONBLOCK), POLLIN, 0};
+  int events = poll(&ready, 1, 0);
+  close(ready.fd);
+  return events == 0;
 }
 
 static void terminated_while_waiting(void) {
@@ -171,10 +190,7 @@ static void terminated_while_waiting(void) {
   start_waiting(&waiter, nothing, O_WRONLY);
   kill(waiter.pid, SIGTERM);
   say_exit(waiter.pid);
-  nap(LINGER);
-  int fd = open("fifo", O_RDONLY | O_NONBLOCK);
-  struct pollfd ready = {fd, POLLIN, 0};
-  say("%d", poll(&ready, 1, 0)); // a writer that came and went would have left a hang-up
+  say("deserted %d", within(PATIENCE, has_no_writer));
 }
 
 static pid_t stopped;
@@ -252,8 +268,7 @@ static void end_of_blocked_threads(void) {
   attempt("fifo", mkfifo("fifo", 0600));
   say_exit(child_of(exit_with_blocked_threads));
   say_exit(child_of(exec_with_blocked_threads));
-  nap(LINGER);
-  attempt("no reader", open("fifo", O_WRONLY | O_NONBLOCK));
+  say_deserted();
 }
 
 static void waits_at_the_name_it_had(void) {
