@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) own_users: bool,
     /// Whether the root filesystem is an overlay.
     pub(crate) on_overlay: bool,
-    /// Families of checks to run, by name; all if none is named.
+    /// Families of checks to run, by name; all but `sticky` if none is named.
     pub(crate) families: &'static [&'static str],
 }
 

@@ -5,7 +5,11 @@
 
 static int open_how(int dirfd, const char *path, uint64_t open_flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {open_flags, mode, resolve};
-  return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+  int fd, tries = 0;
+  // EAGAIN says that something was renamed or mounted anywhere on the machine while `..` was looked up.
+  do fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+  while (fd < 0 && errno == EAGAIN && !(resolve & RESOLVE_CACHED) && tries++ < 1000);
+  return fd;
 }
 
 static int resolve(const char *path, uint64_t how) { return shown(open_how(AT_FDCWD, path, O_RDONLY, 0, how)); }
