@@ -159,12 +159,13 @@ pub(super) fn keep_own_files(directory: BorrowedFd<'_>, name: &CStr) -> io::Resu
     if is_number && file_facts(directory, name, false).is_ok_and(|facts| facts.is(libc::S_IFDIR)) {
         return Ok(());
     }
-    let top = top(directory)?;
-    let Some((seen, started)) = identity(&Process::of_directory(top)) else { return Ok(()) };
-    let own = Process::open(std::process::id()).as_ref().and_then(identity);
-    let (own, own_start) = own.ok_or_else(|| io::Error::other("our own directory of procfs cannot be read"))?;
-    // The numbers alone could be those of a process of an inner namespace.
-    let is_own = started == own_start && seen.last() == own.last();
+    let seen = Process::of_directory(top(directory)?);
+    let Some(status) = seen.status() else { return Ok(()) };
+    // The number alone could be that of a task of an inner namespace.
+    let is_own = Process::open(status.own_thread).is_some_and(|own| {
+        own.leader() == Some(std::process::id())
+            && own.stat().map(|own| own.started) == seen.stat().map(|seen| seen.started)
+    });
     if is_own { Err(io::Error::from_raw_os_error(libc::EACCES)) } else { Ok(()) }
 }
 
@@ -184,11 +185,6 @@ fn top(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         top = parent;
     }
     Ok(top)
-}
-
-/// A process' numbers from the outermost namespace that shows them, and its start.
-fn identity(process: &Process) -> Option<(Vec<u32>, u64)> {
-    Some((process.status()?.processes, process.stat()?.started))
 }
 
 /// Whether the directory, of whatever procfs, is that of the process that `status` is about. Seen through a procfs of an
