@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One line per recipe; anything longer is a script. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo test lint doc bench install ci
+.PHONY: help packages build demo test attacks fuzz lint doc bench install ci
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -21,6 +21,13 @@ demo: packages build ## watch and guard a container for real, in under a minute
 
 test: packages ## run every test, end-to-end ones included
 	@scripts/test
+
+attacks: packages ## run every attack of docs/attacks.md, those that need luck included
+	cargo build --workspace --bins --locked --profile ci
+	cargo test -p integration --test attacks --locked --profile ci -- --include-ignored --nocapture --test-threads 1
+
+fuzz: packages ## run each fuzz target for SECONDS_EACH (30)
+	@scripts/fuzz
 
 lint: packages ## check format, clippy's lints and documentation
 	@scripts/lint

@@ -67,6 +67,7 @@ fn each(what: &str, attempt: impl Fn(&Attack) -> Result<String, String> + Sync) 
 }
 
 #[test]
+#[ignore = "races that need luck: `make attacks` runs them"]
 fn the_naive_checker_loses() {
     if skipped(&[Root, Program("runc"), Program("gcc")]) {
         return;
@@ -86,8 +87,17 @@ fn the_naive_checker_loses() {
     });
 }
 
+/// What a run under enforcement is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    /// That nothing succeeds, which must hold however busy the machine is.
+    Success,
+    /// Also that each attack leaves its alert and hinders nothing, which needs attempts enough.
+    Whole,
+}
+
 #[track_caller]
-fn enforced(runtime: LowLevel) {
+fn enforced(runtime: LowLevel, manner: Judged) {
     each(runtime.name(), |attack| {
         let lanner = Lanner::new(&Settings::enforce(&attack.rules()).under(runtime));
         let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: 0 })?;
@@ -96,10 +106,10 @@ fn enforced(runtime: LowLevel) {
         if score.successes > 0 && attack.limit.is_none() {
             return Err(format!("succeeds: {summary}"));
         }
-        if score.is_available() && denied == 0 && attack.trace.is_denied_by_rule() {
+        if manner == Judged::Whole && score.is_available() && denied == 0 && attack.trace.is_denied_by_rule() {
             return Err(format!("leaves no alert: {summary}"));
         }
-        if score.is_available() && score.decoys == 0 && attack.has_decoy {
+        if manner == Judged::Whole && score.is_available() && score.decoys == 0 && attack.has_decoy {
             return Err(format!("blocks what is allowed: {summary}"));
         }
         Ok(attack.limit.map_or_else(|| summary.clone(), |limit| format!("{summary}; may succeed: {limit}")))
@@ -109,18 +119,28 @@ fn enforced(runtime: LowLevel) {
 #[test]
 fn nothing_passes_enforce_under_runc() {
     if !skipped(&NEEDS) {
-        enforced(LowLevel::Runc);
+        enforced(LowLevel::Runc, Judged::Success);
     }
 }
 
 #[test]
-fn nothing_passes_enforce_under_crun() {
+#[ignore = "races that need luck: `make attacks` runs them"]
+fn enforce_under_runc_tells_and_spares() {
+    if !skipped(&NEEDS) {
+        enforced(LowLevel::Runc, Judged::Whole);
+    }
+}
+
+#[test]
+#[ignore = "races that need luck: `make attacks` runs them"]
+fn enforce_under_crun_tells_and_spares() {
     if !skipped(&[Root, Requirement::Lanner, Program("crun"), Program("gcc")]) {
-        enforced(LowLevel::Crun);
+        enforced(LowLevel::Crun, Judged::Whole);
     }
 }
 
 #[test]
+#[ignore = "races that need luck: `make attacks` runs them"]
 fn the_log_of_an_audit_names_what_was_done() {
     if skipped(&NEEDS) {
         return;
