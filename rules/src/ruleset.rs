@@ -98,9 +98,13 @@ impl Ruleset {
     pub(crate) fn new(rules: Vec<Rule>, conditions: &[(usize, NodeId)], arena: &Arena) -> Self {
         let mut ruleset = Self { rules, named_files: arena.constants_of("fd.realpath"), ..Self::default() };
         let mut known: HashMap<Vec<bool>, usize> = HashMap::new();
-        for event_type in EventType::all() {
-            let program = *known.entry(arena.signature(event_type)).or_insert_with(|| {
-                ruleset.programs.push(specialise(arena, conditions, event_type));
+        for (event_type, signature) in arena.signatures() {
+            let program = *known.entry(signature).or_insert_with(|| {
+                let can_match = |(index, _): &&(usize, NodeId)| {
+                    ruleset.rules.get(*index).is_some_and(|rule| rule.event_types.contains(event_type))
+                };
+                let conditions: Vec<_> = conditions.iter().filter(can_match).copied().collect();
+                ruleset.programs.push(specialise(arena, &conditions, event_type));
                 ruleset.programs.len() - 1
             });
             ruleset.by_type.push(program);

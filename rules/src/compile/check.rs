@@ -8,9 +8,11 @@ use memchr::memmem::Finder;
 use super::{
     Environment, Problem,
     compare::{Comparison, Matcher, Orderings, Test, TextMatcher, compare_values},
-    constant, network,
+    constant,
+    glob::Glob,
+    network,
     operand::{CompiledOperand, Extractor, compile_operand, looks_like_operand, unknown_event_type},
-    pattern::{Glob, PathPrefixes, TextSet, WholeRegex, simpler_operator},
+    pattern::{PathPrefixes, TextSet, WholeRegex, simpler_operator},
 };
 use crate::{
     Event, EventType, EvtField, FdField, Field, Flags, Type, Value,
@@ -22,6 +24,20 @@ use crate::{
 pub(crate) struct CompiledCheck {
     pub(crate) left: Extractor,
     pub(crate) right: Right,
+}
+
+impl CompiledCheck {
+    /// Memory of the regular expressions in it.
+    pub(crate) fn regex_bytes(&self) -> usize {
+        let of_test = |test: &Test| {
+            if let Matcher::Text(TextMatcher::Regex(regex)) = &test.matcher { regex.bytes() } else { 0 }
+        };
+        match &self.right {
+            Right::Constants(Comparison::One(test)) => of_test(test),
+            Right::Constants(Comparison::Several(_, tests)) => tests.iter().map(of_test).sum(),
+            Right::Constants(Comparison::Exists | Comparison::Never) | Right::Operand(..) => 0,
+        }
+    }
 }
 
 /// What the left side is compared with.

@@ -9,7 +9,10 @@ use std::{cmp::Ordering, net::IpAddr};
 use ipnet::IpNet;
 use memchr::memmem::Finder;
 
-use super::pattern::{Glob, PathPrefixes, Prefixes, Substrings, TextSet, WholeRegex};
+use super::{
+    glob::Glob,
+    pattern::{PathPrefixes, Prefixes, Substrings, TextSet, WholeRegex},
+};
 use crate::{
     Value,
     condition::ast::{Modifier, Operator},
@@ -103,6 +106,11 @@ impl Orderings {
             _ => return None,
         };
         Some(Self { less, equal, greater })
+    }
+
+    /// Whether only equal values satisfy the operator.
+    pub(crate) fn is_equality(self) -> bool {
+        self.equal && !self.less && !self.greater
     }
 
     pub(super) fn holds(self, ordering: Ordering) -> bool {

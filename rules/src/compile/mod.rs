@@ -4,6 +4,7 @@
 mod check;
 mod compare;
 mod constant;
+mod glob;
 mod network;
 mod operand;
 mod pattern;
@@ -13,7 +14,8 @@ use std::ops::Range;
 
 pub(crate) use check::{CompiledCheck, Right, compile_check};
 pub(crate) use compare::{Comparison, Matcher, Test, TextMatcher};
-pub(crate) use operand::{CompiledOperand, Extractor, compile_operand, operand_fields};
+pub(crate) use glob::GlobLiteral;
+pub(crate) use operand::{CompiledOperand, Extractor, compile_operand, may_be_field, operand_fields};
 pub(crate) use pattern::{Prefixes, Substrings, TextSet};
 
 /// What conditions and outputs may refer to besides the catalogue.

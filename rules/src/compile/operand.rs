@@ -88,9 +88,12 @@ pub(crate) fn looks_like_operand(text: &str, environment: &Environment) -> Optio
 
 /// Whether a field exists. Most constants with dots are not fields, so nothing is prepared for a message.
 fn is_field(reference: &FieldReference, environment: &Environment) -> bool {
-    let is_static = reference.name.starts_with("static.");
-    (is_static || find_row(&reference.name, reference.argument.as_deref()).is_some())
-        && compile_field(reference, environment).is_ok()
+    may_be_field(reference) && compile_field(reference, environment).is_ok()
+}
+
+/// Whether the name is in the catalogue, or may be among the static fields.
+pub(crate) fn may_be_field(reference: &FieldReference) -> bool {
+    reference.name.starts_with("static.") || find_row(&reference.name, reference.argument.as_deref()).is_some()
 }
 
 fn compile_field(reference: &FieldReference, environment: &Environment) -> Result<CompiledOperand, Problem> {

@@ -1,179 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Patterns on text, prepared once: globs as in fnmatch(3), path prefixes, regular expressions, sets and groups of literals.
+//! Patterns on text, prepared once: path prefixes, regular expressions, sets and groups of literals.
 
-use std::{collections::HashMap, ops::RangeInclusive};
+use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Regex, RegexBuilder};
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
+use super::glob::Glob;
 use crate::sanitize::sanitize;
 
 /// Memory of one compiled regular expression; larger ones are refused, so that a rule file cannot exhaust us.
 const MAX_REGEX_BYTES: usize = 1 << 20;
-
-/// A shell pattern as fnmatch(3) with flags 0 reads it: `*` also matches `/` and leading dots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob {
-    tokens: Vec<GlobToken>,
-    ignore_case: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum GlobToken {
-    Byte(u8),
-    One,
-    Many,
-    Set {
-        negated: bool,
-        members: Vec<RangeInclusive<u8>>,
-    },
-    /// A backslash at the end of the pattern.
-    Nothing,
-}
-
-impl Glob {
-    pub(crate) fn new(pattern: &[u8], ignore_case: bool) -> Self {
-        let mut tokens = Vec::new();
-        let mut rest = pattern;
-        while let [first, tail @ ..] = rest {
-            rest = tail;
-            tokens.push(match first {
-                b'?' => GlobToken::One,
-                b'*' if tokens.last() == Some(&GlobToken::Many) => continue,
-                b'*' => GlobToken::Many,
-                b'\\' => match tail {
-                    [escaped, after @ ..] => {
-                        rest = after;
-                        GlobToken::Byte(*escaped)
-                    }
-                    [] => GlobToken::Nothing,
-                },
-                b'[' => match bracket(tail) {
-                    Some((set, after)) => {
-                        rest = after;
-                        set
-                    }
-                    None => GlobToken::Byte(b'['),
-                },
-                byte => GlobToken::Byte(*byte),
-            });
-        }
-        Self { tokens, ignore_case }
-    }
-
-    /// Whether the whole text matches. Linear for one `*`; never worse than text times pattern.
-    pub(crate) fn matches(&self, text: &[u8]) -> bool {
-        let (mut at, mut token) = (0, 0);
-        // Where to go on when the text after the last `*` does not fit.
-        let mut retry = None;
-        loop {
-            let fits = match (self.tokens.get(token), text.get(at)) {
-                (None, None) => return true,
-                (Some(GlobToken::Many), _) => {
-                    retry = Some((at, token + 1));
-                    token += 1;
-                    continue;
-                }
-                (Some(wanted), Some(byte)) => self.fits(wanted, *byte),
-                (None, Some(_)) | (Some(_), None) => false,
-            };
-            if fits {
-                at += 1;
-                token += 1;
-                continue;
-            }
-            let Some((start, after)) = retry.filter(|(start, _)| *start < text.len()) else { return false };
-            retry = Some((start + 1, after));
-            (at, token) = (start + 1, after);
-        }
-    }
-
-    fn fits(&self, token: &GlobToken, byte: u8) -> bool {
-        match token {
-            GlobToken::One | GlobToken::Many => true,
-            GlobToken::Nothing => false,
-            GlobToken::Byte(wanted) if self.ignore_case => wanted.eq_ignore_ascii_case(&byte),
-            GlobToken::Byte(wanted) => *wanted == byte,
-            GlobToken::Set { negated, members } => {
-                let inside = |byte: u8| members.iter().any(|range| range.contains(&byte));
-                let found = if self.ignore_case {
-                    // The C library folds the text and each end of a range to lower case.
-                    let low = byte.to_ascii_lowercase();
-                    members.iter().any(|range| {
-                        (range.start().to_ascii_lowercase()..=range.end().to_ascii_lowercase()).contains(&low)
-                    })
-                } else {
-                    inside(byte)
-                };
-                found != *negated
-            }
-        }
-    }
-}
-
-/// The set after an opening bracket and what follows it; nothing where the bracket is not closed.
-fn bracket(pattern: &[u8]) -> Option<(GlobToken, &[u8])> {
-    let (negated, mut rest) = match pattern {
-        [b'!' | b'^', rest @ ..] => (true, rest),
-        _ => (false, pattern),
-    };
-    let mut members = Vec::new();
-    let mut first = true;
-    loop {
-        match rest {
-            [b']', after @ ..] if !first => return Some((GlobToken::Set { negated, members }, after)),
-            [b'[', b':', tail @ ..] if class(tail).is_some() => {
-                let (ranges, after) = class(tail)?;
-                members.extend(ranges.iter().cloned());
-                rest = after;
-            }
-            _ => {
-                let (low, after) = member(rest)?;
-                rest = after;
-                match rest {
-                    [b'-', next @ ..] if !next.is_empty() && !next.starts_with(b"]") => {
-                        let (high, after) = member(next)?;
-                        members.push(low..=high);
-                        rest = after;
-                    }
-                    _ => members.push(low..=low),
-                }
-            }
-        }
-        first = false;
-    }
-}
-
-/// One byte of a set: plain, escaped, `[=x=]` or `[.x.]`.
-fn member(rest: &[u8]) -> Option<(u8, &[u8])> {
-    match rest {
-        [b'[', b'=', byte, b'=', b']', after @ ..]
-        | [b'[', b'.', byte, b'.', b']', after @ ..]
-        | [b'\\', byte, after @ ..]
-        | [byte, after @ ..] => Some((*byte, after)),
-        [] => None,
-    }
-}
-
-/// A named class after `[:`, in the C locale.
-fn class(rest: &[u8]) -> Option<(&'static [RangeInclusive<u8>], &[u8])> {
-    const CLASSES: &[(&[u8], &[RangeInclusive<u8>])] = &[
-        (b"alnum:]", &[b'0'..=b'9', b'A'..=b'Z', b'a'..=b'z']),
-        (b"alpha:]", &[b'A'..=b'Z', b'a'..=b'z']),
-        (b"blank:]", &[b' '..=b' ', b'\t'..=b'\t']),
-        (b"cntrl:]", &[0..=31, 127..=127]),
-        (b"digit:]", &[b'0'..=b'9']),
-        (b"graph:]", &[33..=126]),
-        (b"lower:]", &[b'a'..=b'z']),
-        (b"print:]", &[32..=126]),
-        (b"punct:]", &[33..=47, 58..=64, 91..=96, 123..=126]),
-        (b"space:]", &[9..=13, b' '..=b' ']),
-        (b"upper:]", &[b'A'..=b'Z']),
-        (b"xdigit:]", &[b'0'..=b'9', b'A'..=b'F', b'a'..=b'f']),
-    ];
-    CLASSES.iter().find_map(|(name, ranges)| rest.strip_prefix(*name).map(|after| (*ranges, after)))
-}
+/// Smaller sizes, by which expressions are counted.
+const REGEX_SIZES: [usize; 3] = [1 << 12, 1 << 15, 1 << 18];
 
 /// The `pmatch` operator: path prefixes compared component by component, each component a glob.
 #[derive(Debug, Clone, Default)]
@@ -209,6 +49,24 @@ impl PathPrefixes {
         node.complete = true;
     }
 
+    /// Calls `visit` for each prefix with the longest name in it that is no pattern; with nothing where there is none.
+    pub(crate) fn for_each_name(&self, visit: &mut dyn FnMut(Option<&[u8]>)) {
+        self.names(None, visit);
+    }
+
+    fn names<'a>(&'a self, longest: Option<&'a [u8]>, visit: &mut dyn FnMut(Option<&'a [u8]>)) {
+        if self.complete {
+            return visit(longest);
+        }
+        for (name, next) in &self.literal {
+            let longer = longest.filter(|longest| longest.len() > name.len());
+            next.names(Some(longer.unwrap_or(name)), visit);
+        }
+        for (_, next) in &self.globs {
+            next.names(longest, visit);
+        }
+    }
+
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
         if self.complete {
             return true;
@@ -231,7 +89,11 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// A regular expression that must match the whole value.
 #[derive(Debug, Clone)]
-pub(crate) struct WholeRegex(Regex);
+pub(crate) struct WholeRegex {
+    regex: Regex,
+    /// What it takes at most.
+    bytes: usize,
+}
 
 impl WholeRegex {
     pub(crate) fn new(pattern: &str) -> Result<Self, regex::Error> {
@@ -239,11 +101,17 @@ impl WholeRegex {
         // A pattern such as `a)(b` must not become valid by the group around it.
         RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build()?;
         let whole = format!(r"\A(?:{pattern})\z");
-        RegexBuilder::new(&whole).size_limit(MAX_REGEX_BYTES).build().map(Self)
+        let build = |bytes| Ok(Self { regex: RegexBuilder::new(&whole).size_limit(bytes).build()?, bytes });
+        // The library does not tell the size, but what it refuses as too large.
+        REGEX_SIZES.into_iter().map(build).find(Result::is_ok).unwrap_or_else(|| build(MAX_REGEX_BYTES))
     }
 
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
-        self.0.is_match(sanitize(text).as_bytes())
+        self.regex.is_match(sanitize(text).as_bytes())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -325,41 +193,53 @@ impl TextSet {
     }
 }
 
-/// Several prefixes at once, by first byte.
+/// Several prefixes at once: sorted, and none begins with another.
 #[derive(Debug, Clone)]
-pub(crate) struct Prefixes(HashMap<u8, Vec<Box<[u8]>>, FxBuildHasher>, bool);
+pub(crate) struct Prefixes(Box<[Box<[u8]>]>);
 
 impl Prefixes {
-    pub(crate) fn new(prefixes: Vec<Box<[u8]>>) -> Self {
-        let mut by_first: HashMap<u8, Vec<Box<[u8]>>, FxBuildHasher> = HashMap::default();
-        let mut everything = false;
-        for prefix in prefixes {
-            match prefix.first() {
-                Some(first) => by_first.entry(*first).or_default().push(prefix),
-                None => everything = true,
-            }
-        }
-        Self(by_first, everything)
+    pub(crate) fn new(mut prefixes: Vec<Box<[u8]>>) -> Self {
+        prefixes.sort_unstable();
+        // After sorting, those that begin with another one follow it.
+        prefixes.dedup_by(|longer, kept| longer.starts_with(kept));
+        Self(prefixes.into())
     }
 
+    /// Only the last prefix that is not greater can be one of the text: what stands between the two in order begins with it.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
-        let starts = |prefixes: &Vec<Box<[u8]>>| prefixes.iter().any(|prefix| text.starts_with(prefix));
-        self.1 || text.first().and_then(|first| self.0.get(first)).is_some_and(starts)
+        let after = self.0.partition_point(|prefix| **prefix <= *text);
+        after.checked_sub(1).and_then(|last| self.0.get(last)).is_some_and(|prefix| text.starts_with(prefix))
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Box<[u8]>> {
+        self.0.iter()
     }
 }
 
+/// Substrings of one automaton: the time to build it grows with their square.
+const MAX_SUBSTRINGS: usize = 2_000;
+
 /// Several substrings at once.
 #[derive(Debug, Clone)]
-pub(crate) struct Substrings(AhoCorasick);
+pub(crate) struct Substrings {
+    automata: Box<[AhoCorasick]>,
+    members: Box<[Box<[u8]>]>,
+}
 
 impl Substrings {
-    pub(crate) fn new(needles: &[Box<[u8]>]) -> Option<Self> {
+    pub(crate) fn new(members: Vec<Box<[u8]>>) -> Option<Self> {
         // The faster automaton of the library takes ten times the memory.
-        AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(needles).ok().map(Self)
+        let build = |some| AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(some).ok();
+        let automata: Option<_> = members.chunks(MAX_SUBSTRINGS).map(build).collect();
+        Some(Self { automata: automata?, members: members.into() })
     }
 
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
-        self.0.is_match(text)
+        self.automata.iter().any(|automaton| automaton.is_match(text))
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Box<[u8]>> {
+        self.members.iter()
     }
 }
 
@@ -367,25 +247,17 @@ impl Substrings {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(pattern: &str, matching: &[&str], other: &[&str]) {
-        let glob = Glob::new(pattern.as_bytes(), false);
-        for text in matching {
-            assert!(glob.matches(text.as_bytes()), "{pattern} must match {text}");
-        }
-        for text in other {
-            assert!(!glob.matches(text.as_bytes()), "{pattern} must not match {text}");
-        }
-    }
-
     #[test]
-    fn globs_follow_fnmatch() {
-        check("/a*/c", &["/a/c", "/ab/x/c"], &["/b/c", "/a/cd"]);
-        check("[!a-c]?", &["dx"], &["ax", "d"]);
-        check("[]x]", &["]", "x"], &["[", "a"]);
-        check("[ab", &["[ab"], &["a"]);
-        check(r"\*", &["*"], &["x"]);
-        check("[[:digit:]a]", &["7", "a"], &[":", "b"]);
+    fn several_prefixes_are_each_a_prefix() {
+        let members: Vec<Box<[u8]>> =
+            ["/usr/b", "/usr", "/etc/", "/etc/x", "/a"].iter().map(|text| text.as_bytes().into()).collect();
+        let prefixes = Prefixes::new(members);
+        for (text, expected) in
+            [("/usr/lib", true), ("/usr", true), ("/etc", false), ("/etc/y", true), ("/b", false), ("", false)]
+        {
+            assert_eq!(prefixes.matches(text.as_bytes()), expected, "{text}");
+        }
+        assert!(Prefixes::new(vec![Box::default()]).matches(b""));
     }
 
     #[test]

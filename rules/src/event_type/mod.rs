@@ -150,7 +150,8 @@ impl EventTypeSet {
 
     /// Every type of the table.
     pub fn all() -> Self {
-        EventType::all().collect()
+        static ALL: LazyLock<EventTypeSet> = LazyLock::new(|| EventType::all().collect());
+        *ALL
     }
 
     /// Adds one type.

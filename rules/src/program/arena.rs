@@ -12,6 +12,9 @@ use crate::{
     event_types::constant_result,
 };
 
+/// Memory of all regular expressions together: for hundreds that need much, or thousands of ordinary ones.
+const MAX_REGEX_BYTES: usize = 256 << 20;
+
 /// The number of a part.
 pub(crate) type NodeId = usize;
 
@@ -32,6 +35,8 @@ pub(crate) struct Arena {
     node_ids: HashMap<Node, NodeId, FxBuildHasher>,
     /// The number of each check, and whether its constants gave rise to warnings.
     check_ids: HashMap<ast::Check, (usize, bool), FxBuildHasher>,
+    /// Memory of all regular expressions.
+    regex_bytes: usize,
     /// The bodies of macros by name, so that a shared macro is walked once.
     macro_ids: HashMap<String, NodeId, FxBuildHasher>,
 }
@@ -50,6 +55,11 @@ impl Arena {
         }
         let before = warnings.len();
         let compiled = compile_check(check, environment, warnings)?;
+        self.regex_bytes += compiled.regex_bytes();
+        if self.regex_bytes > MAX_REGEX_BYTES {
+            let message = format!("regular expressions of all rules take more than {MAX_REGEX_BYTES} bytes");
+            return Err(Problem::new(message, &check.span.0));
+        }
         let id = self.checks.len();
         self.checks.push(Arc::new(compiled));
         self.check_ids.insert(check.clone(), (id, warnings.len() > before));
@@ -127,8 +137,14 @@ impl Arena {
         users
     }
 
-    /// The results of all checks on the event's type: types with equal answers share a program.
-    pub(crate) fn signature(&self, event_type: EventType) -> Vec<bool> {
-        self.checks.iter().filter_map(|check| constant_result(check, event_type)).collect()
+    /// For each event type the results of all checks on the type: types with equal answers share a program.
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = (EventType, Vec<bool>)> {
+        let on_type = |check: &&Arc<CompiledCheck>| {
+            EventType::all().next().is_some_and(|any| constant_result(check, any).is_some())
+        };
+        let checks: Vec<_> = self.checks.iter().filter(on_type).collect();
+        EventType::all().map(move |event_type| {
+            (event_type, checks.iter().filter_map(|check| constant_result(check, event_type)).collect())
+        })
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::specialise::{Part, Shared};
 use crate::compile::{
     Comparison, CompiledCheck, Extractor, Matcher, Prefixes, Right, Substrings, Test, TextMatcher, TextSet,
@@ -12,8 +14,9 @@ use crate::compile::{
 pub(super) fn group_alternatives(parts: Vec<Shared>) -> Vec<Shared> {
     let mut groups: Vec<Group> = Vec::new();
     let mut kept: Vec<Shared> = Vec::new();
+    let mut seen = FxHashSet::default();
     for part in parts {
-        if kept.iter().any(|other| Arc::ptr_eq(&other.part, &part.part)) {
+        if !seen.insert(Arc::as_ptr(&part.part)) {
             continue;
         }
         match literal_of(&part) {
@@ -34,12 +37,13 @@ pub(super) fn group_alternatives(parts: Vec<Shared>) -> Vec<Shared> {
 pub(super) fn group_exclusions(parts: Vec<Shared>) -> Vec<Shared> {
     let mut excluded = Vec::new();
     let mut kept: Vec<Shared> = Vec::new();
+    let mut seen = FxHashSet::default();
     for part in parts {
         if let Part::Not(child) = &*part.part
             && literal_of(child).is_some()
         {
             excluded.push(child.clone());
-        } else if !kept.iter().any(|other| Arc::ptr_eq(&other.part, &part.part)) {
+        } else if seen.insert(Arc::as_ptr(&part.part)) {
             kept.push(part);
         }
     }
@@ -78,7 +82,7 @@ impl Group {
             Way::Equal => TextMatcher::OneOf(TextSet::new(self.literals)),
             Way::StartsWith => TextMatcher::StartsWithAny(Prefixes::new(self.literals)),
             Way::EndsWith => TextMatcher::EndsWithAny(self.literals.into()),
-            Way::Contains => TextMatcher::ContainsAny(Substrings::new(&self.literals)?),
+            Way::Contains => TextMatcher::ContainsAny(Substrings::new(self.literals)?),
         };
         let test = Test { matcher: Matcher::Text(matcher), all_values: false };
         let right = Right::Constants(Comparison::One(test));

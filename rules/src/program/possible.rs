@@ -32,10 +32,12 @@ impl Program {
     }
 
     /// The result of a part, if what is known decides it.
-    fn outcome(&self, node: usize, event: &dyn PartialEvent) -> Option<bool> {
-        match self.nodes.get(node)?.instruction {
+    fn outcome(&self, node: u32, event: &dyn PartialEvent) -> Option<bool> {
+        match self.nodes.get(node as usize)?.instruction {
             Instruction::Constant(value) => Some(value),
-            Instruction::Check(check) => self.checks.get(check).and_then(|check| outcome_of(&check.compiled, event)),
+            Instruction::Check(check) => {
+                self.checks.get(check as usize).and_then(|check| outcome_of(&check.compiled, event))
+            }
             Instruction::Not(child) => self.outcome(child, event).map(|value| !value),
             Instruction::And { first, end } => self.chain(first, end, false, event),
             Instruction::Or { first, end } => self.chain(first, end, true, event),
@@ -43,9 +45,9 @@ impl Program {
     }
 
     /// `decisive` if any child is, its opposite if all children are that.
-    fn chain(&self, first: usize, end: usize, decisive: bool, event: &dyn PartialEvent) -> Option<bool> {
+    fn chain(&self, first: u32, end: u32, decisive: bool, event: &dyn PartialEvent) -> Option<bool> {
         let mut all_known = true;
-        for child in self.children.get(first..end).unwrap_or_default() {
+        for child in self.children_of(first, end) {
             match self.outcome(*child, event) {
                 Some(value) if value == decisive => return Some(decisive),
                 Some(_) => {}

@@ -1,233 +1,167 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Programs and their evaluation: no allocation, every field asked for once, every shared part computed once.
+//!
+//! A program first finds the rules that the event's values do not rule out, with one look-up for each field that some rule
+//! needs a literal of, and then evaluates those, in rule order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
-
-use super::specialise::{Part, Shared};
+use super::{
+    index::{Candidates, Index},
+    values::Values,
+};
 use crate::{
-    Argument, Event, Field, Value,
-    compile::{Comparison, CompiledCheck, Extractor, Right},
+    Argument, Event, Field,
+    compile::{CompiledCheck, Right},
 };
 
-/// Shared parts whose results are kept; further ones are computed each time. Stock programs have fewer than 60.
-const MAX_RESULTS: usize = 128;
+/// Words of the bits that keep results. Further results are computed each time they are asked for.
+const RESULT_WORDS: usize = 4;
+/// Shared parts whose results are kept; stock programs have fewer than 60.
+pub(super) const MAX_RESULTS: u32 = 64 * 4;
 
 /// The conditions of all rules that one event type can match.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
+    /// Each after those it consists of.
     pub(super) nodes: Vec<Node>,
-    pub(super) children: Vec<usize>,
+    pub(super) children: Vec<u32>,
     pub(super) checks: Vec<Check>,
-    fields: Vec<(Field, Argument)>,
+    pub(super) fields: Vec<(Field, Argument)>,
     /// Rule and node, in rule order.
-    pub(super) roots: Vec<(usize, usize)>,
+    pub(super) roots: Vec<(usize, u32)>,
+    /// The roots that have to be evaluated whatever the event's values are, as bits.
+    pub(super) always: Vec<u64>,
+    /// The look-ups that find the other roots.
+    pub(super) indexes: Vec<Index>,
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) instruction: Instruction,
     /// Where the result is kept, if several others ask for it.
-    result: Option<usize>,
+    pub(super) result: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Instruction {
     Constant(bool),
-    Check(usize),
-    Not(usize),
-    And { first: usize, end: usize },
-    Or { first: usize, end: usize },
+    Check(u32),
+    Not(u32),
+    And { first: u32, end: u32 },
+    Or { first: u32, end: u32 },
 }
 
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) compiled: Arc<CompiledCheck>,
     /// The number of the left side's field, if it is one.
-    field: Option<usize>,
+    pub(super) field: Option<u32>,
 }
 
 impl Program {
-    pub(super) fn new(roots: &[(usize, Shared)]) -> Self {
-        let mut builder = Builder::default();
-        for (rule, part) in roots {
-            let node = builder.node(part);
-            builder.program.roots.push((*rule, node));
-        }
-        builder.finish()
-    }
-
     /// The rules in the program.
     pub(crate) fn rules(&self) -> impl Iterator<Item = usize> + '_ {
         self.roots.iter().map(|(rule, _)| *rule)
     }
 
+    pub(super) fn children_of(&self, first: u32, end: u32) -> &[u32] {
+        self.children.get(first as usize..end as usize).unwrap_or_default()
+    }
+
     /// Calls `on_match` for every rule whose condition holds, in order.
     pub(crate) fn run(&self, event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
-        // Clearing a slot costs about as much as a comparison, so small programs get few.
-        match self.fields.len() {
-            0..=16 => self.run_with::<16>(event, on_match),
-            17..=32 => self.run_with::<32>(event, on_match),
-            33..=64 => self.run_with::<64>(event, on_match),
-            _ => self.run_with::<256>(event, on_match),
+        // Clearing the bits of ten thousand rules costs more than evaluating ten.
+        match self.always.len() {
+            0 => {}
+            1 => self.run_with::<1>(event, on_match),
+            2..=4 => self.run_with::<4>(event, on_match),
+            5..=32 => self.run_with::<32>(event, on_match),
+            33..=256 => self.run_with::<256>(event, on_match),
+            words => self.run_in(&mut vec![0; words], event, on_match),
         }
     }
 
-    fn run_with<const FIELDS: usize>(&self, event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
-        let mut values: [Slot<'_>; FIELDS] = [const { Slot::Unknown }; FIELDS];
-        let mut results = [None; MAX_RESULTS];
-        let mut run = Run { program: self, event, values: &mut values, results: &mut results };
-        for (rule, node) in &self.roots {
-            if run.node(*node) {
+    // Not inlined, so that only programs of many rules need much stack.
+    #[inline(never)]
+    fn run_with<const WORDS: usize>(&self, event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
+        self.run_in(&mut [0; WORDS], event, on_match);
+    }
+
+    fn run_in(&self, words: &mut [u64], event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
+        let mut candidates = Candidates::new(words, &self.always);
+        let mut run =
+            Run { program: self, event, values: Values::new(), known: [0; RESULT_WORDS], holds: [0; RESULT_WORDS] };
+        for index in &self.indexes {
+            run.look_up(index, &mut candidates);
+        }
+        candidates.for_each(|root| {
+            if let Some((rule, node)) = self.roots.get(root)
+                && run.node(*node)
+            {
                 on_match(*rule);
             }
-        }
+        });
     }
 }
 
-/// A field's value during one event.
-enum Slot<'e> {
-    Unknown,
-    Known(Option<Value<'e>>),
-}
-
-struct Run<'p, 'e, 's> {
+struct Run<'p, 'e> {
     program: &'p Program,
     event: &'e dyn Event,
-    values: &'s mut [Slot<'e>],
-    results: &'s mut [Option<bool>],
+    values: Values<'e>,
+    /// Which results are known, and those that are true.
+    known: [u64; RESULT_WORDS],
+    holds: [u64; RESULT_WORDS],
 }
 
-impl<'p: 'e, 'e> Run<'p, 'e, '_> {
-    fn node(&mut self, index: usize) -> bool {
-        let Some(node) = self.program.nodes.get(index) else { return false };
-        let Some(slot) = node.result else { return self.instruction(node.instruction) };
-        if let Some(Some(known)) = self.results.get(slot) {
-            return *known;
+impl<'p: 'e, 'e> Run<'p, 'e> {
+    /// Adds the roots that the value of the index's field allows, unless cheaper checks rule all of them out.
+    fn look_up(&mut self, index: &Index, candidates: &mut Candidates<'_>) {
+        if !index.tickets().is_empty() && !index.tickets().iter().any(|node| self.node(*node)) {
+            return;
         }
-        let result = self.instruction(node.instruction);
-        if let Some(kept) = self.results.get_mut(slot) {
-            *kept = Some(result);
+        let Some(field) = self.program.fields.get(index.field() as usize) else { return };
+        self.values.with(index.field(), self.event, field, |value| {
+            if let Some(value) = value {
+                index.look_up(value, candidates);
+            }
+        });
+    }
+
+    fn node(&mut self, index: u32) -> bool {
+        let Some(node) = self.program.nodes.get(index as usize) else { return false };
+        let Some(result) = node.result else { return self.instruction(node.instruction) };
+        let (word, bit) = ((result / 64) as usize, 1_u64 << (result % 64));
+        if self.known.get(word).is_some_and(|known| known & bit != 0) {
+            return self.holds.get(word).is_some_and(|holds| holds & bit != 0);
         }
-        result
+        let holds = self.instruction(node.instruction);
+        if let (Some(known), Some(kept)) = (self.known.get_mut(word), self.holds.get_mut(word)) {
+            *known |= bit;
+            *kept |= if holds { bit } else { 0 };
+        }
+        holds
     }
 
     fn instruction(&mut self, instruction: Instruction) -> bool {
+        let program = self.program;
         match instruction {
             Instruction::Constant(value) => value,
             Instruction::Check(check) => self.check(check),
             Instruction::Not(child) => !self.node(child),
-            Instruction::And { first, end } => self.children(first, end).iter().all(|child| self.node(*child)),
-            Instruction::Or { first, end } => self.children(first, end).iter().any(|child| self.node(*child)),
+            Instruction::And { first, end } => program.children_of(first, end).iter().all(|child| self.node(*child)),
+            Instruction::Or { first, end } => program.children_of(first, end).iter().any(|child| self.node(*child)),
         }
     }
 
-    fn children(&self, first: usize, end: usize) -> &'p [usize] {
-        self.program.children.get(first..end).unwrap_or_default()
-    }
-
-    fn check(&mut self, index: usize) -> bool {
-        let Some(check) = self.program.checks.get(index) else { return false };
-        let Check { compiled, field } = check;
+    fn check(&mut self, index: u32) -> bool {
+        let Some(Check { compiled, field }) = self.program.checks.get(index as usize) else { return false };
         match (&compiled.right, field) {
-            (Right::Constants(comparison), Some(field)) => self.compare(*field, comparison),
+            (Right::Constants(comparison), Some(number)) => {
+                let Some(field) = self.program.fields.get(*number as usize) else { return false };
+                self.values.with(*number, self.event, field, |value| comparison.holds(value))
+            }
             (Right::Constants(_) | Right::Operand(..), _) => compiled.holds(self.event),
         }
-    }
-
-    fn compare(&mut self, field: usize, comparison: &Comparison) -> bool {
-        let Some((name, argument)) = self.program.fields.get(field) else { return false };
-        let Some(slot) = self.values.get_mut(field) else {
-            return comparison.holds(self.event.value(*name, argument).as_ref());
-        };
-        if matches!(slot, Slot::Unknown) {
-            *slot = Slot::Known(self.event.value(*name, argument));
-        }
-        match slot {
-            Slot::Known(value) => comparison.holds(value.as_ref()),
-            Slot::Unknown => false,
-        }
-    }
-}
-
-/// Gives numbers to the parts of a program.
-#[derive(Default)]
-struct Builder {
-    program: Program,
-    nodes: HashMap<*const Part, usize, FxBuildHasher>,
-    checks: HashMap<*const CompiledCheck, usize, FxBuildHasher>,
-    fields: HashMap<(Field, Argument), usize, FxBuildHasher>,
-    /// How many others ask for each node.
-    users: Vec<usize>,
-}
-
-impl Builder {
-    fn node(&mut self, shared: &Shared) -> usize {
-        if let Some(index) = self.nodes.get(&Arc::as_ptr(&shared.part)) {
-            let index = *index;
-            if let Some(users) = self.users.get_mut(index) {
-                *users += 1;
-            }
-            return index;
-        }
-        let instruction = match &*shared.part {
-            Part::Constant(value) => Instruction::Constant(*value),
-            Part::Check(check) => Instruction::Check(self.check(check)),
-            Part::Not(child) => Instruction::Not(self.node(child)),
-            Part::And(children) => {
-                let (first, end) = self.children(children);
-                Instruction::And { first, end }
-            }
-            Part::Or(children) => {
-                let (first, end) = self.children(children);
-                Instruction::Or { first, end }
-            }
-        };
-        let index = self.program.nodes.len();
-        self.program.nodes.push(Node { instruction, result: None });
-        self.users.push(1);
-        self.nodes.insert(Arc::as_ptr(&shared.part), index);
-        index
-    }
-
-    fn children(&mut self, parts: &[Shared]) -> (usize, usize) {
-        let children: Vec<_> = parts.iter().map(|part| self.node(part)).collect();
-        let first = self.program.children.len();
-        self.program.children.extend(children);
-        (first, self.program.children.len())
-    }
-
-    fn check(&mut self, check: &Arc<CompiledCheck>) -> usize {
-        if let Some(index) = self.checks.get(&Arc::as_ptr(check)) {
-            return *index;
-        }
-        let field = match &check.left {
-            Extractor::Field(field, argument) => Some(self.field(*field, argument)),
-            Extractor::Constant(_) | Extractor::Call(_) => None,
-        };
-        let index = self.program.checks.len();
-        self.program.checks.push(Check { compiled: Arc::clone(check), field });
-        self.checks.insert(Arc::as_ptr(check), index);
-        index
-    }
-
-    fn field(&mut self, field: Field, argument: &Argument) -> usize {
-        let fields = &mut self.program.fields;
-        *self.fields.entry((field, argument.clone())).or_insert_with_key(|key| {
-            fields.push(key.clone());
-            fields.len() - 1
-        })
-    }
-
-    /// Keeps the results of parts that several others ask for; a check on a kept value is cheap enough to repeat.
-    fn finish(mut self) -> Program {
-        let shared =
-            self.program.nodes.iter_mut().zip(&self.users).filter(|(_, users)| **users > 1).map(|(node, _)| node);
-        let slots = shared.filter(|node| !matches!(node.instruction, Instruction::Constant(_))).take(MAX_RESULTS);
-        for (slot, node) in slots.enumerate() {
-            node.result = Some(slot);
-        }
-        self.program
     }
 }

@@ -7,6 +7,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::{
     arena::{Arena, Node, NodeId},
+    build::Builder,
     group::{group_alternatives, group_exclusions},
     run::Program,
 };
@@ -90,7 +91,7 @@ pub(crate) fn specialise(arena: &Arena, conditions: &[(usize, NodeId)], event_ty
             roots.push((*rule, part));
         }
     }
-    Program::new(&roots)
+    Builder::build(&roots)
 }
 
 struct Specialiser<'a> {
@@ -141,7 +142,7 @@ fn cost(check: &CompiledCheck) -> u32 {
     extraction_cost(&check.left) + right
 }
 
-fn extraction_cost(extractor: &Extractor) -> u32 {
+pub(super) fn extraction_cost(extractor: &Extractor) -> u32 {
     let (field, argument) = match extractor {
         Extractor::Field(field, argument) => (*field, argument),
         Extractor::Constant(_) => return 1,

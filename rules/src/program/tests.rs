@@ -1,22 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Programs give the results of the conditions as they are written.
 
-use std::{cell::Cell, collections::HashMap};
+use std::{cell::Cell, collections::HashMap, net::IpAddr};
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::select};
 
 use super::{Arena, specialise};
 use crate::{
-    Argument, Event, EventType, EvtField, FdField, Field, ProcField, Value,
+    Argument, Event, EventType, EvtField, FdField, Field, ProcField, UserField, Value,
     compile::{Environment, compile_check},
     condition::{ast::Expression, parser::parse},
 };
+
+/// A value that an event owns.
+#[derive(Debug, Clone)]
+enum Owned {
+    Text(&'static str),
+    Number(i64),
+    Flag(bool),
+    Address(IpAddr),
+    List(Vec<&'static str>),
+    Any(Vec<Self>),
+}
+
+impl Owned {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Text(text) => Value::text(text.as_bytes()),
+            Self::Number(number) => u64::try_from(*number).map_or(Value::Int(*number), Value::Uint),
+            Self::Flag(flag) => Value::Bool(*flag),
+            Self::Address(address) => Value::Ip(*address),
+            Self::List(texts) => Value::List(texts.iter().map(|text| Value::text(text.as_bytes())).collect()),
+            Self::Any(values) => Value::Any(values.iter().map(Self::value).collect()),
+        }
+    }
+}
 
 /// An event that counts how often it is asked.
 #[derive(Debug)]
 pub(crate) struct Counting {
     event_type: EventType,
-    values: HashMap<Field, Option<&'static str>>,
+    values: HashMap<Field, Owned>,
     asked: Cell<usize>,
 }
 
@@ -30,11 +54,7 @@ impl Event for Counting {
         if field == Field::Evt(EvtField::Type) {
             return Some(Value::text(self.event_type.name().as_bytes()));
         }
-        let text = self.values.get(&field).copied().flatten()?;
-        if field == Field::Proc(ProcField::Aname) {
-            return Some(Value::Any(text.split('/').map(|part| Value::text(part.as_bytes())).collect()));
-        }
-        Some(Value::text(text.as_bytes()))
+        self.values.get(&field).map(Owned::value)
     }
 }
 
@@ -52,23 +72,63 @@ fn naive(expression: &Expression, event: &dyn Event) -> bool {
     }
 }
 
-const WORDS: &[&str] = &["a", "ab", "b", "ba", "/a", "/a/b", "/ab"];
+const WORDS: &[&str] = &["a", "ab", "abc", "b", "ba", "/a", "/a/b", "/ab", "/a/bc/d", "bc"];
+const NUMBERS: &[i64] = &[-1, 0, 1, 2, 22];
+const ADDRESSES: &[&str] = &["10.0.0.1", "10.1.2.3", "192.168.7.7", "::1", "2001:db8::7"];
+const NETWORKS: &[&str] = &["10.0.0.0/8", "10.0.0.0/24", "192.168.7.0/30", "0.0.0.0/0", "2001:db8::/33", "::/3"];
+
+/// A field, an operator, and one or several constants in parentheses.
+fn compare(
+    fields: &'static [&'static str],
+    operators: &'static [&'static str],
+    constants: &'static [&'static str],
+) -> impl Strategy<Value = String> {
+    (select(fields), select(operators), proptest::collection::vec(select(constants), 1..4)).prop_map(
+        |(field, operator, constants)| {
+            let takes_list = matches!(operator, "in" | "intersects" | "pmatch") || operator.ends_with("of");
+            let constants = if takes_list { format!("({})", constants.join(", ")) } else { constants[0].to_owned() };
+            format!("{field} {operator} {constants}")
+        },
+    )
+}
+
+fn text_check() -> impl Strategy<Value = String> {
+    let fields = &["fd.name", "proc.name", "proc.aname", "fd.directory", "toupper(proc.name)", "basename(fd.name)"];
+    prop_oneof![
+        4 => compare(
+            fields,
+            &["=", "!=", "contains", "startswith", "endswith", "icontains", "in", "intersects", "pmatch"],
+            WORDS,
+        ),
+        2 => compare(fields, &["startswith oneof", "endswith anyof", "contains allof", "= oneof", "glob anyof"], WORDS),
+        1 => compare(fields, &["glob", "iglob", "pmatch"], &["/a/*", "*b", "a?c", "*bc*", "/*/b?/[a-d]", "/A*", "[!a]*"]),
+        1 => compare(fields, &["regex"], &["a.*", "[ab]+", "/a/b.*"]),
+    ]
+}
 
 fn check() -> impl Strategy<Value = String> {
-    let word = || proptest::sample::select(WORDS);
-    let field =
-        proptest::sample::select(&["fd.name", "proc.name", "proc.aname", "toupper(proc.name)", "fd.directory"][..]);
-    let operator =
-        proptest::sample::select(&["=", "!=", "contains", "startswith", "endswith", "icontains", "glob"][..]);
     prop_oneof![
-        4 => (field.clone(), operator, word()).prop_map(|(field, operator, word)| format!("{field} {operator} {word}")),
-        2 => (field.clone(), proptest::collection::vec(word(), 0..3))
-            .prop_map(|(field, words)| format!("{field} in ({})", words.join(", "))),
-        1 => (field.clone(), proptest::collection::vec(word(), 0..3))
-            .prop_map(|(field, words)| format!("{field} startswith oneof ({})", words.join(", "))),
-        1 => field.prop_map(|field| format!("{field} exists")),
-        1 => Just("fd.name = val(proc.name)".to_owned()),
-        2 => proptest::sample::select(&["open", "openat", "execve"][..]).prop_map(|name| format!("evt.type = {name}")),
+        8 => text_check(),
+        2 => compare(&["fd.num", "proc.pid", "user.uid"], &["=", "!=", "<", ">=", "in"], &["0", "1", "2", "22"]),
+        2 => compare(&["fd.ip", "fd.sip"], &["=", "!=", "in"], ADDRESSES),
+        2 => compare(&["fd.snet", "fd.net"], &["=", "!=", "in"], NETWORKS),
+        1 => compare(&["fd.sport", "fd.port"], &["=", "!=", "in", ">"], &["1", "2", "22"])
+            .prop_filter("a list has no order", |text| !text.contains("> (")),
+        1 => compare(&["evt.is_open_write"], &["=", "!=", "in"], &["true", "false"])
+            .prop_filter("both values are refused", |text| !(text.contains("true") && text.contains("false"))),
+        1 => compare(&["fd.types"], &["in", "intersects"], WORDS),
+        1 => select(&["fd.name", "proc.aname", "fd.ip", "evt.is_open_write"][..]).prop_map(|field| format!("{field} exists")),
+        1 => select(
+            &[
+                "fd.name = val(proc.name)",
+                "fd.name startswith val(fd.directory)",
+                "toupper(proc.name) = toupper(fd.name)",
+                "len(fd.name) > 2",
+                "concat(proc.name, \"b\") = ab",
+                "fd.num = val(proc.pid)",
+            ][..],
+        ).prop_map(str::to_owned),
+        2 => select(&["open", "openat", "execve"][..]).prop_map(|name| format!("evt.type = {name}")),
         1 => Just("evt.type in (open, execve)".to_owned()),
         1 => Just("evt.type != open".to_owned()),
     ]
@@ -88,16 +148,33 @@ pub(crate) fn condition() -> impl Strategy<Value = String> {
 
 /// An event on which such conditions hold now and then.
 pub(crate) fn event() -> impl Strategy<Value = Counting> {
-    let value = || proptest::option::weighted(0.8, proptest::sample::select(WORDS));
-    let types = proptest::sample::select(&["open", "openat", "execve", "close"][..]);
-    (types, value(), value(), value(), value()).prop_map(|(name, path, process, ancestors, directory)| Counting {
+    let text = || select(WORDS).prop_map(Owned::Text);
+    let number = || select(NUMBERS).prop_map(Owned::Number);
+    let address = || select(ADDRESSES).prop_map(|address| Owned::Address(address.parse().unwrap()));
+    let several = |one: BoxedStrategy<Owned>| proptest::collection::vec(one, 0..3).prop_map(Owned::Any).boxed();
+    let fields = [
+        (Field::Fd(FdField::Name), text().boxed()),
+        (Field::Proc(ProcField::Name), text().boxed()),
+        (Field::Proc(ProcField::Aname), several(text().boxed())),
+        (Field::Fd(FdField::Directory), text().boxed()),
+        (Field::Fd(FdField::Num), number().boxed()),
+        (Field::Proc(ProcField::Pid), number().boxed()),
+        (Field::User(UserField::Uid), number().boxed()),
+        (Field::Fd(FdField::Ip), several(address().boxed())),
+        (Field::Fd(FdField::Sip), address().boxed()),
+        (Field::Fd(FdField::Net), several(address().boxed())),
+        (Field::Fd(FdField::Snet), address().boxed()),
+        (Field::Fd(FdField::Sport), number().boxed()),
+        (Field::Fd(FdField::Port), several(number().boxed())),
+        (Field::Evt(EvtField::IsOpenWrite), any::<bool>().prop_map(Owned::Flag).boxed()),
+        (Field::Fd(FdField::Types), proptest::collection::vec(select(WORDS), 0..3).prop_map(Owned::List).boxed()),
+    ];
+    let values =
+        fields.map(|(field, value)| proptest::option::weighted(0.8, value.prop_map(move |value| (field, value))));
+    let types = select(&["open", "openat", "execve", "close"][..]);
+    (types, values.to_vec()).prop_map(|(name, values)| Counting {
         event_type: EventType::from_name(name).unwrap(),
-        values: HashMap::from([
-            (Field::Fd(FdField::Name), path),
-            (Field::Proc(ProcField::Name), process),
-            (Field::Proc(ProcField::Aname), ancestors),
-            (Field::Fd(FdField::Directory), directory),
-        ]),
+        values: values.into_iter().flatten().collect(),
         asked: Cell::new(0),
     })
 }
@@ -121,9 +198,13 @@ fn results(conditions: &[String], event: &Counting) -> (Vec<usize>, Vec<usize>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn programs_match_like_the_conditions_as_written(conditions in proptest::collection::vec(condition(), 1..6), event in event()) {
+    fn programs_match_like_the_conditions_as_written(
+        // From 4 on there are indexes.
+        conditions in proptest::collection::vec(condition(), 1..16),
+        event in event(),
+    ) {
         let (matched, expected) = results(&conditions, &event);
         prop_assert_eq!(matched, expected);
     }
@@ -135,7 +216,10 @@ fn a_field_is_asked_for_once_and_the_type_never() {
         (0..20).map(|n| format!("evt.type = open and (proc.name = p{n} or fd.name = f{n})")).collect();
     let event = Counting {
         event_type: EventType::from_name("open").unwrap(),
-        values: HashMap::from([(Field::Proc(ProcField::Name), Some("p7")), (Field::Fd(FdField::Name), Some("f9"))]),
+        values: HashMap::from([
+            (Field::Proc(ProcField::Name), Owned::Text("p7")),
+            (Field::Fd(FdField::Name), Owned::Text("f9")),
+        ]),
         asked: Cell::new(0),
     };
     let (matched, expected) = results(&conditions, &event);
@@ -151,11 +235,11 @@ fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
          (fd.name = /x or fd.name startswith /y or fd.name endswith z or (proc.name = b and fd.name contains q))"
             .to_owned()];
     let values = [
-        (Field::Proc(ProcField::Name), Some("p")),
-        (Field::Proc(ProcField::Aname), Some("q/r")),
-        (Field::Fd(FdField::Name), Some("/etc/hosts")),
-        (Field::Fd(FdField::Ino), Some("9")),
-        (Field::Evt(EvtField::Arg), Some("O_TRUNC")),
+        (Field::Proc(ProcField::Name), Owned::Text("p")),
+        (Field::Proc(ProcField::Aname), Owned::Any(vec![Owned::Text("q"), Owned::Text("r")])),
+        (Field::Fd(FdField::Name), Owned::Text("/etc/hosts")),
+        (Field::Fd(FdField::Ino), Owned::Text("9")),
+        (Field::Evt(EvtField::Arg), Owned::Text("O_TRUNC")),
     ];
     let event = Counting {
         event_type: EventType::from_name("open").unwrap(),
