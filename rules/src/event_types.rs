@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which event types a condition can match.
 
+use std::collections::HashMap;
+
 use crate::{
     EventCategory, EventType, EventTypeSet,
     compile::{CompiledCheck, Environment, Extractor, Right, compile_check},
@@ -15,22 +17,51 @@ struct Possible {
     when_false: EventTypeSet,
 }
 
-/// The types for which a condition can be true.
-pub(crate) fn possible_types(condition: &Expression, environment: &Environment) -> EventTypeSet {
-    possible(condition, environment).when_true
+/// Finds the types of conditions; macros that they share are looked at once.
+#[derive(Debug)]
+pub(crate) struct TypeFinder<'a> {
+    environment: &'a Environment,
+    macros: HashMap<String, Possible>,
 }
 
-fn possible(expression: &Expression, environment: &Environment) -> Possible {
-    match expression {
-        Expression::And(children, _) => combine(children, environment, EventTypeSet::intersection, EventTypeSet::union),
-        Expression::Or(children, _) => combine(children, environment, EventTypeSet::union, EventTypeSet::intersection),
-        Expression::Not(child, _) => {
-            let Possible { when_true, when_false } = possible(child, environment);
-            Possible { when_true: when_false, when_false: when_true }
+impl<'a> TypeFinder<'a> {
+    pub(crate) fn new(environment: &'a Environment) -> Self {
+        Self { environment, macros: HashMap::new() }
+    }
+
+    /// The types for which a condition can be true.
+    pub(crate) fn possible_types(&mut self, condition: &Expression) -> EventTypeSet {
+        self.possible(condition).when_true
+    }
+
+    fn possible(&mut self, expression: &Expression) -> Possible {
+        match expression {
+            Expression::And(children, _) => self.combine(children, EventTypeSet::intersection, EventTypeSet::union),
+            Expression::Or(children, _) => self.combine(children, EventTypeSet::union, EventTypeSet::intersection),
+            Expression::Not(child, _) => {
+                let Possible { when_true, when_false } = self.possible(child);
+                Possible { when_true: when_false, when_false: when_true }
+            }
+            Expression::Macro(found, _) => {
+                if let Some(known) = self.macros.get(&found.name) {
+                    return *known;
+                }
+                let possible = self.possible(&found.body);
+                self.macros.insert(found.name.clone(), possible);
+                possible
+            }
+            Expression::Check(check) => possible_check(check, self.environment),
+            Expression::Name(..) => any(),
         }
-        Expression::Macro(found, _) => possible(&found.body, environment),
-        Expression::Check(check) => possible_check(check, environment),
-        Expression::Name(..) => any(),
+    }
+
+    fn combine(&mut self, children: &[Expression], when_true: Operation, when_false: Operation) -> Possible {
+        let mut children = children.iter().map(|child| self.possible(child));
+        let Some(first) = children.next() else { return any() };
+        children.fold(first, |sum, child| Possible {
+            when_true: when_true(sum.when_true, &child.when_true),
+            when_false: when_false(sum.when_false, &child.when_false),
+        })
     }
 }
 
@@ -39,20 +70,6 @@ fn any() -> Possible {
 }
 
 type Operation = fn(EventTypeSet, &EventTypeSet) -> EventTypeSet;
-
-fn combine(
-    children: &[Expression],
-    environment: &Environment,
-    when_true: Operation,
-    when_false: Operation,
-) -> Possible {
-    let mut children = children.iter().map(|child| possible(child, environment));
-    let Some(first) = children.next() else { return any() };
-    children.fold(first, |sum, child| Possible {
-        when_true: when_true(sum.when_true, &child.when_true),
-        when_false: when_false(sum.when_false, &child.when_false),
-    })
-}
 
 fn possible_check(check: &Check, environment: &Environment) -> Possible {
     // Most checks are about other fields, and compiling them again would be a waste.

@@ -22,7 +22,7 @@ pub(crate) struct Source {
 }
 
 /// A place in a file, counted from zero as in Falco's JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Position {
     /// The line, from 0.
     pub line: usize,
@@ -121,6 +121,12 @@ impl Text {
         }
         self.pieces.extend(other.pieces.iter().map(|piece| Piece { at: base + piece.at, ..piece.clone() }));
         self.text.push_str(&other.text);
+    }
+
+    /// Keeps the first bytes only.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.text.truncate(length);
+        self.pieces.truncate(self.pieces.partition_point(|piece| piece.at < length));
     }
 
     /// The part of the text in a range of bytes.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Syntax trees to canonical text, as Falco prints compiled conditions.
 //!
-//! Parsing it again gives the same tree, with three exceptions that are Falco's: empty strings and constants in calls are
-//! printed without quotes, and a string that ends with a backslash hides its closing quote.
+//! Parsing it again gives the same tree, with exceptions that are Falco's: empty strings, parentheses and commas, and
+//! constants in calls are printed without quotes, a string that ends with a backslash hides its closing quote, and two
+//! negations that parentheses kept apart cancel.
 
 use std::{
     borrow::Cow,

@@ -17,36 +17,62 @@ pub(crate) const MAX_SIZE: usize = 1 << 20;
 ///
 /// *Falco:* this is textual, so it happens inside quotes too; an empty list takes a comma beside it away.
 pub(crate) fn replace_list(condition: &mut Text, name: &str, items: &[Text]) -> bool {
-    let mut used = false;
-    let mut from = 0;
-    while let Some(range) = find_name(condition.as_str(), name, from) {
-        let (range, inserted) = substitution(condition, range, items);
-        let mut replaced = condition.slice(0..range.start);
-        if range.start > 0 {
+    let mut replaced = Text::default();
+    let mut inserted = Text::default();
+    let mut done = 0;
+    while let Some(range) = find_name(condition.as_str(), name, done) {
+        if done == 0 {
+            inserted = joined(items);
+        }
+        replaced.push(&condition.slice(done..range.start));
+        replaced.truncate(replaced.as_str().trim_end_matches(is_list_blank).len());
+        let after = condition.as_str().get(range.end..).unwrap_or_default();
+        let rest = after.trim_start_matches(is_list_blank);
+        done = condition.len() - rest.len();
+        if inserted.is_empty() {
+            if replaced.as_str().ends_with(',') {
+                replaced.truncate(replaced.len() - 1);
+            } else if rest.starts_with(',') {
+                done += 1;
+            }
+        }
+        if !replaced.is_empty() {
             replaced.push_str(" ");
         }
         replaced.push(&inserted);
-        from = range.start + inserted.len() + 1;
         replaced.push_str(" ");
-        replaced.push(&condition.slice(range.end..condition.len()));
-        *condition = replaced;
-        used = true;
-        if condition.len() > MAX_CONDITION_BYTES {
+        if replaced.len() > MAX_CONDITION_BYTES {
             break;
         }
     }
-    used
+    if done > 0 {
+        replaced.push(&condition.slice(done..condition.len()));
+        *condition = replaced;
+    }
+    done > 0
+}
+
+fn is_list_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+fn delimits_list(c: char) -> bool {
+    is_list_blank(c) || matches!(c, '(' | ')' | ',' | '=')
+}
+
+/// The parts of a text that may be names of lists.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(delimits_list).filter(|word| !word.is_empty())
 }
 
 /// The next occurrence between delimiters.
 fn find_name(text: &str, name: &str, from: usize) -> Option<Range<usize>> {
-    let delimits = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '(' | ')' | ',' | '=');
     let mut from = from;
     while let Some(found) = text.get(from..)?.find(name) {
         let range = from + found..from + found + name.len();
         let before = text.get(..range.start)?.chars().next_back();
         let after = text.get(range.end..)?.chars().next();
-        if before.is_none_or(delimits) && after.is_none_or(delimits) {
+        if before.is_none_or(delimits_list) && after.is_none_or(delimits_list) {
             return Some(range);
         }
         from = range.start + name.chars().next()?.len_utf8();
@@ -54,28 +80,16 @@ fn find_name(text: &str, name: &str, from: usize) -> Option<Range<usize>> {
     None
 }
 
-/// The range to replace, with the blanks and perhaps a comma around the name, and the text to put there.
-fn substitution(condition: &Text, name: Range<usize>, items: &[Text]) -> (Range<usize>, Text) {
-    let text = condition.as_str();
-    let blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
-    let before = text.get(..name.start).unwrap_or_default().trim_end_matches(blank);
-    let after = text.get(name.end..).unwrap_or_default().trim_start_matches(blank);
-    let (mut start, mut end) = (before.len(), text.len() - after.len());
-    let mut inserted = Text::default();
+/// The items with commas between them.
+fn joined(items: &[Text]) -> Text {
+    let mut joined = Text::default();
     for item in items {
-        if !inserted.is_empty() {
-            inserted.push_str(", ");
+        if !joined.is_empty() {
+            joined.push_str(", ");
         }
-        inserted.push(&quote_item(item));
+        joined.push(&quote_item(item));
     }
-    if inserted.is_empty() {
-        if before.ends_with(',') {
-            start -= 1;
-        } else if after.starts_with(',') {
-            end += 1;
-        }
-    }
-    (start..end, inserted)
+    joined
 }
 
 /// *Falco:* a value with a blank gets double quotes unless it begins with a quote; nothing inside is escaped.
@@ -123,17 +137,17 @@ pub(crate) enum Lookup {
     Broken,
 }
 
-/// Replaces every name in a tree by the macro that `lookup` finds for it.
+/// Replaces every name in a tree by the macro that `lookup` finds for it; says how many nodes there are then.
 pub(crate) fn replace_macros(
     expression: Expression,
     lookup: &mut dyn FnMut(&str) -> Lookup,
-) -> Result<Expression, MacroError> {
+) -> Result<(Expression, usize), MacroError> {
     let resolved = replace(expression, lookup)?;
     let measure = measure(&resolved);
     if measure.depth > MAX_DEPTH || measure.size > MAX_SIZE {
         return Err(MacroError::TooLarge { span: resolved.span().clone() });
     }
-    Ok(resolved)
+    Ok((resolved, measure.size))
 }
 
 /// Makes a macro of a resolved tree.

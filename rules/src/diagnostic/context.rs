@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use crate::source::{Location, Position, Source};
 
 /// One item of the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContextLocation {
     /// What it is: `rules content`, `rule`, `macro condition`, ..
     pub item_type: &'static str,

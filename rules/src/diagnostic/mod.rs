@@ -11,7 +11,12 @@ pub use context::ContextLocation;
 pub(crate) use context::{Context, condition_position};
 pub use report::{FileReport, LoadReport};
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::source::{Location, Position, Text};
+
+/// Errors of one file, and of one compilation of everything; who made more has one cause for them, and reads no more.
+pub(crate) const MAX_ERRORS: usize = 1_000;
 
 /// One problem.
 #[derive(Debug, Clone)]
@@ -104,9 +109,11 @@ impl Diagnostic {
         self.0.origin.as_ref().map(|origin| (origin.source.name.as_str(), origin.position()))
     }
 
-    /// Whether two problems are the same one, found twice.
-    pub(crate) fn repeats(&self, other: &Self) -> bool {
-        self.0.code == other.0.code && self.0.message == other.0.message && self.0.context == other.0.context
+    /// A number that problems share only where they are the same one, found twice.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.0.code, &self.0.message, &self.0.context).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load reports and their text: one block per problem with the cited line and the offending token underlined.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use super::{Diagnostic, Severity};
 use crate::{sanitize, source::Location};
@@ -10,6 +10,8 @@ use crate::{sanitize, source::Location};
 #[derive(Debug, Clone, Default)]
 pub struct LoadReport {
     files: Vec<FileReport>,
+    /// Of all problems in the files.
+    fingerprints: HashSet<u64>,
 }
 
 /// What loading found with one file.
@@ -40,6 +42,8 @@ impl LoadReport {
     }
 
     pub(crate) fn push(&mut self, file: FileReport) {
+        let all = file.errors.iter().chain(&file.warnings).chain(&file.notes);
+        self.fingerprints.extend(all.map(Diagnostic::fingerprint));
         self.files.push(file);
     }
 
@@ -50,10 +54,7 @@ impl LoadReport {
 
     /// Whether an earlier file's report already has this problem.
     pub(crate) fn has(&self, diagnostic: &Diagnostic) -> bool {
-        self.files.iter().any(|file| {
-            let all = file.errors.iter().chain(&file.warnings).chain(&file.notes);
-            all.into_iter().any(|known| known.repeats(diagnostic))
-        })
+        self.fingerprints.contains(&diagnostic.fingerprint())
     }
 }
 

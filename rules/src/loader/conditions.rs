@@ -25,6 +25,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Material {
     lists: Vec<(String, Vec<Text>)>,
+    list_places: HashMap<String, usize>,
+    /// Places of lists whose names are more than a word, so that they must be looked for.
+    odd_lists: Vec<usize>,
     used_lists: RefCell<BTreeSet<String>>,
     pub(super) macros: BTreeMap<String, CompiledMacro>,
     used_macros: RefCell<BTreeSet<String>>,
@@ -67,25 +70,40 @@ impl Material {
                     _ => items.push(item.clone()),
                 }
             }
+            let place = self.lists.len();
+            if resolver::words(&list.name).ne([list.name.as_str()]) {
+                self.odd_lists.push(place);
+            }
+            self.list_places.insert(list.name.clone(), place);
             self.lists.push((list.name.clone(), items));
         }
     }
 
     /// The items of a list as conditions see them.
     pub(super) fn list_items(&self, name: &str) -> &[Text] {
-        self.lists.iter().find(|(known, _)| known == name).map_or(&[], |(_, items)| items)
+        self.list_places.get(name).and_then(|place| self.lists.get(*place)).map_or(&[], |(_, items)| items)
     }
 
-    /// Writes out all lists in a condition and says which there were.
+    /// Writes out all lists in a condition, in their order, and says which there were.
     pub(super) fn expand_lists(&self, condition: &mut Text) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
-        for (name, items) in &self.lists {
+        let mut waiting: BTreeSet<usize> = self.odd_lists.iter().copied().chain(self.lists_in(condition)).collect();
+        while let Some(place) = waiting.pop_first() {
+            let Some((name, items)) = self.lists.get(place) else { continue };
             if condition.len() <= MAX_CONDITION_BYTES && replace_list(condition, name, items) {
                 used.insert(name.clone());
+                // *Falco:* an item may be the name of a later list.
+                let found =
+                    items.iter().flat_map(|item| self.lists_in(&resolver::quote_item(item)).collect::<Vec<_>>());
+                waiting.extend(found.filter(|other| *other > place));
             }
         }
         self.used_lists.borrow_mut().extend(used.iter().cloned());
         used
+    }
+
+    fn lists_in<'t>(&'t self, text: &'t Text) -> impl Iterator<Item = usize> + 't {
+        resolver::words(text.as_str()).filter_map(|word| self.list_places.get(word).copied())
     }
 
     fn parse_macro(&self, definition: &MacroDefinition, diagnostics: &mut Vec<Diagnostic>) -> CompiledMacro {
@@ -134,7 +152,7 @@ impl Material {
         }
         let state = match replace_macros(parsed, &mut |wanted| self.lookup(wanted, visibility, broken, states)) {
             Err(error) => State::Failed(error),
-            Ok(body) => {
+            Ok((body, _)) => {
                 let resolved = Arc::new(finish_macro(name.to_owned(), body));
                 if let Some(compiled) = self.macros.get_mut(name) {
                     compiled.resolved = Some(resolved);
@@ -171,7 +189,11 @@ impl Material {
     }
 
     /// Puts the macros into the condition of a rule, which sees all of them.
-    pub(super) fn resolve_rule(&self, parsed: Expression, broken: &BTreeSet<String>) -> Result<Expression, MacroError> {
+    pub(super) fn resolve_rule(
+        &self,
+        parsed: Expression,
+        broken: &BTreeSet<String>,
+    ) -> Result<(Expression, usize), MacroError> {
         let states = HashMap::new();
         replace_macros(parsed, &mut |name| self.lookup(name, usize::MAX, broken, &states))
     }

@@ -14,7 +14,7 @@ use crate::{
     compile::{Environment, operand_fields},
     condition::ast::{Check, Expression, Right},
     definitions::{Definitions, Entry, ListDefinition, MacroDefinition, PluginRequirement},
-    event_types::possible_types,
+    event_types::TypeFinder,
     source::Text,
 };
 
@@ -56,7 +56,7 @@ fn macro_item(definition: &MacroDefinition, compiled: &Compiled) -> Option<Json>
     let body = &found.resolved.as_ref()?.body;
     let mut details = expression_details(body);
     details.extend([
-        ("events".to_owned(), events(&possible_types(body, &Environment::default()))),
+        ("events".to_owned(), events(&TypeFinder::new(&Environment::default()).possible_types(body))),
         ("lists".to_owned(), json!(found.lists)),
         // *Falco:* which plugins a macro needs is known of its rules only.
         ("plugins".to_owned(), json!([])),

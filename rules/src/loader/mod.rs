@@ -17,7 +17,7 @@ use crate::{
     Explanation, PartialEvent, Ruleset,
     collector::Collector,
     compile::Environment,
-    diagnostic::{Code, Context, Diagnostic, FileReport, LoadReport},
+    diagnostic::{Code, Context, Diagnostic, FileReport, LoadReport, MAX_ERRORS},
     reader, schema,
     source::{Location, Source},
     yaml::{self, Content, Node},
@@ -141,6 +141,11 @@ impl Loader {
             }
         };
         for item in items.iter().filter(|item| !matches!(item.content, Content::Null)) {
+            if report.errors().len() >= MAX_ERRORS {
+                let place = context.item("item", "", &item.location);
+                let message = format!("more than {MAX_ERRORS} errors: this item and those after it were not read");
+                return report.add(Diagnostic::new(Code::YamlValidate, message, &place));
+            }
             let mut warnings = Vec::new();
             match reader::read(item, &context, &mut warnings) {
                 Ok(Some(read)) => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rules compiled: conditions with everything written out, outputs with everything appended, and what is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     LoadOptions,
@@ -14,8 +14,8 @@ use crate::{
     compile::{Environment, Problem},
     condition::ast::{Check, Expression, Macro},
     definitions::{Definitions, RuleDefinition},
-    diagnostic::{Code, Context, Diagnostic, condition_position},
-    event_types::possible_types,
+    diagnostic::{Code, Context, Diagnostic, MAX_ERRORS, Severity, condition_position},
+    event_types::TypeFinder,
     exception::extend_condition,
     explain::Explainer,
     output::{self, ValueStyle},
@@ -25,6 +25,8 @@ use crate::{
 
 /// Event codes after which Falco warns about a rule.
 const MANY_EVENT_CODES: usize = 100;
+/// Parts of the conditions of all rules with their macros written out; the stock files have 20,000.
+const MAX_TOTAL_SIZE: usize = 1 << 23;
 /// *Falco* counts an enter and an exit code for each name.
 const CODES_PER_TYPE: usize = 2;
 
@@ -52,10 +54,26 @@ pub(super) struct CompiledRule {
 pub(super) fn compile(definitions: &Definitions, environment: &Environment, options: &LoadOptions) -> Compiled {
     let mut diagnostics = Vec::new();
     let material = Material::new(definitions, &mut diagnostics);
-    let mut compiler =
-        RuleCompiler { definitions, environment, options, material: &material, arena: Arena::default(), diagnostics };
+    let mut compiler = RuleCompiler {
+        definitions,
+        environment,
+        options,
+        material: &material,
+        arena: Arena::default(),
+        types: TypeFinder::new(environment),
+        size: 0,
+        diagnostics,
+        counted: 0,
+        errors: 0,
+        known: HashSet::new(),
+    };
     let mut rules = Vec::new();
     for definition in definitions.rules.iter().filter(|rule| rule.known_source) {
+        if compiler.has_too_many_errors() {
+            let message = format!("more than {MAX_ERRORS} errors: this rule and those after it were not checked");
+            compiler.diagnostics.push(Diagnostic::new(Code::CompileCondition, message, &definition.context));
+            break;
+        }
         rules.extend(compiler.rule(definition));
     }
     let RuleCompiler { arena, mut diagnostics, .. } = compiler;
@@ -80,10 +98,26 @@ struct RuleCompiler<'a> {
     options: &'a LoadOptions,
     material: &'a Material,
     arena: Arena,
+    types: TypeFinder<'a>,
+    /// Parts of all conditions so far with their macros written out.
+    size: usize,
     diagnostics: Vec<Diagnostic>,
+    /// Diagnostics that were looked through, and errors among them.
+    counted: usize,
+    errors: usize,
+    /// Fingerprints of problems of checks.
+    known: HashSet<u64>,
 }
 
 impl RuleCompiler<'_> {
+    /// Counts the errors that were added since the last call.
+    fn has_too_many_errors(&mut self) -> bool {
+        let new = self.diagnostics.iter().skip(self.counted);
+        self.errors += new.filter(|found| found.code().severity() == Severity::Error).count();
+        self.counted = self.diagnostics.len();
+        self.errors >= MAX_ERRORS
+    }
+
     /// Compiles a rule; nothing if that is not possible, or if the rule wants to be skipped.
     fn rule(&mut self, rule: &RuleDefinition) -> Option<CompiledRule> {
         let mut text = match extend_condition(rule) {
@@ -102,7 +136,7 @@ impl RuleCompiler<'_> {
         self.warn_about_condition(&expression, &text, &context);
         let node = self.checks(&expression, &text, &context, rule);
         let (output, node) = (output?, node?);
-        let event_types = possible_types(&expression, self.environment);
+        let event_types = self.types.possible_types(&expression);
         if rule.warn_event_types && (event_types.is_empty() || event_types.len() * CODES_PER_TYPE > MANY_EVENT_CODES) {
             let message = "Rule matches too many evt.type values. This has a significant performance penalty.";
             self.diagnostics.push(Diagnostic::new(Code::NoEventType, message, &rule.context));
@@ -112,7 +146,15 @@ impl RuleCompiler<'_> {
 
     fn resolve(&mut self, parsed: Expression, text: &Text, rule: &RuleDefinition) -> Option<Expression> {
         match self.material.resolve_rule(parsed, &self.definitions.broken) {
-            Ok(expression) => Some(expression),
+            Ok((expression, size)) => {
+                self.size = self.size.saturating_add(size);
+                if self.size <= MAX_TOTAL_SIZE {
+                    return Some(expression);
+                }
+                let message = format!("conditions of all rules together have more than {MAX_TOTAL_SIZE} parts");
+                self.diagnostics.push(Diagnostic::new(Code::CompileCondition, message, &rule.context));
+                None
+            }
             Err(error) => {
                 let names = self.definitions.macros.names();
                 self.diagnostics.extend(macro_diagnostic(&error, text, &rule.context, names));
@@ -172,7 +214,7 @@ impl RuleCompiler<'_> {
             Diagnostic::in_text(code, problem.message, &context, text, problem.span).with_help(problem.help);
         let diagnostic = diagnostic.with_snippet(text.as_str(), at);
         // A macro that ten rules use has one problem, not ten.
-        if !self.diagnostics.iter().any(|known| known.repeats(&diagnostic)) {
+        if self.known.insert(diagnostic.fingerprint()) {
             self.diagnostics.push(diagnostic);
         }
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     EvtField, Field, Flags,
-    compile::{CompiledOperand, Environment, Extractor, Problem, compile_operand},
+    compile::{CompiledOperand, Environment, Extractor, Problem, compile_operand, may_be_field},
     condition::{
         ast::{FieldReference, Operand, Span},
         parser::parse_operand,
@@ -25,6 +25,9 @@ use crate::{
 
 /// Columns of a token; a wider one is a slip of the keyboard.
 const MAX_WIDTH: usize = 4096;
+
+/// Bytes of a field's name with an argument after a dot; every shorter beginning is tried.
+const MAX_NAME: usize = 256;
 
 /// Something wrong with an output.
 type OutputProblem = Problem;
@@ -126,6 +129,9 @@ impl<'a> Parser<'a> {
                 Err(error) => return Some(Err(Problem::new(error.message, &(0..0)))),
             }
         }
+        if !may_be_field(&reference) {
+            return None;
+        }
         match compile_operand(&Operand::Field(reference.clone()), self.environment) {
             Ok(compiled) => Some(Ok((reference, compiled, length))),
             Err(problem) if problem.unknown => None,
@@ -166,7 +172,8 @@ impl<'a> Parser<'a> {
 
 /// The longest text that could be a field's name.
 fn name_length(text: &str) -> usize {
-    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').unwrap_or(text.len())
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    text.bytes().take(MAX_NAME).take_while(belongs).count()
 }
 
 fn invalid_token(name: &str, percent: usize, rest: &str) -> OutputProblem {
