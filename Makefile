@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # One line per recipe; anything longer is a script. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo test attacks fuzz lint doc bench install ci
+.PHONY: help packages build demo test attacks fuzz lint doc bench bench-rules install ci
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 packages: ## install what builds and tests need (Debian, as root)
 	@scripts/install-packages
@@ -34,6 +34,9 @@ lint: packages ## check format, clippy's lints and documentation
 
 bench: packages build ## compare native, a bare loop and Lanner; writes target/bench.json
 	@LANNER_BIN_DIR="$(abspath $(RELEASE))" cargo run --quiet --locked --profile ci -p integration --bin bench
+
+bench-rules: packages ## what rules cost: time, memory, and instructions counted by valgrind
+	@scripts/bench-rules
 
 install: build ## install the binaries below PREFIX and the rules below SYSCONFDIR
 	scripts/install "$(RELEASE)" "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(SYSCONFDIR)/lanner"
