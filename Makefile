@@ -26,9 +26,6 @@ attacks: packages ## run every attack of docs/attacks.md, those that need luck i
 	cargo build --workspace --bins --locked --profile ci
 	cargo test -p integration --test attacks --locked --profile ci -- --include-ignored --nocapture --test-threads 1
 
-fuzz: packages ## run each fuzz target for SECONDS_EACH (30)
-	@scripts/fuzz
-
 lint: packages ## check format, clippy's lints and documentation
 	@scripts/lint
 
@@ -37,6 +34,9 @@ bench: packages build ## compare native, a bare loop and Lanner; writes target/b
 
 bench-rules: packages ## what rules cost: time, memory, and instructions counted by valgrind
 	@scripts/bench-rules
+
+fuzz: packages ## feed the rule loader, conditions and outputs with nonsense; SECONDS=600 for longer runs
+	@SECONDS_EACH="$(or $(SECONDS),30)" scripts/fuzz
 
 install: build ## install the binaries below PREFIX and the rules below SYSCONFDIR
 	scripts/install "$(RELEASE)" "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(SYSCONFDIR)/lanner"
