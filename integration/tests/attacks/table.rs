@@ -17,7 +17,7 @@ const NAME: Trace = Trace::Changed("/secret/made");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 const CONTINUED: &str = "the kernel reads the argument again";
-const SERVED: &str = "memory that its owner serves slowly holds up a thread of the supervisor";
+const SERVED: &str = "defect: pages that their owner serves slowly are waited for one after another";
 const LATE: &str = "an answer may be late on a busy machine";
 const ITS_OWN: &str = "what is continued looks for itself";
 
@@ -35,7 +35,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_flip flags thread", GUARDED),
     race("attack_flip resolve thread", KEY).without_decoy(), // `fd.name` is the same text, as Falco has it
     bypass("attack_flip handle thread", KEY)
-        .may_win("an open by handle is refused only where it is trapped, and a handle has no path"),
+        .may_win("defect: openat2 with O_PATH is continued, and its flags are read from memory again"),
     race("attack_flip i386-open thread", KEY),
     race("attack_flip i386-openat thread", KEY),
     race("attack_flip i386-openat2 thread", KEY),
