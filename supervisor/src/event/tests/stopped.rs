@@ -58,7 +58,9 @@ impl Stopped {
             ptrace::syscall(self.task, None).unwrap();
         }
         loop {
-            let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::__WALL)) else { return false };
+            // Other tests of this process trace as well, from their own threads.
+            let mine = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+            let Ok(status) = waitpid(Pid::from_raw(-1), Some(mine)) else { return false };
             let task = status.pid().unwrap();
             match status {
                 WaitStatus::PtraceSyscall(_)
