@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Stops of traced tasks (ptrace(2)). nix decodes them too, but fails on the real-time signals, and a stop that was taken
+//! and not understood leaves its task stopped for ever.
+
+use std::{io, ptr};
+
+use nix::unistd::Pid;
+
+/// What a task that the calling thread traces reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It stopped at a `PTRACE_EVENT_*`.
+    Event(Pid, i32),
+    /// It stopped before the delivery of this signal.
+    Signal(Pid, i32),
+    /// It is gone.
+    Ended,
+}
+
+/// Waits for the next report of a tracee, or of `task` alone. A child that the thread did not start is none of it.
+pub(crate) fn next_stop(task: Option<Pid>) -> io::Result<Stop> {
+    let mut status = 0;
+    let which = task.map_or(-1, Pid::as_raw);
+    // SAFETY: the call writes one integer, which lives across it.
+    let found = unsafe { libc::waitpid(which, &raw mut status, libc::__WALL | libc::__WNOTHREAD) };
+    if found < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let found = Pid::from_raw(found);
+    if !libc::WIFSTOPPED(status) {
+        return Ok(Stop::Ended);
+    }
+    // The kernel puts the event above the sixteen bits of the usual status.
+    match status >> 16 {
+        0 => Ok(Stop::Signal(found, libc::WSTOPSIG(status))),
+        event => Ok(Stop::Event(found, event)),
+    }
+}
+
+/// Lets a stopped tracee of the calling thread run on, with a signal delivered if it is not 0.
+pub(crate) fn resume(task: Pid, signal: i32) -> io::Result<()> {
+    let none = ptr::null_mut::<libc::c_void>();
+    // SAFETY: the request takes an address that it ignores and a number; it touches no memory of ours.
+    let result = unsafe { libc::ptrace(libc::PTRACE_CONT, task.as_raw(), none, libc::c_long::from(signal)) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
