@@ -14,6 +14,7 @@ const LOADED: Trace = Trace::Opened("/secret/loaded");
 const GUARDED: Trace = Trace::Written("/guarded/file");
 const PROGRAM: Trace = Trace::Executed("/banned/program");
 const NAME: Trace = Trace::Changed("/secret/made");
+const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 const CONTINUED: &str = "the kernel reads the argument again";
@@ -43,6 +44,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_flip x32 thread", KEY),
     race("attack_flip open storm", KEY),
     race("attack_flip creat storm", MADE),
+    race("attack_flip exclusive storm", MADE),
     race("attack_flip openat signal", KEY).no_race("the handler runs before the call is made anew"),
     race("attack_flip openat remap", KEY),
     race("attack_flip openat shared", KEY),
@@ -97,7 +99,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     // Ways past the calls that are watched.
     bypass("attack_ring openat", RING),
     bypass("attack_ring openat2", RING),
-    bypass("attack_handle", KEY).within(Privileged),
+    bypass("attack_handle", HANDLE).within(Privileged),
     // The attacker decides when the checker goes on.
     race("attack_stall swap", Trace::Nothing).within(Privileged),
     race("attack_stall path", Trace::Nothing).within(Privileged).may_win(SERVED),
