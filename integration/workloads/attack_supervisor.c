@@ -2,9 +2,11 @@
 // attack_supervisor SECONDS ENOUGH NAME KIND: reaches for the tasks of the processes called NAME, which it sees because
 // they share a process namespace, while a thread makes them work on its behalf by opening files.
 //
-// KIND: traces them (trace), opens their memory (memory), descriptors (descriptors) or root (root), may signal them (signal).
+// KIND: traces them (trace), opens their memory (memory), also through a handle (handle) or a bind mount (bound), their
+// descriptors (descriptors) or root (root), may signal them (signal).
 #include "attack.h"
 #include <dirent.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 
 enum { MANY = 64 };
@@ -37,6 +39,30 @@ static int open_descriptors(int task) {
     opened |= open_entry(task, entry, O_RDONLY | O_NONBLOCK);
   }
   return opened;
+}
+
+// A handle asks for no right; what is opened through it must.
+static int open_through_handle(int task) {
+  char name[64];
+  snprintf(name, sizeof name, "/proc/%d/mem", task);
+  int handle = open(name, O_PATH), fd;
+  if (handle < 0) return 0;
+  snprintf(name, sizeof name, "/proc/self/fd/%d", handle);
+  fd = open(name, O_RDONLY);
+  if (fd >= 0) close(fd);
+  close(handle);
+  return fd >= 0;
+}
+
+static int open_bound(int task) {
+  char name[64];
+  snprintf(name, sizeof name, "/proc/%d/mem", task);
+  close(open("/tmp/bound", O_WRONLY | O_CREAT, 0600));
+  if (mount(name, "/tmp/bound", NULL, MS_BIND, NULL) != 0) return 0;
+  int fd = open("/tmp/bound", O_RDONLY);
+  if (fd >= 0) close(fd);
+  umount2("/tmp/bound", MNT_DETACH);
+  return fd >= 0;
 }
 
 static int may_signal(int task) { return syscall(SYS_tkill, task, 0) == 0; }
@@ -74,6 +100,8 @@ int main(int argc, char **argv) {
           : strcmp(kind, "memory") == 0      ? open_memory
           : strcmp(kind, "descriptors") == 0 ? open_descriptors
           : strcmp(kind, "root") == 0        ? open_root
+          : strcmp(kind, "handle") == 0      ? open_through_handle
+          : strcmp(kind, "bound") == 0       ? open_bound
                                              : may_signal;
   for (int thread = 0; thread < 2; thread++) start_thread(keep_busy, NULL);
   int processes[MANY], known = 0;

@@ -91,6 +91,8 @@ pub(crate) enum Setting {
     User,
     /// Root of a user namespace.
     UserNamespace,
+    /// Root with few capabilities, but `CAP_SYS_ADMIN`.
+    Administrator,
     /// Root with the capabilities that attacks use, all devices, and no hidden or read-only paths.
     Privileged,
 }
@@ -132,6 +134,7 @@ fn open_up(place: &Path, mode: u32) {
 fn confined(bundle: Bundle, setting: Setting) -> Bundle {
     match setting {
         Setting::Plain => bundle,
+        Setting::Administrator => capable(bundle, &["CAP_KILL", "CAP_SYS_ADMIN"]),
         Setting::User => bundle.set("/process/user", json!({"uid": 1000, "gid": 1000})),
         Setting::UserNamespace => {
             open_up(bundle.path(), 0o755);
@@ -151,6 +154,12 @@ fn confined(bundle: Bundle, setting: Setting) -> Bundle {
                 .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(CAPABILITIES)))
         }
     }
+}
+
+fn capable(bundle: Bundle, capabilities: &[&str]) -> Bundle {
+    ["bounding", "effective", "permitted"]
+        .iter()
+        .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(capabilities)))
 }
 
 fn push(spec: &mut Value, pointer: &str, value: Value) {

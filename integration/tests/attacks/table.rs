@@ -3,7 +3,7 @@
 
 use crate::{
     attack::{Attack, Trace, bypass, race},
-    stage::Setting::{Privileged, User, UserNamespace},
+    stage::Setting::{Administrator, Privileged, User, UserNamespace},
 };
 
 const KEY: Trace = Trace::Opened("/secret/key");
@@ -126,6 +126,8 @@ pub(crate) static ATTACKS: &[Attack] = &[
     // Whoever works for the caller takes on its rights for a while.
     bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes(),
+    bypass("attack_supervisor lanner handle", Trace::Nothing).sharing_processes(),
+    bypass("attack_supervisor lanner bound", Trace::Nothing).sharing_processes().within(Administrator),
     bypass("attack_supervisor lanner descriptors", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner root", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes().within(User),
