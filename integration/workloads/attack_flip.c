@@ -2,11 +2,11 @@
 // attack_flip SECONDS ENOUGH CALL FLIPPER: makes the call again and again while somebody flips one word of its argument
 // between what is allowed and what is not, so that a checker and the kernel read different ones.
 //
-// CALL is what reads the word, where that is not the path: the access of openat2 (flags), whether it asks for a handle only
-// (handle), or whether its path stays below a directory (resolve). FLIPPER who writes it: a thread, a thread while a signal interrupts the caller a thousand
-// times a second (storm), the handler of that signal (signal), a thread that maps other memory in its place (remap), a
-// process that shares the memory (shared), one that uses process_vm_writev (vm), /proc/PID/mem (mem) or PTRACE_POKEDATA
-// through another thread of the caller (ptrace).
+// CALL is what reads the word, where that is not the path: the access of openat2 (flags), whether it asks for a path
+// descriptor only (path-flag), or whether its path stays below a directory (resolve). FLIPPER is who writes it: a thread,
+// a thread while a signal interrupts the caller a thousand times a second (storm), the handler of that signal (signal), a
+// thread that maps other memory in its place (remap), a process that shares the memory (shared), one that uses
+// process_vm_writev (vm), /proc/PID/mem (mem) or PTRACE_POKEDATA through another thread of the caller (ptrace).
 #include "attack.h"
 #include <linux/openat2.h>
 #include <sys/ptrace.h>
@@ -65,8 +65,8 @@ static Outcome emptied(int fd, const char *path) {
 
 static Outcome by_truncation(void) { return emptied(open(arguments->path, O_WRONLY | O_TRUNC), "/secret/log"); }
 static Outcome by_flags(void) { return emptied(openat2(AT_FDCWD), arguments->path); }
-// What is a handle when it is looked at may be a file when it is opened.
-static Outcome by_handle(void) { return opened(openat2(AT_FDCWD)); }
+// What O_PATH asks for when it is looked at may be a file to read when it is opened: the flags lie in memory, too.
+static Outcome by_path_flag(void) { return opened(openat2(AT_FDCWD)); }
 
 static Outcome by_resolve(void) { return opened(openat2(directory)); }
 
@@ -83,7 +83,7 @@ static const struct {
     {"truncation", by_truncation, "/public/log", "/secret/log"},
     {"flags", by_flags, "/guarded/file", "/guarded/file"},
     {"resolve", by_resolve, SECRET, SECRET}, // in the root that the descriptor is, or not
-    {"handle", by_handle, "/tmp/link", "/tmp/link"},
+    {"path-flag", by_path_flag, "/tmp/link", "/tmp/link"},
     {"i386-open", by_i386_open, DECOY, SECRET},
     {"i386-openat", by_i386_openat, DECOY, SECRET},
     {"i386-openat2", by_i386_openat2, DECOY, SECRET},
@@ -110,7 +110,7 @@ static void choose(const char *name) {
     values[0] = O_RDONLY;
     values[1] = O_WRONLY | O_TRUNC;
   }
-  if (make == by_handle) {
+  if (make == by_path_flag) {
     symlink("/proc/self/root" SECRET, "/tmp/link");
     flipped = (uint64_t *)&arguments->how.flags;
     values[0] = O_PATH;

@@ -35,8 +35,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_flip truncation thread", LOG),
     race("attack_flip flags thread", GUARDED),
     race("attack_flip resolve thread", KEY).without_decoy(), // `fd.name` is the same text, as Falco has it
-    bypass("attack_flip handle thread", KEY)
-        .may_win("defect: openat2 with O_PATH is continued, and its flags are read from memory again"),
+    bypass("attack_flip path-flag thread", KEY),
     race("attack_flip i386-open thread", KEY),
     race("attack_flip i386-openat thread", KEY),
     race("attack_flip i386-openat2 thread", KEY),
