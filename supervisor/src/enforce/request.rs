@@ -92,7 +92,7 @@ impl OpenRequest {
             libc::AT_FDCWD => Start::WorkingDirectory,
             number => Start::Descriptor(number),
         };
-        let is_strict = call.layout().name == "openat2";
+        let is_strict = call.has_open_how();
         let flags = open.flags.unwrap_or_else(|| bits(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC));
         let flags = if is_strict { flags } else { flags & bits(KNOWN) };
         let flags = if !is_strict && has(flags, libc::O_PATH) { flags & bits(WITH_PATH) } else { flags };
@@ -148,10 +148,15 @@ fn has(flags: u64, all_of: i32) -> bool {
 const HOW_SIZES: std::ops::RangeInclusive<u64> = 24..=4096;
 
 impl Call {
+    /// Whether flags and mode lie in memory, in a `struct open_how`; those of the older calls are registers.
+    pub(crate) fn has_open_how(&self) -> bool {
+        self.layout().name == "openat2"
+    }
+
     /// Whether the size that `openat2` is given is one the kernel takes (openat2(2), "Extensibility"): what it does not
     /// know must be zero.
     pub(crate) fn check_open_size(&self, target: &Target<'_>) -> Result<(), RequestError> {
-        if self.layout().name != "openat2" {
+        if !self.has_open_how() {
             return Ok(());
         }
         let (address, size) = (self.register(2), self.register(3));

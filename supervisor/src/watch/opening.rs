@@ -31,7 +31,7 @@ enum Found {
     /// The call will fail with this errno.
     Fails(i32),
     /// The call makes a handle, through which nothing can be read, written or executed; the kernel does not let it be
-    /// handed over, and whatever is opened through it later is judged then.
+    /// handed over, and whatever is opened through it later is judged then. That it is a handle stands in a register.
     Handle,
     /// Nobody waits any more.
     Gone,
@@ -98,7 +98,9 @@ impl Answerer<'_> {
             Err(RequestError::Gone) => return Found::Gone,
         };
         if request.is_handle() {
-            return Found::Handle;
+            // The flags of openat2 lie in memory, which the kernel would read again and find an open in; programs take the
+            // error for that of a kernel without the call, and use the older one.
+            return if event.call().has_open_how() { Found::Fails(libc::ENOSYS) } else { Found::Handle };
         }
         if was_made {
             request.forget_exclusive();
