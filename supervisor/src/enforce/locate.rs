@@ -20,7 +20,7 @@ use nix::{
 use super::{
     credentials::{Credentials, Worn},
     opener::{descriptor_name, errno},
-    procfs::{Link, Procfs, keep_own_files},
+    procfs::{Link, Privacy, Procfs},
     request::{OpenRequest, bits},
 };
 use crate::{
@@ -351,13 +351,18 @@ impl<'a> Walk<'a> {
 
     /// Looks up one name: the file, or `None` where it was a link that was followed.
     fn step(&mut self, name: &CStr, is_last: bool) -> io::Result<Option<OwnedFd>> {
-        if is_on_procfs(self.directory.as_fd()) {
-            keep_own_files(self.directory.as_fd(), name)?;
+        let is_inside = is_on_procfs(self.directory.as_fd());
+        if is_inside {
+            self.privacy().check_name(self.directory.as_fd(), name)?;
         }
         let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
         let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
         let file = open_at(self.directory.as_fd(), name, OpenHow { flags, mode: 0, resolve })?;
         let facts = file_facts(file.as_fd(), c"", false)?;
+        let is_mount = facts.mount != file_facts(self.directory.as_fd(), c"", false)?.mount;
+        if is_mount && is_on_procfs(file.as_fd()) {
+            self.privacy().check_file(file.as_fd())?;
+        }
         let keeps = is_last && self.lookup.request.keeps_link() && !self.wants_directory;
         if !facts.is(libc::S_IFLNK) || keeps {
             return Ok(Some(file));
@@ -366,11 +371,15 @@ impl<'a> Walk<'a> {
         if self.links > MAX_LINKS || self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0 {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
-        if is_on_procfs(self.directory.as_fd()) {
+        if is_inside {
             match self.procfs.follow(self.directory.as_fd(), name)? {
                 Link::Text(text) => self.push(&text),
                 Link::File(_) if self.lookup.request.how.resolve & libc::RESOLVE_NO_MAGICLINKS != 0 => {
                     return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                }
+                Link::File(file) if is_on_procfs(file.as_fd()) => {
+                    self.privacy().check_file(file.as_fd())?;
+                    return Ok(Some(file));
                 }
                 Link::File(file) => return Ok(Some(file)),
             }
@@ -386,6 +395,10 @@ impl<'a> Walk<'a> {
         self.wants_directory |= is_last && text.ends_with(b"/");
         self.push(&text);
         Ok(None)
+    }
+
+    fn privacy(&self) -> Privacy<'a> {
+        Privacy { process: self.lookup.process, own_descriptors: self.lookup.own_descriptors }
     }
 
     fn enter(&mut self, directory: OwnedFd, name: &CStr) {

@@ -12,9 +12,14 @@ use std::{
 
 use nix::fcntl::readlinkat;
 
-use super::{credentials::Worn, locate::is_on_procfs, opener::errno, request::bits};
+use super::{
+    credentials::Worn,
+    locate::is_on_procfs,
+    opener::{descriptor_name, errno},
+    request::bits,
+};
 use crate::{
-    process::{Process, Status},
+    process::{Process, Status, mount_root},
     sys::{OpenHow, file_facts, open_at},
 };
 
@@ -147,44 +152,86 @@ impl<'a> Procfs<'a> {
     }
 }
 
-/// Fails where `name` in a `directory` of procfs is ours to see only: the kernel asks nothing of a process that opens its own
-/// memory, descriptors and root, and it is us who open for the target (`__ptrace_may_access` of the kernel's `ptrace.c`).
-pub(super) fn keep_own_files(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
-    let bytes = name.to_bytes();
-    if matches!(bytes, b"." | b"..") || HARMLESS.contains(&bytes) || is_root(directory)? {
-        return Ok(());
+/// Keeps to ourselves what only we may see of us: the kernel asks nothing of a process that opens its own memory,
+/// descriptors and root, and it is us who open for the target (`__ptrace_may_access` of the kernel's `ptrace.c`).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Privacy<'a> {
+    /// The task that we open for.
+    pub(super) process: &'a Process,
+    /// `/proc/self/fd`, which names our descriptors.
+    pub(super) own_descriptors: BorrowedFd<'a>,
+}
+
+impl Privacy<'_> {
+    /// Fails where `name` in a `directory` of procfs is ours to see only.
+    pub(super) fn check_name(self, directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+        let bytes = name.to_bytes();
+        if matches!(bytes, b"." | b"..") || HARMLESS.contains(&bytes) || is_root(directory)? {
+            return Ok(());
+        }
+        // Of the names that are numbers, descriptors are links or files and tasks are directories.
+        let is_number = bytes.iter().all(u8::is_ascii_digit);
+        if is_number && file_facts(directory, name, false).is_ok_and(|facts| facts.is(libc::S_IFDIR)) {
+            return Ok(());
+        }
+        let (top, is_whole) = top(directory)?;
+        if !is_whole {
+            self.check_file(top.as_fd())?;
+        }
+        let seen = Process::of_directory(top);
+        let Some(status) = seen.status() else { return Ok(()) };
+        // The number alone could be that of a task of an inner namespace.
+        let is_own = own_task(status.own_thread)
+            .is_some_and(|own| own.stat().map(|own| own.started) == seen.stat().map(|seen| seen.started));
+        if is_own { Err(refused()) } else { Ok(()) }
     }
-    // Of the names that are numbers, descriptors are links or files and tasks are directories.
-    let is_number = bytes.iter().all(u8::is_ascii_digit);
-    if is_number && file_facts(directory, name, false).is_ok_and(|facts| facts.is(libc::S_IFDIR)) {
-        return Ok(());
+
+    /// Fails where a file of procfs is ours to see only. For those that are not found by their names in the directory of a
+    /// process, but behind a link or as a mount of their own; a task of an inner namespace with one of our numbers is taken
+    /// for us there.
+    pub(super) fn check_file(self, file: BorrowedFd<'_>) -> io::Result<()> {
+        let facts = file_facts(file, c"", false)?;
+        if facts.inode == ROOT_INODE {
+            return Ok(());
+        }
+        // A mount that the target's namespace does not list could show anything.
+        let root = mount_root(self.process, facts.mount).ok_or_else(refused)?;
+        let path = readlinkat(self.own_descriptors, &*descriptor_name(file)?).map_err(io::Error::from)?.into_vec();
+        let mut names = root.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/'));
+        let number = |name: &[u8]| std::str::from_utf8(name).ok()?.parse().ok();
+        if names.any(|name| number(name).and_then(own_task).is_some()) { Err(refused()) } else { Ok(()) }
     }
-    let seen = Process::of_directory(top(directory)?);
-    let Some(status) = seen.status() else { return Ok(()) };
-    // The number alone could be that of a task of an inner namespace.
-    let is_own = Process::open(status.own_thread).is_some_and(|own| {
-        own.leader() == Some(std::process::id())
-            && own.stat().map(|own| own.started) == seen.stat().map(|seen| seen.started)
-    });
-    if is_own { Err(io::Error::from_raw_os_error(libc::EACCES)) } else { Ok(()) }
+}
+
+/// A task of ours, by its number in our pid namespace.
+fn own_task(number: u32) -> Option<Process> {
+    Process::open(number).filter(|task| task.leader() == Some(std::process::id()))
+}
+
+fn refused() -> io::Error {
+    io::Error::from_raw_os_error(libc::EACCES)
 }
 
 fn is_root(directory: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(file_facts(directory, c"", false)?.inode == ROOT_INODE)
 }
 
-/// The process' directory that `directory` lies in, or the highest one that can be reached.
-fn top(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// The process' directory that `directory` lies in, or the highest one that can be reached, and whether that is one below
+/// the root of the procfs: where only a part is mounted, the way up leaves it.
+fn top(directory: BorrowedFd<'_>) -> io::Result<(OwnedFd, bool)> {
     let path = OpenHow { flags: bits(libc::O_PATH | libc::O_DIRECTORY), mode: 0, resolve: 0 };
     let mut top = directory.try_clone_to_owned()?;
     for _ in 0..DEEPEST {
         let parent = open_at(top.as_fd(), c"..", path)?;
-        if !is_on_procfs(parent.as_fd()) || is_root(parent.as_fd())? {
-            break;
+        if !is_on_procfs(parent.as_fd()) {
+            return Ok((top, false));
+        }
+        if is_root(parent.as_fd())? {
+            return Ok((top, true));
         }
         top = parent;
     }
-    Ok(top)
+    Err(refused())
 }
 
 /// Whether the directory, of whatever procfs, is that of the process that `status` is about. Seen through a procfs of an

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `/proc/PID/mountinfo`: which layer of an overlay a file lives in.
+//! `/proc/PID/mountinfo`: which layer of an overlay a file lives in, and which part of a file system a mount shows.
 
 use std::{
     ffi::OsString,
@@ -33,6 +33,7 @@ pub(crate) enum Layer {
 /// One line of the table.
 struct Mount<'a> {
     id: u64,
+    root: Vec<u8>,
     point: Vec<u8>,
     kind: &'a [u8],
     options: &'a [u8],
@@ -42,10 +43,11 @@ impl<'a> Mount<'a> {
     fn parse(line: &'a [u8]) -> Option<Self> {
         let mut words = line.split(|byte| *byte == b' ');
         let id = number(words.next()?)?;
-        let point = unescape(words.nth(3)?);
+        let root = unescape(words.nth(2)?);
+        let point = unescape(words.next()?);
         let mut behind = words.skip_while(|word| *word != b"-").skip(1);
         let kind = behind.next()?;
-        Some(Self { id, point, kind, options: behind.nth(1)? })
+        Some(Self { id, root, point, kind, options: behind.nth(1)? })
     }
 
     fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
@@ -81,6 +83,14 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8]) -> Option<La
     // A character device in the upper layer may be a whiteout, which hides a removed file.
     let present = facts.is_some_and(|facts| facts.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFCHR.bits());
     Some(if present { Layer::Upper } else { Layer::Lower })
+}
+
+/// The directory or file of its file system that the mount with this number shows, as a path there; `None` where the task's
+/// mount namespace has no such mount.
+pub(crate) fn mount_root(process: &Process, mount: u64) -> Option<Vec<u8>> {
+    let table = process.read("mountinfo", MAX_TABLE)?;
+    let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
+    mounts.find(|found| found.id == mount).map(|found| found.root)
 }
 
 /// The part of `path` below `point`, without a leading slash.
@@ -121,11 +131,11 @@ mod tests {
 
     #[test]
     fn a_line_gives_its_overlay() {
-        let line = b"91 80 0:44 / /a\\040b rw,relatime master:1 - overlay overlay rw,lowerdir=/l1:/l2,upperdir=/up\\040x,workdir=/w";
+        let line = b"91 80 0:44 /in\\040it /a\\040b rw,relatime master:1 - overlay overlay rw,lowerdir=/l1:/l2,upperdir=/up\\040x,workdir=/w";
         let mount = Mount::parse(line).unwrap();
         assert_eq!((mount.point.as_slice(), mount.kind), (b"/a b".as_slice(), b"overlay".as_slice()));
         assert_eq!(mount.option(b"upperdir").unwrap(), b"/up x");
-        assert_eq!(mount.id, 91);
+        assert_eq!((mount.id, mount.root.as_slice()), (91, b"/in it".as_slice()));
     }
 
     #[test]
