@@ -16,11 +16,9 @@ pub(super) enum Standing {
     Used,
     /// It is about Falco's drivers, plugins or captures; the reason it has no meaning here.
     NotApplicable(&'static str),
-    /// One of Falco's keys inside of another key, which says what becomes of all of them.
-    Part,
 }
 
-use Standing::{NotApplicable, Part, Used};
+use Standing::{NotApplicable, Used};
 
 const DRIVER: &str = "Lanner has no kernel driver";
 const LIBRARY: &str = "Lanner does not use Falco's libraries";
@@ -28,8 +26,8 @@ const PLUGIN: &str = "container and pod facts are built in, and plugins are not 
 const NO_DROPS: &str = "Lanner does not drop events";
 const REMOVED: &str = "Falco 0.44 removed it";
 
-/// The keys, in the order of the documentation; `[]` stands for the elements of a list. A key that only holds other keys is
-/// not listed itself, and what stands below a listed key without parts is not looked at.
+/// The keys, in the order of the documentation. A key that only holds other keys is not listed itself, and what stands below
+/// a listed key without parts is not looked at. `[]` stands for the elements of a list.
 pub(super) const KEYS: &[(&str, Standing)] = &[
     ("mode", Used),
     ("runtimes", Used),
@@ -42,8 +40,6 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("verify", Used),
     ("actions", Used),
     ("config_files", Used),
-    ("config_files[].path", Part),
-    ("config_files[].strategy", Part),
     ("watch_config_files", Used),
     ("rules_files", Used),
     ("rules_file", Used),
@@ -51,12 +47,6 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("priority", Used),
     ("rule_matching", Used),
     ("append_output", Used),
-    ("append_output[].match.rule", Part),
-    ("append_output[].match.source", Part),
-    ("append_output[].match.tags", Part),
-    ("append_output[].extra_output", Part),
-    ("append_output[].extra_fields", Part),
-    ("append_output[].suggested_output", Part),
     ("static_fields", Used),
     ("buffer_format_base64", Used),
     ("time_format_iso_8601", Used),
@@ -73,98 +63,105 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("file_output.keep_alive", Used),
     ("syslog_output.enabled", Used),
     ("program_output", Used),
-    ("program_output.enabled", Part),
-    ("program_output.program", Part),
-    ("program_output.keep_alive", Part),
     ("http_output", Used),
-    ("http_output.enabled", Part),
-    ("http_output.url", Part),
-    ("http_output.user_agent", Part),
-    ("http_output.insecure", Part),
-    ("http_output.ca_cert", Part),
-    ("http_output.ca_bundle", Part),
-    ("http_output.ca_path", Part),
-    ("http_output.mtls", Part),
-    ("http_output.client_cert", Part),
-    ("http_output.client_key", Part),
-    ("http_output.echo", Part),
-    ("http_output.compress_uploads", Part),
-    ("http_output.keep_alive", Part),
-    ("http_output.max_consecutive_timeouts", Part),
     ("webserver", Used),
-    ("webserver.enabled", Part),
-    ("webserver.threadiness", Part),
-    ("webserver.listen_port", Part),
-    ("webserver.listen_address", Part),
-    ("webserver.k8s_healthz_endpoint", Part),
-    ("webserver.prometheus_metrics_enabled", Part),
-    ("webserver.ssl_enabled", Part),
-    ("webserver.ssl_certificate", Part),
     ("metrics", Used),
-    ("metrics.enabled", Part),
-    ("metrics.interval", Part),
-    ("metrics.output_rule", Part),
-    ("metrics.output_file", Part),
-    ("metrics.rules_counters_enabled", Part),
-    ("metrics.resource_utilization_enabled", Part),
-    ("metrics.state_counters_enabled", Part),
-    ("metrics.kernel_event_counters_enabled", Part),
-    ("metrics.kernel_event_counters_per_cpu_enabled", Part),
-    ("metrics.libbpf_stats_enabled", Part),
-    ("metrics.plugins_metrics_enabled", Part),
-    ("metrics.kernel_iter_event_counters_enabled", Part),
-    ("metrics.jemalloc_stats_enabled", Part),
-    ("metrics.convert_memory_to_mb", Part),
-    ("metrics.include_empty_values", Part),
     ("log_stderr", Used),
     ("log_syslog", Used),
     ("log_level", Used),
     ("outputs_queue", NotApplicable("the event log is the queue, and it loses nothing")),
-    ("outputs_queue.capacity", Part),
     ("engine", NotApplicable(DRIVER)),
-    ("engine.kind", Part),
-    ("engine.kmod.buf_size_preset", Part),
-    ("engine.kmod.drop_failed_exit", Part),
-    ("engine.modern_ebpf.cpus_for_each_buffer", Part),
-    ("engine.modern_ebpf.buf_size_preset", Part),
-    ("engine.modern_ebpf.drop_failed_exit", Part),
-    ("engine.modern_ebpf.disable_iterators", Part),
-    ("engine.replay.capture_file", Part),
     ("base_syscalls", NotApplicable("the loaded rules decide which system calls are watched")),
-    ("base_syscalls.custom_set", Part),
-    ("base_syscalls.repair", Part),
-    ("base_syscalls.all", Part),
     ("syscall_event_drops", NotApplicable(NO_DROPS)),
-    ("syscall_event_drops.threshold", Part),
-    ("syscall_event_drops.actions", Part),
-    ("syscall_event_drops.rate", Part),
-    ("syscall_event_drops.max_burst", Part),
-    ("syscall_event_drops.simulate_drops", Part),
     ("syscall_event_timeouts", NotApplicable(NO_DROPS)),
-    ("syscall_event_timeouts.max_consecutives", Part),
     ("falco_libs", NotApplicable(LIBRARY)),
-    ("falco_libs.thread_table_size", Part),
-    ("falco_libs.thread_table_auto_purging_interval_s", Part),
-    ("falco_libs.thread_table_auto_purging_thread_timeout_s", Part),
-    ("falco_libs.snaplen", Part),
     ("libs_logger", NotApplicable(LIBRARY)),
-    ("libs_logger.enabled", Part),
-    ("libs_logger.severity", Part),
     ("load_plugins", NotApplicable(PLUGIN)),
     ("plugins", NotApplicable(PLUGIN)),
-    ("plugins[].name", Part),
-    ("plugins[].library_path", Part),
-    ("plugins[].init_config", Part),
-    ("plugins[].open_params", Part),
     ("plugins_hostinfo", NotApplicable(PLUGIN)),
     ("capture", NotApplicable("Lanner does not write captures")),
-    ("capture.enabled", Part),
-    ("capture.path_prefix", Part),
-    ("capture.mode", Part),
-    ("capture.default_duration", Part),
-    ("capture.max_file_size_mb", Part),
     ("grpc", NotApplicable(REMOVED)),
     ("grpc_output", NotApplicable(REMOVED)),
+];
+
+/// What some of the keys hold, by what comes before the last dot; the key itself says what becomes of all of it.
+pub(super) const PARTS: &[(&str, &[&str])] = &[
+    ("config_files[]", &["path", "strategy"]),
+    ("append_output[].match", &["rule", "source", "tags"]),
+    ("append_output[]", &["extra_output", "extra_fields", "suggested_output"]),
+    ("program_output", &["enabled", "program", "keep_alive"]),
+    (
+        "http_output",
+        &[
+            "enabled",
+            "url",
+            "user_agent",
+            "insecure",
+            "ca_cert",
+            "ca_bundle",
+            "ca_path",
+            "mtls",
+            "client_cert",
+            "client_key",
+            "echo",
+            "compress_uploads",
+            "keep_alive",
+            "max_consecutive_timeouts",
+        ],
+    ),
+    (
+        "webserver",
+        &[
+            "enabled",
+            "threadiness",
+            "listen_port",
+            "listen_address",
+            "k8s_healthz_endpoint",
+            "prometheus_metrics_enabled",
+            "ssl_enabled",
+            "ssl_certificate",
+        ],
+    ),
+    (
+        "metrics",
+        &[
+            "enabled",
+            "interval",
+            "output_rule",
+            "output_file",
+            "rules_counters_enabled",
+            "resource_utilization_enabled",
+            "state_counters_enabled",
+            "kernel_event_counters_enabled",
+            "kernel_event_counters_per_cpu_enabled",
+            "libbpf_stats_enabled",
+            "plugins_metrics_enabled",
+            "kernel_iter_event_counters_enabled",
+            "jemalloc_stats_enabled",
+            "convert_memory_to_mb",
+            "include_empty_values",
+        ],
+    ),
+    ("outputs_queue", &["capacity"]),
+    ("engine", &["kind"]),
+    ("engine.kmod", &["buf_size_preset", "drop_failed_exit"]),
+    ("engine.modern_ebpf", &["cpus_for_each_buffer", "buf_size_preset", "drop_failed_exit", "disable_iterators"]),
+    ("engine.replay", &["capture_file"]),
+    ("base_syscalls", &["custom_set", "repair", "all"]),
+    ("syscall_event_drops", &["threshold", "actions", "rate", "max_burst", "simulate_drops"]),
+    ("syscall_event_timeouts", &["max_consecutives"]),
+    (
+        "falco_libs",
+        &[
+            "thread_table_size",
+            "thread_table_auto_purging_interval_s",
+            "thread_table_auto_purging_thread_timeout_s",
+            "snaplen",
+        ],
+    ),
+    ("libs_logger", &["enabled", "severity"]),
+    ("plugins[]", &["name", "library_path", "init_config", "open_params"]),
+    ("capture", &["enabled", "path_prefix", "mode", "default_duration", "max_file_size_mb"]),
 ];
 
 /// Records a notice for each key below `root` that is unknown or does nothing.
@@ -180,8 +177,8 @@ fn check_entries(parent: &str, node: &Node, findings: &Findings) {
             Some(NotApplicable(reason)) => {
                 findings.notice(Finding::at(&entry.key_place, format!("`{path}` has no effect: {reason}")));
             }
-            Some(Used | Part) => {}
-            None if has_parts => {}
+            Some(Used) => {}
+            None if has_parts || is_part(&path) => {}
             None => unknown(&path, &entry.key_place, findings),
         }
         if has_parts {
@@ -215,15 +212,29 @@ fn standing(path: &str) -> Option<Standing> {
     KEYS.iter().find(|(key, _)| *key == path).map(|(_, standing)| *standing)
 }
 
+fn is_part(path: &str) -> bool {
+    paths_of_parts().any(|part| part == path)
+}
+
+fn paths_of_parts() -> impl Iterator<Item = String> {
+    PARTS.iter().flat_map(|(parent, parts)| parts.iter().map(move |part| format!("{parent}.{part}")))
+}
+
+/// Every path that means something.
+pub(super) fn paths() -> Vec<String> {
+    KEYS.iter().map(|(key, _)| (*key).to_owned()).chain(paths_of_parts()).collect()
+}
+
 /// Whether keys are listed below this one.
 fn has_parts(path: &str) -> bool {
-    KEYS.iter().any(|(key, _)| key.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '['])))
+    paths().iter().any(|key| key.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '['])))
 }
 
 /// The key nearest to a misspelt one.
 fn suggestion(path: &str) -> Option<String> {
-    let parents = KEYS.iter().flat_map(|(key, _)| key.match_indices('.').filter_map(|(dot, _)| key.get(..dot)));
-    did_you_mean(path, KEYS.iter().map(|(key, _)| *key).chain(parents))
+    let paths = paths();
+    let parents = paths.iter().flat_map(|key| key.match_indices('.').filter_map(|(dot, _)| key.get(..dot)));
+    did_you_mean(path, paths.iter().map(String::as_str).chain(parents))
 }
 
 #[cfg(test)]
