@@ -5,7 +5,7 @@
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
-RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12

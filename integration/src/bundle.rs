@@ -172,11 +172,16 @@ fn next() -> (u32, u32) {
 
 /// The folder below `target/` for what all tests share: compiled workloads, images.
 pub(crate) fn assets() -> PathBuf {
-    let executable = env::current_exe().expect("cannot name the test executable");
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    let folder = target.map_or_else(env::temp_dir, Path::to_owned).join("integration");
+    let folder = target().join("integration");
     fs::create_dir_all(&folder).expect("cannot make the folder of shared assets");
     folder
+}
+
+/// Cargo's target folder, of which the running executable's architecture has a part; both are tagged.
+pub fn target() -> PathBuf {
+    let executable = env::current_exe().expect("cannot name the running executable");
+    let tagged = executable.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").exists());
+    tagged.last().map_or_else(env::temp_dir, Path::to_owned)
 }
 
 /// Fills `root` with busybox and the few files programs expect.

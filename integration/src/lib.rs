@@ -25,7 +25,7 @@ mod workload;
 
 pub use self::{
     alert::Alert,
-    bundle::Bundle,
+    bundle::{Bundle, target},
     container::{Container, text},
     containerd::Containerd,
     cri::{Cri, Exec, Pod, Running},

@@ -17,7 +17,7 @@ use std::{
     env,
     fmt::Write as _,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -25,7 +25,7 @@ use std::{
 use integration::{
     Bundle, Container, Engine, Lanner, LowLevel,
     Requirement::{self, Program, Root},
-    Settings, binary, skipped, text, wait_for, workload,
+    Settings, binary, skipped, target, text, wait_for, workload,
 };
 use serde_json::{Map, Value, json};
 
@@ -280,9 +280,4 @@ fn table(results: &Value) -> String {
         }
     }
     table + "\n"
-}
-
-fn target() -> PathBuf {
-    let executable = env::current_exe().expect("cannot name this program");
-    executable.ancestors().nth(2).expect("a program lies in target/PROFILE").to_owned()
 }
