@@ -3,18 +3,70 @@
 
 use std::{io, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::Upheaval;
 use crate::{
     process::Process,
     sys::{self, Capabilities, Ids},
 };
 
-/// A task's credentials, in the numbering of our own user namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Credentials {
+/// A task's user and groups, in the numbering of our own user namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Person {
     users: Ids,
     groups: Ids,
     supplementary: Arc<[u32]>,
+}
+
+impl Person {
+    /// That of the task; `None` when it is gone.
+    pub(super) fn of(process: &Process, upheaval: &Upheaval) -> Option<Self> {
+        let (users, groups) = process.ids()?;
+        Some(Self { users, groups, supplementary: process.supplementary_groups(upheaval.groups())? })
+    }
+
+    /// Whether both are in the same supplementary groups.
+    pub(super) fn shares_groups(&self, other: &Self) -> bool {
+        self.supplementary == other.supplementary
+    }
+
+    /// Makes the calling thread this person as far as it is not `worn` already and not `fixed`; its capabilities stay.
+    pub(super) fn put_on(&self, worn: Option<&Self>, fixed: Fixed) -> io::Result<()> {
+        if fixed == Fixed::Person {
+            return Ok(());
+        }
+        if fixed == Fixed::Nothing && worn.is_none_or(|worn| !worn.shares_groups(self)) {
+            sys::set_supplementary_groups(&self.supplementary)?;
+        }
+        if worn.is_none_or(|worn| worn.groups != self.groups) {
+            sys::set_groups_ids(self.groups)?;
+        }
+        if worn.is_none_or(|worn| worn.users != self.users) {
+            // Who shares our pid namespace may signal tasks with its own real or saved user (kill(2)). Ours stays root in
+            // these; access to files goes by the other two.
+            sys::set_users(Ids { real: 0, saved: 0, ..self.users })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a thread cannot change of itself in its user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fixed {
+    /// It can be anybody whom the namespace numbers.
+    Nothing,
+    /// The namespace denies `setgroups`.
+    Groups,
+    /// The namespace does not number anybody, or no root.
+    Person,
+}
+
+/// A task's credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    person: Person,
     /// Effective capabilities.
     capabilities: u64,
 }
@@ -43,15 +95,14 @@ impl Credentials {
         if own != namespace {
             return Err(CredentialsError::ForeignNamespace(own));
         }
-        let (users, groups) = process.ids().ok_or(CredentialsError::Unreadable)?;
-        let supplementary = process.supplementary_groups(upheaval.groups()).ok_or(CredentialsError::Unreadable)?;
+        let person = Person::of(process, upheaval).ok_or(CredentialsError::Unreadable)?;
         let capabilities = Capabilities::of(process.task()).map_err(|_gone| CredentialsError::Unreadable)?.effective();
-        Ok(Self { users, groups, supplementary, capabilities })
+        Ok(Self { person, capabilities })
     }
 
     /// The user that access to files is decided by.
     pub(super) fn file_user(&self) -> u32 {
-        self.users.file
+        self.person.users.file
     }
 }
 
@@ -63,6 +114,7 @@ impl Credentials {
 pub(super) struct Wardrobe {
     own: Capabilities,
     worn: Option<Credentials>,
+    fixed: Fixed,
 }
 
 /// The target's capabilities are effective as long as this lives.
@@ -71,9 +123,9 @@ pub(super) struct Worn<'a>(&'a Wardrobe);
 
 impl Wardrobe {
     /// For the calling thread, which must be the one that uses it.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(fixed: Fixed) -> io::Result<Self> {
         sys::keep_capabilities().map_err(|error| error.source)?;
-        Ok(Self { own: Capabilities::of(0)?, worn: None })
+        Ok(Self { own: Capabilities::of(0)?, worn: None, fixed })
     }
 
     /// Puts our own ids on again.
@@ -87,18 +139,7 @@ impl Wardrobe {
     /// Puts on `credentials`.
     pub(super) fn wear(&mut self, credentials: &Credentials) -> io::Result<Worn<'_>> {
         let worn = self.worn.take();
-        let differs = |part: fn(&Credentials) -> &Ids| worn.as_ref().is_none_or(|worn| part(worn) != part(credentials));
-        if worn.as_ref().is_none_or(|worn| worn.supplementary != credentials.supplementary) {
-            sys::set_supplementary_groups(&credentials.supplementary)?;
-        }
-        if differs(|credentials| &credentials.groups) {
-            sys::set_groups_ids(credentials.groups)?;
-        }
-        if differs(|credentials| &credentials.users) {
-            // Who shares our pid namespace may signal tasks with its own real or saved user (kill(2)). Ours stays root in
-            // these; access to files goes by the other two.
-            sys::set_users(Ids { real: 0, saved: 0, ..credentials.users })?;
-        }
+        credentials.person.put_on(worn.as_ref().map(|worn| &worn.person), self.fixed)?;
         self.worn = Some(credentials.clone());
         self.put_on()?;
         Ok(Worn(self))

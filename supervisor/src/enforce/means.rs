@@ -86,7 +86,7 @@ impl Means {
         let (located, way) = match self.own.credentials_of(process, upheaval) {
             Ok(credentials) => (self.own.locate(process, &credentials, &request, upheaval), Way::Own(credentials)),
             Err(CredentialsError::ForeignNamespace(namespace)) => {
-                let located = self.inside(namespace, process, devices)?.locate(task, &request);
+                let located = self.inside(namespace, process, devices, upheaval)?.locate(task, &request);
                 let located = located.inspect_err(|_| drop(self.inside.remove(&namespace)))?;
                 (located, Way::Namespace(namespace))
             }
@@ -122,7 +122,8 @@ impl Means {
     pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
         let Way::Namespace(namespace) = errand.way else { return Ok(None) };
         let process = Process::open(errand.task).ok_or(MeansError::Gone)?;
-        let opener = self.inside(namespace, &process, devices)?;
+        // Asked anew, as this thread is not told of changes.
+        let opener = self.inside(namespace, &process, devices, &Upheaval::new(false))?;
         let id = opener.id();
         match (opener.locate(errand.task, &errand.request)?, &*errand.located) {
             // Judged was the file that was found first.
@@ -140,13 +141,17 @@ impl Means {
         namespace: u64,
         process: &Process,
         devices: &DevicePolicy,
+        upheaval: &Upheaval,
     ) -> Result<&NamespaceOpener, MeansError> {
+        if self.inside.get(&namespace).is_some_and(|opener| !opener.serves(process, upheaval)) {
+            self.inside.remove(&namespace);
+        }
         if !self.inside.contains_key(&namespace) {
             if self.inside.len() >= MAX_NAMESPACES {
                 self.inside.clear();
             }
             self.own.undress().map_err(CredentialsError::from)?;
-            let opener = NamespaceOpener::start(process, devices)?;
+            let opener = NamespaceOpener::start(process, devices, upheaval)?;
             self.inside.insert(namespace, opener);
         }
         self.inside.get(&namespace).ok_or(MeansError::Gone)

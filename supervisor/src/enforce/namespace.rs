@@ -7,7 +7,7 @@
 
 use std::{
     ffi::CString,
-    fs::File,
+    fs::{self, File},
     io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -18,13 +18,20 @@ use std::{
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
-use super::{DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval, surroundings::Surroundings};
+use super::{
+    DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval,
+    credentials::{Fixed, Person, Wardrobe},
+    surroundings::Surroundings,
+};
 use crate::{
     control::{Control, ControlError},
     diagnostics,
     process::Process,
-    sys::{FileFacts, Ids, set_groups_ids, set_users},
+    sys::{FileFacts, Ids, keep_capabilities, set_groups_ids, set_users},
 };
+
+/// A map has 340 lines at most (`user_namespaces(7)`), of three numbers.
+const MAX_MAP_BYTES: usize = 340 * 36;
 
 /// To the process in the namespace.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +43,8 @@ enum ToOpener {
         devices: DevicePolicy,
         /// A task of it, in the host's numbering.
         task: u32,
+        /// Who that is on the host.
+        person: Person,
     },
     /// Find a file for a task.
     Locate {
@@ -58,7 +67,10 @@ enum ToOpener {
 #[serde(rename_all = "kebab-case")]
 enum FromOpener {
     /// Ready, or the answer to nothing else.
-    Entered,
+    Entered {
+        /// What of the person that it came with all tasks that it serves must share.
+        fixed: Fixed,
+    },
     /// Comes with a handle of the file.
     Existing { facts: FileFacts, refusal: Option<i32> },
     /// Comes with a handle of the directory.
@@ -99,11 +111,19 @@ pub(crate) enum NamespaceError {
 pub(crate) struct NamespaceOpener {
     child: Child,
     control: Control,
+    /// Whom it was started for, and what of that it cannot change.
+    person: Person,
+    fixed: Fixed,
 }
 
 impl NamespaceOpener {
     /// Starts a process that joins the user namespace of `process`. The calling thread must wear its own ids.
-    pub(crate) fn start(process: &Process, devices: &DevicePolicy) -> Result<Self, NamespaceError> {
+    pub(crate) fn start(
+        process: &Process,
+        devices: &DevicePolicy,
+        upheaval: &Upheaval,
+    ) -> Result<Self, NamespaceError> {
+        let person = Person::of(process, upheaval).ok_or(NamespaceError::Gone)?;
         let namespace = process.open_file("ns/user").ok_or(NamespaceError::Gone)?;
         let task = process.task();
         let (control, theirs) = Control::pair().map_err(ControlError::from)?;
@@ -115,12 +135,29 @@ impl NamespaceOpener {
             .stdout(Stdio::null())
             .spawn()
             .map_err(NamespaceError::Start)?;
-        let opener = Self { child, control };
-        opener.control.send(&ToOpener::Enter { devices: devices.clone(), task }, &[namespace.as_fd()])?;
+        let mut opener = Self { child, control, person: person.clone(), fixed: Fixed::Person };
+        let enter = ToOpener::Enter { devices: devices.clone(), task, person };
+        opener.control.send(&enter, &[namespace.as_fd()])?;
         match opener.receive()? {
-            (FromOpener::Entered, _) => Ok(opener),
+            (FromOpener::Entered { fixed }, _) => {
+                opener.fixed = fixed;
+                Ok(opener)
+            }
             (FromOpener::Unable { cause }, _) => Err(NamespaceError::Unable(cause)),
             _ => Err(NamespaceError::Gone),
+        }
+    }
+
+    /// Whether it can stand in for a task of its namespace.
+    pub(super) fn serves(&self, process: &Process, upheaval: &Upheaval) -> bool {
+        let is = |same: fn(&Person, &Person) -> bool| {
+            Person::of(process, upheaval).is_some_and(|person| same(&person, &self.person))
+        };
+        match self.fixed {
+            Fixed::Nothing => true,
+            Fixed::Groups => is(Person::shares_groups),
+            // Maps may have been written since.
+            Fixed::Person => !has_root(|map| process.read(map, MAX_MAP_BYTES)) && is(Person::eq),
         }
     }
 
@@ -188,19 +225,19 @@ pub(crate) fn serve() -> ExitCode {
 
 fn serve_on(control: &Control) -> Result<(), String> {
     let told = |error: ControlError| diagnostics::chain(&error);
-    let Some((ToOpener::Enter { devices, task }, descriptors)) = control.receive().map_err(told)? else {
+    let Some((ToOpener::Enter { devices, task, person }, descriptors)) = control.receive().map_err(told)? else {
         return Err("the first message is another one".to_owned());
     };
     let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
-    let joined = joined.and_then(|namespace| join(namespace, task));
-    let mut server = match joined {
-        Ok(opener) => Server { opener, devices, found: None, upheaval: Upheaval::new(false) },
+    let joined = joined.and_then(|namespace| join(namespace, task, &person));
+    let (mut server, fixed) = match joined {
+        Ok((opener, fixed)) => (Server { opener, devices, found: None, upheaval: Upheaval::new(false) }, fixed),
         Err(error) => {
             control.send(&FromOpener::Unable { cause: error.to_string() }, &[]).map_err(told)?;
             return Err(error.to_string());
         }
     };
-    control.send(&FromOpener::Entered, &[]).map_err(told)?;
+    control.send(&FromOpener::Entered { fixed }, &[]).map_err(told)?;
     while let Some((message, _)) = control.receive().map_err(told)? {
         let (answer, file) = server.answer(message);
         let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
@@ -213,19 +250,42 @@ fn serve_on(control: &Control) -> Result<(), String> {
     Ok(())
 }
 
-/// Joins the namespace as its root, with what belongs to the host opened before.
-fn join(namespace: OwnedFd, task: u32) -> io::Result<Opener> {
-    Process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+/// Joins the namespace as its root, with what belongs to the host opened before, or as `person` where there is no root.
+fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, Fixed)> {
     // From inside, namespaces that belong to outer users could not be entered any more.
     let mut surroundings = Surroundings::default();
     surroundings.follow(&Process::open(task).ok_or(io::ErrorKind::NotFound)?)?;
     let descriptors = File::open("/proc/self/fd")?;
     let root = File::open("/")?;
+    // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
+    keep_capabilities().map_err(|error| error.source)?;
+    person.put_on(None, Fixed::Nothing)?;
     setns(namespace, CloneFlags::CLONE_NEWUSER)?;
-    let ours = Ids::default();
-    set_groups_ids(ours)?;
-    set_users(ours)?;
-    Opener::with_descriptors(root.into(), descriptors.into(), surroundings)
+    let read = |name: &str| fs::read(Path::new("/proc/self").join(name)).ok();
+    let fixed = match read("setgroups") {
+        _ if !has_root(read) => Fixed::Person,
+        Some(setting) if setting.starts_with(b"deny") => Fixed::Groups,
+        _ => Fixed::Nothing,
+    };
+    if fixed != Fixed::Person {
+        set_groups_ids(Ids::default())?;
+        set_users(Ids::default())?;
+    }
+    let opener = Opener::with_descriptors(root.into(), descriptors.into(), surroundings, Wardrobe::new(fixed)?)?;
+    Ok((opener, fixed))
+}
+
+/// Whether a user namespace has a user and a group 0 (`user_namespaces(7)`: first id inside, first outside, count). It has
+/// none before its maps are written, and where they are for somebody else.
+fn has_root(read: impl Fn(&str) -> Option<Vec<u8>>) -> bool {
+    ["uid_map", "gid_map"].into_iter().all(|map| read(map).is_some_and(|content| maps_zero(&content)))
+}
+
+fn maps_zero(map: &[u8]) -> bool {
+    let lines = map.split(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()))
+        .any(|first| first == b"0")
 }
 
 struct Server {
@@ -239,7 +299,7 @@ struct Server {
 impl Server {
     fn answer(&mut self, message: ToOpener) -> (FromOpener, Option<OwnedFd>) {
         match message {
-            ToOpener::Enter { .. } => (FromOpener::Entered, None),
+            ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
             ToOpener::Locate { task, request } => self.locate(task, request),
             ToOpener::Open { may_block, mask } => {
                 let Some(prepared) = &self.found else { return (FromOpener::Failed { errno: libc::EIO }, None) };
@@ -272,5 +332,25 @@ impl Server {
         };
         self.found = Some(Prepared { request, credentials, located, mask: 0 });
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_a_root_if_both_maps_name_it() {
+        let both = |users: &'static str, groups: &'static str| {
+            has_root(|map| Some(if map == "uid_map" { users } else { groups }.as_bytes().to_owned()))
+        };
+        let (whole, single) = ("         0     100000      65536\n", "         0       1000          1\n");
+        assert!(both(whole, single));
+        assert!(both("      1000       1000          1\n         0     100000       1000\n", whole));
+        assert!(!both(whole, ""));
+        assert!(!both("", ""));
+        assert!(!both("      1000       1000          1\n", whole));
+        assert!(!both("       100          0          1\n", whole));
+        assert!(!has_root(|_map| None));
     }
 }

@@ -17,7 +17,7 @@ use nix::{
 
 use super::{
     Upheaval,
-    credentials::{Credentials, Wardrobe},
+    credentials::{Credentials, Fixed, Wardrobe},
     devices::DevicePolicy,
     locate::{self, Located, Lookup, is_on_procfs},
     request::{OpenRequest, Start, bits},
@@ -74,7 +74,7 @@ impl Opener {
     pub(crate) fn new() -> io::Result<Self> {
         let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let (root, own) = (open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?);
-        Self::with_descriptors(root, own, Surroundings::default())
+        Self::with_descriptors(root, own, Surroundings::default(), Wardrobe::new(Fixed::Nothing)?)
     }
 
     /// Does the same with the host's root and our own `/proc/self/fd`.
@@ -82,11 +82,12 @@ impl Opener {
         host_root: OwnedFd,
         own_descriptors: OwnedFd,
         surroundings: Surroundings,
+        wardrobe: Wardrobe,
     ) -> io::Result<Self> {
         unshare(CloneFlags::CLONE_FS)?;
         let own = Process::open(std::process::id()).and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
-        Ok(Self { host_root, own_descriptors, wardrobe: Wardrobe::new()?, surroundings, namespace })
+        Ok(Self { host_root, own_descriptors, wardrobe, surroundings, namespace })
     }
 
     /// Takes off the ids of the last target.

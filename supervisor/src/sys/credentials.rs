@@ -3,6 +3,8 @@
 
 use std::{io, ptr};
 
+use serde::{Deserialize, Serialize};
+
 use super::SyscallError;
 
 /// Words of a capability set in `capset(2)`, version 3.
@@ -68,7 +70,7 @@ impl Capabilities {
 }
 
 /// User or group ids of a thread.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ids {
     pub(crate) real: u32,
     pub(crate) effective: u32,
