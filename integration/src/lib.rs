@@ -34,7 +34,7 @@ pub use self::{
     listener::Listener,
     podman::Podman,
     requirement::{Requirement, falco_files, skipped},
-    rules_text::{FIRST_SCENARIO, PROBES},
+    rules_text::{FIRST_SCENARIO, PROBES, UNRELATED},
     tally::Tally,
     wait::wait_for,
     workload::{dynamic_workload, foreign_workload, workload},

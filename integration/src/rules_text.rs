@@ -24,3 +24,18 @@ pub const PROBES: &str = r"
   output: executed %proc.cmdline as %proc.name %proc.exepath %proc.pid %proc.vpid
   priority: NOTICE
 ";
+
+/// Denies what no test touches: opens and executions below /unrelated.
+pub const UNRELATED: &str = r"
+- rule: unrelated open
+  desc: A file below /unrelated was opened.
+  condition: evt.type in (open, openat, openat2, creat) and fd.name startswith /unrelated/
+  output: opened %fd.name
+  priority: NOTICE
+
+- rule: unrelated exec
+  desc: A program below /unrelated was executed.
+  condition: evt.type in (execve, execveat) and proc.exepath startswith /unrelated/
+  output: executed %proc.exepath
+  priority: NOTICE
+";

@@ -83,6 +83,16 @@ static inline void require(int holds, const char *what) {
   exit(2);
 }
 
+// The row of a table whose first column is its name.
+#define CHOSEN(TABLE, NAME) chosen(TABLE, sizeof *(TABLE), sizeof(TABLE) / sizeof *(TABLE), NAME)
+
+static inline const void *chosen(const void *table, size_t size, size_t rows, const char *name) {
+  const char *row = table, *end = row + size * rows;
+  while (row < end && strcmp(*(const char *const *)row, name) != 0) row += size;
+  require(row < end, "choose what to attack with");
+  return row;
+}
+
 // What an open led to, by the content of what was opened; closes it.
 static inline Outcome opened(int fd) {
   if (fd < 0) return NOTHING;

@@ -168,9 +168,7 @@ static const struct Kind {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a kind");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   kind->prepare();
   for (int time = 0; time < TIMES && !is_over(); time++) {
     count(kind->open());

@@ -72,9 +72,7 @@ static void *turn(void *argument) {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a kind");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   folders[0] = open("/public", kind->flags | O_DIRECTORY);
   folders[1] = open("/secret", kind->flags | O_DIRECTORY);
   changing = dup(folders[0]);

@@ -25,15 +25,6 @@ static int sides[2], changing; // descriptors, and the number that stands for on
 static volatile uint64_t *flipped;
 static uint64_t values[2];
 
-static int int80(long nr, long a, long b, long c, long d, long e) {
-  long result;
-  __asm__ volatile("int $0x80"
-                   : "=a"(result)
-                   : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
-                   : "memory", "r8", "r9", "r10", "r11");
-  return (int)result;
-}
-
 static int low(const void *pointer) { return (int)(uintptr_t)pointer; }
 
 static void by_execve(void) { execve(arguments->path, arguments->argv, none); }
@@ -179,9 +170,7 @@ static void *turn(void *argument) {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a kind");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   arguments = shared_memory(sizeof *arguments);
   strcpy(arguments->argument, "--public");
   arguments->argv[0] = "program";

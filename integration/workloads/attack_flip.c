@@ -23,23 +23,17 @@ typedef struct {
 static Arguments *arguments;
 static int directory; // /public
 
-static int int80(long nr, long a, long b, long c, long d) {
-  long result;
-  __asm__ volatile("int $0x80" : "=a"(result) : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d) : "memory", "r8", "r9", "r10", "r11");
-  return (int)result;
-}
-
 static int low(const void *pointer) { return (int)(uintptr_t)pointer; }
 
 static Outcome by_open(void) { return opened(syscall(SYS_open, arguments->path, O_RDONLY)); }
 static Outcome by_openat(void) { return opened(syscall(SYS_openat, AT_FDCWD, arguments->path, O_RDONLY)); }
 static int openat2(int at) { return syscall(SYS_openat2, at, arguments->path, &arguments->how, sizeof arguments->how); }
 static Outcome by_openat2(void) { return opened(openat2(AT_FDCWD)); }
-static Outcome by_i386_open(void) { return opened(int80(I386_OPEN, low(arguments->path), O_RDONLY, 0, 0)); }
-static Outcome by_i386_openat(void) { return opened(int80(I386_OPENAT, AT_FDCWD, low(arguments->path), O_RDONLY, 0)); }
+static Outcome by_i386_open(void) { return opened(int80(I386_OPEN, low(arguments->path), O_RDONLY, 0, 0, 0)); }
+static Outcome by_i386_openat(void) { return opened(int80(I386_OPENAT, AT_FDCWD, low(arguments->path), O_RDONLY, 0, 0)); }
 
 static Outcome by_i386_openat2(void) {
-  return opened(int80(I386_OPENAT2, AT_FDCWD, low(arguments->path), low(&arguments->how), sizeof arguments->how));
+  return opened(int80(I386_OPENAT2, AT_FDCWD, low(arguments->path), low(&arguments->how), sizeof arguments->how, 0));
 }
 
 static Outcome by_x32(void) { return opened(syscall(X32_BIT | SYS_openat, AT_FDCWD, arguments->path, O_RDONLY)); }
@@ -52,7 +46,7 @@ static Outcome made(int fd) {
 }
 
 static Outcome by_creat(void) { return made(syscall(SYS_creat, arguments->path, 0600)); }
-static Outcome by_i386_creat(void) { return made(int80(I386_CREAT, low(arguments->path), 0600, 0, 0)); }
+static Outcome by_i386_creat(void) { return made(int80(I386_CREAT, low(arguments->path), 0600, 0, 0, 0)); }
 static Outcome by_exclusive(void) { return made(open(arguments->path, O_WRONLY | O_CREAT | O_EXCL, 0600)); }
 
 // Whether the file was emptied; fills it again through the descriptor that emptied it.

@@ -122,9 +122,7 @@ static pid_t start(void) {
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "speak") == 0) return puts("BANNED") < 0;
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a kind");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   kind->prepare();
   if (kind->turn) start_thread(turn, (void *)kind);
   for (int time = 0; (kind->turn || time < TIMES) && !is_over(); time++) count(executed(start));

@@ -125,9 +125,7 @@ static void *turn(void *argument) {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a kind");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   if (kind->prepare) kind->prepare();
   start_thread(turn, (void *)kind);
   while (!is_over()) count(kind->open());

@@ -163,9 +163,7 @@ static void *store(void *unused) {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a call");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   arguments = shared_memory(sizeof *arguments);
   kind->prepare();
   start_thread(store, NULL);

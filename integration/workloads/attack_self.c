@@ -117,9 +117,7 @@ static const struct Kind {
 
 int main(int argc, char **argv) {
   begin(argc, argv);
-  const struct Kind *kind = KINDS, *end = KINDS + sizeof KINDS / sizeof *KINDS;
-  while (kind < end && strcmp(kind->name, word(argc, argv, 0)) != 0) kind++;
-  require(kind < end, "choose a kind");
+  const struct Kind *kind = CHOSEN(KINDS, word(argc, argv, 0));
   require(prctl(PR_GET_NAME, own_name) == 0, "learn the own name");
   name = kind->path;
   if (kind->prepare) kind->prepare();

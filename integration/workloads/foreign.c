@@ -7,12 +7,6 @@
 
 enum { I386_OPEN = 5, I386_EXECVE = 11, I386_OPENAT = 295, X32_BIT = 0x40000000, X32_EXECVE = X32_BIT | 520 };
 
-static long int80(long nr, long a, long b, long c, long d) {
-  long result;
-  __asm__ volatile("int $0x80" : "=a"(result) : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d) : "memory", "r8", "r9", "r10", "r11");
-  return (int)result;
-}
-
 static long raw(long nr, long a, long b, long c, long d) {
   long result;
   register long r10 __asm__("r10") = d;
@@ -26,7 +20,7 @@ int main(int argc, char **argv) {
   char *low = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
   for (long call = 0; call < calls; call++) {
     sprintf(low, "/probe/i386-%ld", call);
-    i386 = call % 2 ? int80(I386_OPENAT, AT_FDCWD, (long)low, O_RDONLY, 0) : int80(I386_OPEN, (long)low, O_RDONLY, 0, 0);
+    i386 = call % 2 ? int80(I386_OPENAT, AT_FDCWD, (long)low, O_RDONLY, 0, 0) : int80(I386_OPEN, (long)low, O_RDONLY, 0, 0, 0);
     sprintf(low, "/probe/x32-%ld", call);
     x32 = raw(X32_BIT | SYS_openat, AT_FDCWD, (long)low, O_RDONLY, 0);
   }
@@ -36,7 +30,7 @@ int main(int argc, char **argv) {
   list[1] = (uint32_t)(uintptr_t)low + 256;
   list[2] = list[3] = 0;
   strcpy(low + 256, "i386");
-  if (fork() == 0) _exit(int80(I386_EXECVE, (long)low, (long)list, (long)&list[3], 0) ? 1 : 0);
+  if (fork() == 0) _exit(int80(I386_EXECVE, (long)low, (long)list, (long)&list[3], 0, 0) ? 1 : 0);
   wait(NULL);
   strcpy(low + 256, "x32");
   if (fork() == 0) _exit(raw(X32_EXECVE, (long)low, (long)list, (long)&list[3], 0) ? 1 : 0);

@@ -39,3 +39,13 @@ static inline int spawn(char *const argv[]) {
   while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   return child > 0 && status == 0;
 }
+
+// A call through the i386 entry; returns the negative errno of one that fails.
+static inline int int80(long nr, long a, long b, long c, long d, long e) {
+  long result;
+  __asm__ volatile("int $0x80"
+                   : "=a"(result)
+                   : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
+                   : "memory", "r8", "r9", "r10", "r11");
+  return (int)result;
+}

@@ -14,24 +14,9 @@ use std::fs;
 use integration::{
     Bundle, Container, Engine, Lanner, LowLevel,
     Requirement::{self, Program, Root},
-    Settings, skipped, text,
+    Settings, UNRELATED, skipped, text,
 };
 use serde_json::json;
-
-/// Denies what no program touches.
-const RULES: &str = r"
-- rule: unrelated open
-  desc: A file below /unrelated was opened.
-  condition: evt.type in (open, openat, openat2, creat) and fd.name startswith /unrelated/
-  output: opened %fd.name
-  priority: NOTICE
-
-- rule: unrelated exec
-  desc: A program below /unrelated was executed.
-  condition: evt.type in (execve, execveat) and proc.exepath startswith /unrelated/
-  output: executed %proc.exepath
-  priority: NOTICE
-";
 
 /// What engines give to containers by default.
 const CAPABILITIES: [&str; 14] = [
@@ -91,7 +76,7 @@ fn check(script: &str, programs: &[&'static str]) {
     }
     let scratch = tempfile::tempdir().unwrap();
     let (native, native_code, native_errors) = run(&Engine::direct(LowLevel::Runc, scratch.path()), script, false);
-    let lanner = Lanner::new(&Settings::enforce(RULES));
+    let lanner = Lanner::new(&Settings::enforce(UNRELATED));
     let (enforced, code, errors) = run(&lanner.engine(), script, true);
     assert_eq!((&enforced, code), (&native, native_code), "natively: {native_errors}\nenforced: {errors}");
     assert!(native.lines().count() > 3, "natively: {native}{native_errors}");

@@ -20,28 +20,13 @@ use std::{
 use integration::{
     Bundle, Container, Engine, Lanner, LowLevel,
     Requirement::{self, Program, Root},
-    Settings, skipped, text,
+    Settings, UNRELATED, skipped, text,
 };
 
 use self::{
     differences::{Outcomes, expect_equal, outcomes},
     stage::{Stage, User},
 };
-
-/// Denies what no check touches.
-const RULES: &str = r"
-- rule: unrelated open
-  desc: A file below /unrelated was opened.
-  condition: evt.type in (open, openat, openat2, creat) and fd.name startswith /unrelated/
-  output: opened %fd.name
-  priority: NOTICE
-
-- rule: unrelated exec
-  desc: A program below /unrelated was executed.
-  condition: evt.type in (execve, execveat) and proc.exepath startswith /unrelated/
-  output: executed %proc.exepath
-  priority: NOTICE
-";
 
 const FEWEST: usize = 200; // checks that a whole run makes
 
@@ -62,7 +47,7 @@ fn run(engine: &Engine, bundle: &Bundle, enforced: bool) -> Outcomes {
 fn run_both(runtime: LowLevel, stage: Stage) -> (Outcomes, Outcomes) {
     let scratch = tempfile::tempdir().unwrap();
     let native = run(&Engine::direct(runtime, scratch.path()), &stage.bundle(), false);
-    let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+    let lanner = Lanner::new(&Settings::enforce(UNRELATED).under(runtime));
     let enforced = run(&lanner.engine(), &stage.bundle(), true);
     assert_eq!((lanner.alerts_of("unrelated open").len(), lanner.alerts_of("unrelated exec").len()), (1, 1));
     lanner.expect_nothing_left();

@@ -184,10 +184,15 @@ static void lease_right_after_open(void) {
   say("%d late", late);
 }
 
-static void mount_can_go_after_close(void) {
+static int mount_with_file(void) {
   mkdir("mounted", 0755);
-  if (attempt("mount", unshare(CLONE_NEWNS) || mount("none", "mounted", "tmpfs", 0, NULL) ? -1 : 0)) return;
+  if (attempt("mount", unshare(CLONE_NEWNS) || mount("none", "mounted", "tmpfs", 0, NULL) ? -1 : 0)) return -1;
   make("mounted/file", 0644, "text");
+  return 0;
+}
+
+static void mount_can_go_after_close(void) {
+  if (mount_with_file()) return;
   int late = 0;
   for (int round = 0; round < ROUNDS / 10; round++) {
     close(open("mounted/file", O_RDWR));
@@ -214,9 +219,7 @@ static void event_comes_with_close(void) {
 }
 
 static void read_only_remount_after_close(void) {
-  mkdir("mounted", 0755);
-  if (attempt("mount", unshare(CLONE_NEWNS) || mount("none", "mounted", "tmpfs", 0, NULL) ? -1 : 0)) return;
-  make("mounted/file", 0644, "text");
+  if (mount_with_file()) return;
   int late = 0;
   for (int round = 0; round < ROUNDS / 10; round++) {
     close(open("mounted/file", O_RDWR));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's other entries: i386 by int 0x80, which knows files of 2 GB, and x32, which a kernel may lack.
+#include "../workload.h"
 #include "check.h"
 
 enum {
@@ -13,24 +14,6 @@ enum {
 };
 
 static char *low; // foreign entries take 32-bit pointers
-
-static long int80(long nr, long a, long b, long c, long d) {
-  long result;
-  __asm__ volatile("int $0x80"
-                   : "=a"(result)
-                   : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(0)
-                   : "memory", "r8", "r9", "r10", "r11");
-  return (int)result;
-}
-
-static long int80_5(long nr, long a, long b, long c, long d, long e) {
-  long result;
-  __asm__ volatile("int $0x80"
-                   : "=a"(result)
-                   : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
-                   : "memory", "r8", "r9", "r10", "r11");
-  return (int)result;
-}
 
 static int checked(long result) {
   if (result >= 0) return (int)result;
@@ -47,30 +30,30 @@ static void prepare(void) {
 
 static void i386_opens(void) {
   prepare();
-  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY, 0, 0)));
-  shown(checked(int80(I386_OPEN, at("new"), O_RDWR | O_CREAT | O_EXCL, 0640, 0)));
-  shown(checked(int80(I386_CREAT, at("created"), 0604, 0, 0)));
-  shown(checked(int80(I386_OPENAT, AT_FDCWD, at("file"), O_RDONLY | O_CLOEXEC, 0)));
-  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY | O_LARGEFILE, 0, 0)));
-  shown(checked(int80(I386_OPEN, at("missing"), O_RDONLY, 0, 0)));
-  shown(checked(int80(I386_OPEN, 0, O_RDONLY, 0, 0)));
-  shown(checked(int80(I386_OPENAT, -1, at("file"), O_RDONLY, 0)));
-  shown(checked(int80(I386_OPEN, at("file"), O_PATH, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY, 0, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("new"), O_RDWR | O_CREAT | O_EXCL, 0640, 0, 0)));
+  shown(checked(int80(I386_CREAT, at("created"), 0604, 0, 0, 0)));
+  shown(checked(int80(I386_OPENAT, AT_FDCWD, at("file"), O_RDONLY | O_CLOEXEC, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY | O_LARGEFILE, 0, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("missing"), O_RDONLY, 0, 0, 0)));
+  shown(checked(int80(I386_OPEN, 0, O_RDONLY, 0, 0, 0)));
+  shown(checked(int80(I386_OPENAT, -1, at("file"), O_RDONLY, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("file"), O_PATH, 0, 0, 0)));
   uint64_t how[3] = {O_RDONLY | O_CLOEXEC, 0, 4 /* no links */};
   memcpy(low + 4096, how, sizeof how);
-  shown(checked(int80(I386_OPENAT2, AT_FDCWD, at("file"), (long)(low + 4096), sizeof how)));
+  shown(checked(int80(I386_OPENAT2, AT_FDCWD, at("file"), (long)(low + 4096), sizeof how, 0)));
 }
 
 static void i386_large_files(void) {
   prepare();
   attempt("grow", truncate("file", 3LL << 30));
-  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY, 0, 0)));
-  shown(checked(int80(I386_OPENAT, AT_FDCWD, at("file"), O_RDWR, 0)));
-  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY | O_LARGEFILE, 0, 0)));
-  shown(checked(int80(I386_OPEN, at("file"), O_WRONLY | O_TRUNC, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY, 0, 0, 0)));
+  shown(checked(int80(I386_OPENAT, AT_FDCWD, at("file"), O_RDWR, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("file"), O_RDONLY | O_LARGEFILE, 0, 0, 0)));
+  shown(checked(int80(I386_OPEN, at("file"), O_WRONLY | O_TRUNC, 0, 0, 0)));
   uint64_t how[3] = {O_RDONLY, 0, 0};
   memcpy(low + 4096, how, sizeof how);
-  shown(checked(int80(I386_OPENAT2, AT_FDCWD, at("file"), (long)(low + 4096), sizeof how)));
+  shown(checked(int80(I386_OPENAT2, AT_FDCWD, at("file"), (long)(low + 4096), sizeof how, 0)));
   shown(open("file", O_RDONLY));
 }
 
@@ -89,19 +72,19 @@ static void i386_exec(void) {
   uint32_t *list = list_of("called", "report=argv,execfn,exe");
   pid_t child = fork();
   if (child == 0) {
-    checked(int80(I386_EXECVE, at(SELF), (long)list, (long)&list[3], 0));
+    checked(int80(I386_EXECVE, at(SELF), (long)list, (long)&list[3], 0, 0));
     say_errno(errno);
     _exit(9);
   }
   say_exit(child);
   child = fork();
   if (child == 0) {
-    checked(int80_5(I386_EXECVEAT, AT_FDCWD, at(SELF), (long)list, (long)&list[3], 0));
+    checked(int80(I386_EXECVEAT, AT_FDCWD, at(SELF), (long)list, (long)&list[3], 0));
     say_errno(errno);
     _exit(9);
   }
   say_exit(child);
-  say_errno((int)-int80(I386_EXECVE, at("missing"), (long)list, (long)&list[3], 0));
+  say_errno((int)-int80(I386_EXECVE, at("missing"), (long)list, (long)&list[3], 0, 0));
 }
 
 static long x32(long nr, long a, long b, long c, long d) {
