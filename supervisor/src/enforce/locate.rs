@@ -57,22 +57,21 @@ pub(crate) enum Located {
 }
 
 impl Located {
-    /// Those of `names` that are the found file, too. Only a file with several links, or one that was reached through a
-    /// mount of its own, can have other names.
-    pub(crate) fn aliases(&self, process: &Process, names: &[String]) -> Vec<Vec<u8>> {
+    /// Those of `names` that are the found file, too, below the container's `root`. Only a file with several links, or one
+    /// that was reached through a mount of its own, can have other names.
+    pub(crate) fn aliases(&self, root: BorrowedFd<'_>, names: &[String]) -> Vec<Vec<u8>> {
         let Self::Existing { facts, .. } = self else { return Vec::new() };
         if names.is_empty() {
             return Vec::new();
         }
-        let Some(root) = process.open_link("root") else { return Vec::new() };
-        let is_plain = || file_facts(root.as_fd(), c"", false).is_ok_and(|root| root.mount == facts.mount);
+        let is_plain = || file_facts(root, c"", false).is_ok_and(|root| root.mount == facts.mount);
         if facts.is(libc::S_IFDIR) || facts.links < 2 && is_plain() {
             return Vec::new();
         }
         let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
         let how = OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve };
         let is_it = |name: &&String| {
-            let file = CString::new(name.as_str()).ok().and_then(|name| open_at(root.as_fd(), &name, how).ok());
+            let file = CString::new(name.as_str()).ok().and_then(|name| open_at(root, &name, how).ok());
             file.and_then(|file| file_facts(file.as_fd(), c"", false).ok()).is_some_and(|file| file.is_same_file(facts))
         };
         names.iter().filter(is_it).map(|name| name.clone().into_bytes()).collect()

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! [`Context`]: what all events of one container share.
 
-use std::sync::OnceLock;
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::OnceLock,
+};
 
 use super::Clock;
-use crate::{account::Accounts, container::Identity, process::ProcessTable};
+use crate::{
+    account::Accounts,
+    container::Identity,
+    process::{Process, ProcessTable},
+};
 
 /// Lives as long as the supervisor; all parts may be used by several threads.
 #[derive(Debug)]
@@ -19,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     hostname: String,
     init: OnceLock<u32>,
+    root: OnceLock<OwnedFd>,
 }
 
 impl Context {
@@ -35,6 +43,7 @@ impl Context {
             clock: Clock::new(),
             hostname: named.unwrap_or_else(own),
             init: OnceLock::new(),
+            root: OnceLock::new(),
         }
     }
 
@@ -46,7 +55,18 @@ impl Context {
     /// Notes the container's first process (in our pid namespace), as the low-level runtime reports it. Later calls, for
     /// processes that join the container, change nothing.
     pub(crate) fn set_init(&self, process: u32) {
-        self.init.get_or_init(|| process);
+        let process = *self.init.get_or_init(|| process);
+        if self.root.get().is_none()
+            && let Some(root) = Process::open(process).and_then(|process| process.open_link("root"))
+        {
+            self.root.get_or_init(|| root);
+        }
+    }
+
+    /// The container's root directory as its first program found it, which is what paths in rules begin at: a task may
+    /// have taken another one since.
+    pub(crate) fn root(&self) -> Option<BorrowedFd<'_>> {
+        self.root.get().map(AsFd::as_fd)
     }
 
     /// The container's first process, once it is known.

@@ -66,8 +66,8 @@ impl Answerer<'_> {
             let found = self.find(&event, place.has_made());
             if let Found::Place(errand) = &found {
                 event.set_located(Arc::clone(&errand.located));
-                if let Some(process) = event.caller() {
-                    event.set_aliases(errand.located.aliases(process, in_force.ruleset.named_files()));
+                if let Some(root) = self.shared().context.root() {
+                    event.set_aliases(errand.located.aliases(root, in_force.ruleset.named_files()));
                 }
             }
             let decision = self.decide(place, &event, in_force, alerted)?;
