@@ -80,17 +80,28 @@ impl Bundle {
         let linux = spec.entry("linux").or_insert_with(|| Value::Object(Map::new()));
         let linux = linux.as_object_mut().ok_or_else(|| not_an_object("linux"))?;
         linux.insert("seccomp".to_owned(), profile);
-        self.replace().map_err(|source| BundleError::Write { file: self.file.clone(), source })
+        let text = serde_json::to_vec(&self.spec).map_err(io::Error::from);
+        self.replace(text)
     }
 
-    fn replace(&self) -> io::Result<()> {
+    /// Puts the file back as it was.
+    pub(crate) fn restore(&self) -> Result<(), BundleError> {
+        self.replace(Ok(self.original.clone()))
+    }
+
+    fn replace(&self, text: io::Result<Vec<u8>>) -> Result<(), BundleError> {
+        let replaced = text.and_then(|text| self.try_replace(&text));
+        replaced.map_err(|source| BundleError::Write { file: self.file.clone(), source })
+    }
+
+    fn try_replace(&self, text: &[u8]) -> io::Result<()> {
         // A link is followed once and for all: the file it names is replaced, not the link.
         let target =
             fs::read_link(&self.file).map_or_else(|_| self.file.clone(), |link| self.file.with_file_name(link));
         let folder = target.parent().unwrap_or(&self.folder);
         let old = fs::metadata(&target)?;
         let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec(&self.spec)?)?;
+        file.write_all(text)?;
         fchown(&file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())))?;
         file.as_file().set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
         file.persist(&target)?;
@@ -127,6 +138,8 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), expected);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(bundle.original, text.as_bytes());
+        bundle.restore().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

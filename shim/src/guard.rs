@@ -67,8 +67,16 @@ struct Answer {
     facts: Ready,
 }
 
+/// A guard that has answered and is on its way into the background.
+#[derive(Debug)]
+pub(crate) struct Started {
+    child: Child,
+    pipe: ChildStdout,
+    deadline: Instant,
+}
+
 /// Starts the guard of the container whose run directory is `directory`.
-pub(crate) fn start(directory: &Path, settings: &Settings) -> Result<Ready, GuardError> {
+pub(crate) fn start(directory: &Path, settings: &Settings) -> Result<(Ready, Started), GuardError> {
     let path = executable(settings)?;
     let mut child = Command::new(&path)
         .args(["guard".as_ref(), "--directory".as_ref(), directory.as_os_str()])
@@ -84,12 +92,39 @@ pub(crate) fn start(directory: &Path, settings: &Settings) -> Result<Ready, Guar
         .stderr(Stdio::null())
         .spawn()
         .map_err(|source| GuardError::Start { path, source })?;
+    let deadline = Instant::now() + DEADLINE;
     let answer = match child.stdout.take() {
-        Some(pipe) => read_line(pipe, Instant::now() + DEADLINE).and_then(|line| parse(&line)),
+        Some(mut pipe) => read_line(&mut pipe, deadline).and_then(|line| Ok((parse(&line)?, pipe))),
         None => Err(GuardError::Silent),
     };
-    settle(&mut child, answer.is_ok());
-    answer
+    match answer {
+        Ok((ready, pipe)) => Ok((ready, Started { child, pipe, deadline })),
+        Err(error) => {
+            give_up(&mut child);
+            Err(error)
+        }
+    }
+}
+
+impl Started {
+    /// Waits until the guard is in the background, so that the low-level runtime inherits no child from us.
+    pub(crate) fn settle(mut self) -> Result<(), GuardError> {
+        let last = match read_line(&mut self.pipe, self.deadline) {
+            Ok(last) => last,
+            Err(error) => {
+                give_up(&mut self.child);
+                return Err(error);
+            }
+        };
+        let status = self.child.wait().map_err(GuardError::Read)?;
+        if status.success() { Ok(()) } else { Err(parse(&last).err().unwrap_or(GuardError::Silent)) }
+    }
+}
+
+/// Stops a child that will not serve.
+fn give_up(child: &mut Child) {
+    drop(child.kill());
+    drop(child.wait());
 }
 
 /// Configured, beside the shim, or in PATH.
@@ -109,15 +144,6 @@ fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     })
 }
 
-/// Reaps a child that went into the background, and stops one that will not serve.
-fn settle(child: &mut Child, is_ready: bool) {
-    if !is_ready {
-        drop(child.kill());
-    }
-    // A guard that serves as our child is still there; the low-level runtime's parent inherits it.
-    drop(if is_ready { child.try_wait() } else { child.wait().map(Some) });
-}
-
 fn parse(line: &[u8]) -> Result<Ready, GuardError> {
     if line.is_empty() {
         return Err(GuardError::Silent);
@@ -131,11 +157,11 @@ fn parse(line: &[u8]) -> Result<Ready, GuardError> {
 }
 
 /// One line, or what came until the other end closed.
-fn read_line(mut pipe: ChildStdout, deadline: Instant) -> Result<Vec<u8>, GuardError> {
+fn read_line(pipe: &mut ChildStdout, deadline: Instant) -> Result<Vec<u8>, GuardError> {
     let mut line = Vec::new();
     let mut chunk = [0; 4096];
     while !line.contains(&b'\n') && line.len() < MAX_LINE_BYTES {
-        wait_readable(&pipe, deadline)?;
+        wait_readable(pipe, deadline)?;
         let count = pipe.read(&mut chunk).map_err(GuardError::Read)?;
         if count == 0 {
             break;
@@ -179,12 +205,12 @@ mod tests {
     fn a_guard_that_says_nothing_is_not_waited_for_longer_than_agreed() {
         let spawn = |script| Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut silent = spawn("exec sleep 60");
-        let late = read_line(silent.stdout.take().unwrap(), Instant::now() + Duration::from_millis(50));
+        let late = read_line(silent.stdout.as_mut().unwrap(), Instant::now() + Duration::from_millis(50));
         assert!(matches!(late, Err(GuardError::Late)));
         silent.kill().unwrap();
         silent.wait().unwrap();
         let mut talking = spawn("printf '{\"re'; sleep 0.05; printf 'ady\":true}\\nmore'");
-        let line = read_line(talking.stdout.take().unwrap(), Instant::now() + DEADLINE).unwrap();
+        let line = read_line(talking.stdout.as_mut().unwrap(), Instant::now() + DEADLINE).unwrap();
         assert_eq!(line, b"{\"ready\":true}");
         talking.wait().unwrap();
     }

@@ -14,7 +14,7 @@ use crate::{
     args::Invocation,
     bundle::{Bundle, BundleError},
     conmon, features,
-    guard::{self, GuardError, Ready},
+    guard::{self, GuardError, Ready, Started},
     run_directory::{RunDirectory, RunDirectoryError},
     settings::{Settings, SettingsError},
 };
@@ -72,9 +72,8 @@ impl Start<'_> {
     fn supervise(&self, mut bundle: Bundle, mode: Mode) -> Result<(), StartError> {
         let id = self.id()?;
         let directory = RunDirectory::make(&self.settings.run_dir, id)?;
-        let profile = self.profile(&bundle, &directory, id, mode);
-        let profile = match profile {
-            Ok(profile) => profile,
+        let (profile, guard) = match self.profile(&bundle, &directory, id, mode) {
+            Ok(prepared) => prepared,
             Err(error) => {
                 directory.discard();
                 return Err(error);
@@ -82,19 +81,25 @@ impl Start<'_> {
         };
         // From here the directory is the guard's, which leaves by itself when no container follows.
         bundle.write_seccomp(profile)?;
-        Ok(())
+        guard.settle().map_err(|error| bundle.restore().err().map_or_else(|| error.into(), StartError::from))
     }
 
     /// The container's new profile, with the guard that it needs running.
-    fn profile(&self, bundle: &Bundle, directory: &RunDirectory, id: &str, mode: Mode) -> Result<Value, StartError> {
+    fn profile(
+        &self,
+        bundle: &Bundle,
+        directory: &RunDirectory,
+        id: &str,
+        mode: Mode,
+    ) -> Result<(Value, Started), StartError> {
         let wait_killable = features::has_wait_killable(self.runtime, &self.settings.run_dir);
         // A profile that cannot be combined is found before there is a guard to stop.
         self.patched(bundle, directory, mode, &Ready::default())?;
         directory.write("plan.json", self.plan(bundle, id, mode, wait_killable)?.to_string().as_bytes())?;
         directory.write("spec.json", &bundle.original)?;
-        let mut ready = guard::start(directory.path(), self.settings)?;
+        let (mut ready, started) = guard::start(directory.path(), self.settings)?;
         ready.wait_killable &= wait_killable;
-        self.patched(bundle, directory, mode, &ready)
+        Ok((self.patched(bundle, directory, mode, &ready)?, started))
     }
 
     fn patched(

@@ -90,10 +90,15 @@ enum Answer {
 /// Runs a guard; returns in the process that the shim started, and in the background when the container is gone.
 pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
     let prepared = sys::close_inherited().map_err(StartError::from).and_then(|()| prepare(arguments));
-    let guard = match prepared {
-        Ok(guard) => guard,
+    let (guard, known) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => return refuse(&error),
     };
+    // What is known can be said at once: the shim need not wait for our way into the background.
+    let is_ready = known.is_some();
+    if let Some(Err(error)) = known.map(|watched| ready(&guard, watched)) {
+        return refuse(&error);
+    }
     match sys::go_into_background() {
         // The child holds the lock and the socket; nothing here may undo them, and nothing does: leaving drops only
         // this process' descriptors.
@@ -101,17 +106,27 @@ pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
         Ok(Background::Child) => {}
         Err(error) => return refuse(&error.into()),
     }
-    match begin(guard) {
-        Ok(guard) => {
-            guard.keep();
-            ExitCode::SUCCESS
-        }
-        Err(error) => refuse(&error),
-    }
+    let begun = if is_ready { Ok(Guard { restart_at: Some(Instant::now()), ..guard }) } else { begin(guard) };
+    let guard = match begun {
+        Ok(guard) => guard,
+        Err(error) => return refuse(&error),
+    };
+    close_pipe();
+    guard.keep();
+    ExitCode::SUCCESS
 }
 
-fn prepare(arguments: &GuardArguments) -> Result<Guard, StartError> {
-    let (config, _notices) = Config::load(&arguments.config, &[])?;
+/// Checks everything that a guard needs, and looks up which calls these rules need if another container's supervisor has
+/// said so already.
+///
+/// An enforced container must not start before its rules are known to load. An audited one may, if its rules are known: its
+/// calls wait for the supervisor, which starts and loads its rules while the low-level runtime is at work.
+fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), StartError> {
+    // Rules that cannot be read are the supervisor's to report.
+    let (config, fingerprint) = match Sources::read(&arguments.config) {
+        Ok((config, sources)) => (config, Some(sources.fingerprint())),
+        Err(_) => (Config::load(&arguments.config, &[])?.0, None),
+    };
     let log = open_log(&config.log)?;
     let directory = RunDirectory::new(&arguments.directory);
     let plan = directory.plan()?;
@@ -131,7 +146,8 @@ fn prepare(arguments: &GuardArguments) -> Result<Guard, StartError> {
     dup2_stderr(log.as_fd()).map_err(|errno| SyscallError::from_errno("dup2", errno))?;
     diagnostics::start(config.log_level.0);
     let memory = Memory::new(&config.run_dir, &command.executable);
-    Ok(Guard {
+    let known = fingerprint.filter(|_| plan.mode == Mode::Audit).and_then(|fingerprint| memory.recall(fingerprint));
+    let guard = Guard {
         directory,
         socket,
         lock,
@@ -145,23 +161,13 @@ fn prepare(arguments: &GuardArguments) -> Result<Guard, StartError> {
         restart_at: None,
         emergency: Emergency::new(plan.mode, config.enforcement.enforce.errno, event_log, plan.id),
         memory,
-    })
+    };
+    Ok((guard, known))
 }
 
 /// Starts the first supervisor and lets the shim go on, which must know the calls that the rules need.
-///
-/// An enforced container must not start before its rules are known to load. An audited one may, if another container's
-/// supervisor has said already which calls these rules need: its calls wait for the supervisor, which starts and loads
-/// its rules while the low-level runtime is at work.
 fn begin(mut guard: Guard) -> Result<Guard, StartError> {
     let is_audit = guard.emergency.mode() == Mode::Audit;
-    let fingerprint = Sources::read(&guard.command.config).map(|(_config, sources)| sources.fingerprint()).ok();
-    let known = if is_audit { fingerprint.and_then(|fingerprint| guard.memory.recall(fingerprint)) } else { None };
-    if let Some(watched) = known {
-        ready(&guard, watched)?;
-        guard.restart_at = Some(Instant::now());
-        return Ok(guard);
-    }
     let supervisor = guard.command.start(&guard.estate())?;
     match supervisor.wait_until_ready(READY_PATIENCE) {
         Ok((fingerprint, watched)) => {
@@ -197,7 +203,7 @@ fn refuse(error: &StartError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes the shim's line and closes the pipe, so that no engine waits for an end of file of ours.
+/// Writes the shim's line.
 fn answer(answer: &Answer) {
     let written = serde_json::to_string(answer)
         .map_err(io::Error::other)
@@ -205,6 +211,10 @@ fn answer(answer: &Answer) {
     if let Err(error) = written {
         tracing::error!(%error, "the shim is gone before its answer");
     }
+}
+
+/// Tells the shim that we are in the background.
+fn close_pipe() {
     let closed = File::open("/dev/null").and_then(|null| dup2_stdout(null).map_err(io::Error::from));
     if let Err(error) = closed {
         tracing::error!(%error, "the shim's pipe stays open");
