@@ -83,10 +83,10 @@ fields! {
         IsIo = "evt.is_io", Bool, Unused, Flags::NONE, Entry, "whether the event reads or writes a descriptor";
         IsIoRead = "evt.is_io_read", Bool, Unused, Flags::NONE, Entry, "whether the event reads a descriptor";
         IsIoWrite = "evt.is_io_write", Bool, Unused, Flags::NONE, Entry, "whether the event writes a descriptor";
-        IoDir = "evt.io_dir", Text, Unused, Flags::NONE, NotFilled, "`r` for reads, `w` for writes";
+        IoDir = "evt.io_dir", Text, Unused, Flags::NONE, Entry, "`read` or `write`";
         IsWait = "evt.is_wait", Bool, Unused, Flags::NONE, Entry, "whether the event blocks the thread, as sleep and poll do";
         WaitLatency = "evt.wait_latency", RelativeTime, Unused, Flags::DEPRECATED, Deprecated, "time a thread waited, which Falco no longer knows";
-        IsSyslog = "evt.is_syslog", Bool, Unused, Flags::NONE, NotFilled, "whether the event writes to /dev/log";
+        IsSyslog = "evt.is_syslog", Bool, Unused, Flags::NONE, Stateful, "whether the event writes to /dev/log";
         Count = "evt.count", Uint32, Unused, Flags::NONE, Entry, "1 for every event";
         CountError = "evt.count.error", Uint32, Unused, Flags::NONE, Predicted, "1 if the call failed";
         CountErrorFile = "evt.count.error.file", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on a file failed";

@@ -10,6 +10,14 @@ use super::{
     clock::{SECOND, iso_8601},
 };
 
+/// Events whose call reads data from a descriptor, writes data to one, or blocks its thread: `EF_READS_FROM_FD`,
+/// `EF_WRITES_TO_FD` and `EF_WAITS` of Falco's event table. sendfile has neither of the first two.
+const READS: [&str; 8] = ["read", "pread", "readv", "preadv", "recv", "recvfrom", "recvmsg", "recvmmsg"];
+const WRITES: [&str; 8] = ["write", "pwrite", "writev", "pwritev", "send", "sendto", "sendmsg", "sendmmsg"];
+const WAITS: [&str; 5] = ["epoll_wait", "poll", "ppoll", "select", "nanosleep"];
+/// What the name of the system log's socket contains.
+const SYSLOG: &[u8] = b"/dev/log";
+
 impl CallEvent<'_> {
     /// The value of a field of the event itself.
     pub(super) fn evt(&self, field: EvtField, argument: &Argument) -> Option<Value<'_>> {
@@ -32,7 +40,9 @@ impl CallEvent<'_> {
             E::Arg => self.argument(argument),
             E::Rawarg => self.raw_argument(argument),
             E::Abspath => self.absolute_path(argument),
-            E::IsAsync | E::IsIo | E::IsIoRead | E::IsIoWrite | E::IsWait => Some(Value::Bool(false)),
+            E::IsAsync => Some(Value::Bool(false)),
+            E::IsIo | E::IsIoRead | E::IsIoWrite | E::IsWait | E::IsSyslog => Some(Value::Bool(self.is_io(field))),
+            E::IoDir => self.io_direction(),
             E::Res | E::Rawres | E::Failed => Some(self.outcome(field)),
             E::CountError | E::CountErrorFile | E::CountErrorNet | E::CountErrorMemory | E::CountErrorOther => {
                 self.error_count(field)
@@ -44,6 +54,30 @@ impl CallEvent<'_> {
             E::Buflen if self.call.moves_data() => Some(Value::Uint(self.call.register(2))),
             E::Buffer | E::Buflen | E::Around => None,
             _ => self.time_field(field),
+        }
+    }
+
+    fn is_io(&self, field: EvtField) -> bool {
+        let name = self.call.event_type().name();
+        let (reads, writes) = (READS.contains(&name), WRITES.contains(&name));
+        match field {
+            EvtField::IsIo => reads || writes,
+            EvtField::IsIoRead => reads,
+            EvtField::IsIoWrite => writes,
+            EvtField::IsWait => WAITS.contains(&name),
+            _ => {
+                let is_log = |name: &[u8]| memchr::memmem::find(name, SYSLOG).is_some();
+                writes && self.subject_name().is_some_and(|name| is_log(&name))
+            }
+        }
+    }
+
+    fn io_direction(&self) -> Option<Value<'_>> {
+        let name = self.call.event_type().name();
+        match (WRITES.contains(&name), READS.contains(&name)) {
+            (true, _) => Some(text("write")),
+            (false, true) => Some(text("read")),
+            (false, false) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! Events of real processes, stopped at the entry of real calls.
 
 mod descriptor;
+mod evt;
 mod exec;
 mod open;
 mod oracle;
