@@ -18,7 +18,6 @@ const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 const CONTINUED: &str = "the kernel reads the argument again";
-const SERVED: &str = "defect: pages that their owner serves slowly are waited for one after another";
 const LATE: &str = "an answer may be late on a busy machine";
 const ITS_OWN: &str = "what is continued looks for itself";
 
@@ -101,8 +100,8 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_handle", HANDLE).within(Privileged),
     // The attacker decides when the checker goes on.
     race("attack_stall swap", Trace::Nothing).within(Privileged),
-    race("attack_stall path", Trace::Nothing).within(Privileged).may_win(SERVED),
-    race("attack_stall argument", Trace::Nothing).within(Privileged).may_win(SERVED),
+    race("attack_stall path", Trace::Nothing).within(Privileged).may_win(LATE),
+    race("attack_stall argument", Trace::Nothing).within(Privileged).may_win(LATE),
     race("attack_stall lease", Trace::Nothing).no_race("what is continued blocks in its own task").may_win(LATE),
     race("attack_stall fifo", Trace::Nothing).no_race("what is continued blocks in its own task").may_win(LATE),
     // Names that mean something else for whoever opens in the caller's stead.

@@ -150,12 +150,18 @@ pub(crate) struct Limits {
 pub(crate) struct Target<'a> {
     tid: u32,
     still_pending: &'a dyn Fn() -> bool,
+    before_read: Option<&'a dyn Fn(u64)>,
 }
 
 impl<'a> Target<'a> {
     /// The task `tid` (a thread id in our pid namespace), whose notification is alive as long as `still_pending` says so.
     pub(crate) const fn new(tid: u32, still_pending: &'a dyn Fn() -> bool) -> Self {
-        Self { tid, still_pending }
+        Self { tid, still_pending, before_read: None }
+    }
+
+    /// The same, with something to do before memory at an address is read, which may take as long as the target likes.
+    pub(crate) const fn with_caution(self, before_read: &'a dyn Fn(u64)) -> Self {
+        Self { before_read: Some(before_read), ..self }
     }
 
     /// The thread id in our pid namespace.
@@ -270,6 +276,9 @@ impl<'a> Target<'a> {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<usize, ReadError> {
         let base = usize::try_from(address).map_err(|_error| ReadError::Fault)?;
         let task = i32::try_from(self.tid).map_err(|_error| ReadError::Gone)?;
+        if let Some(before_read) = self.before_read {
+            before_read(address);
+        }
         let remote = RemoteIoVec { base, len: buffer.len() };
         match process_vm_readv(Pid::from_raw(task), &mut [IoSliceMut::new(buffer)], &[remote]) {
             Ok(0) | Err(Errno::EFAULT) => Err(ReadError::Fault),

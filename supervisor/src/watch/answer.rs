@@ -176,11 +176,18 @@ impl<'a> Answerer<'a> {
         }
     }
 
-    /// Decides and answers. Returning without an answer means that nobody waits for one any more.
-    pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin) {
+    /// Decides and answers. Returning without an answer means that nobody waits for one any more. `caution` is called with
+    /// each address of the target's memory before it is read.
+    pub(super) fn answer(
+        &mut self,
+        slot: Slot<'_>,
+        notification: &Notification,
+        origin: Origin,
+        caution: &dyn Fn(u64),
+    ) {
         let listener = self.listener;
         let still_pending = || listener.is_pending(notification.id);
-        let target = Target::new(notification.target_tid, &still_pending);
+        let target = Target::new(notification.target_tid, &still_pending).with_caution(caution);
         let Notification { arch, nr, args, .. } = *notification;
         let call = match Call::decode(arch, nr, args, &target) {
             Ok(call) => call,

@@ -3,20 +3,25 @@
 //!
 //! One thread receives. A target can hold it up, though: by argument memory that a task of the container's provides when it
 //! likes (userfaultfd, FUSE), or by a file system that does not answer. No other call may wait for that, so a thread that
-//! has not come back for [`HELD_UP`] is relieved by another one, and ends when it comes back.
+//! has not come back for [`HELD_UP`] is relieved by another one, and ends when it comes back. For a while after that, a
+//! thread hands over before it reads memory that is not there.
 
 use std::{
+    fs::File,
     io,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::FileExt as _},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::{SysconfVar, sysconf},
+};
 
 use super::answer::{Answerer, Origin};
 use crate::{
@@ -59,6 +64,8 @@ struct Lead {
     relief: AtomicUsize,
     /// Milliseconds after the start, plus one; 0 while it waits for a notification.
     busy_since: AtomicU64,
+    /// Whether a call has held up a thread lately.
+    is_wary: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -79,53 +86,99 @@ impl Lead {
     }
 }
 
+/// What the threads of one watch share.
+#[derive(Debug)]
+struct Crew {
+    watch: Watch,
+    shared: Arc<Shared>,
+    lead: Lead,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
 /// A running watch, as the thread that started it sees it.
 #[derive(Debug)]
 pub(crate) struct WatchThread {
-    watch: Watch,
-    shared: Arc<Shared>,
-    lead: Arc<Lead>,
-    threads: Vec<JoinHandle<()>>,
+    crew: Arc<Crew>,
     alarmed_until: Option<Instant>,
 }
 
 impl Watch {
     /// Starts the first thread.
     pub(crate) fn start(self, shared: Arc<Shared>) -> io::Result<WatchThread> {
-        let lead = Arc::new(Lead {
+        let lead = Lead {
             started: Instant::now(),
             relief: AtomicUsize::new(0),
             busy_since: AtomicU64::new(0),
+            is_wary: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-        });
-        let mut running = WatchThread { watch: self, shared, lead, threads: Vec::new(), alarmed_until: None };
-        running.spawn(0, Slots::OF_SUPERVISOR)?;
-        Ok(running)
+        };
+        let crew = Arc::new(Crew { watch: self, shared, lead, threads: Mutex::default() });
+        crew.spawn(0, Slots::OF_SUPERVISOR)?;
+        Ok(WatchThread { crew, alarmed_until: None })
+    }
+}
+
+impl Crew {
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, shared: &Arc<Shared>, lead: &Lead, relief: usize, slot: usize) {
-        let synchronous = self.listener.wake_synchronously();
-        tracing::debug!(listener = self.number, synchronous, relief, "watch begins");
-        let mut answerer = Answerer::new(shared, self.number, &self.listener, &self.slots);
+    fn spawn(self: &Arc<Self>, relief: usize, slot: usize) -> io::Result<()> {
+        let crew = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name(format!("watch-{}", self.watch.number))
+            .stack_size(STACK_BYTES)
+            .spawn(move || crew.run(relief, slot))?;
+        let mut threads = self.threads();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// Lets another thread receive in place of the thread `relief`. A container that holds up as many threads as there are
+    /// slots has to wait for what it has brought about itself.
+    fn take_over(self: &Arc<Self>, relief: usize) {
+        let Some(slot) = self.watch.slots.reserve() else { return };
+        let next = relief + 1;
+        let is_first = self.lead.relief.compare_exchange(relief, next, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if !is_first {
+            self.watch.slots.release(slot);
+            return;
+        }
+        self.lead.busy_since.store(0, Ordering::Release);
+        if let Err(error) = self.spawn(next, slot) {
+            tracing::error!(%error, "a watch cannot be taken over");
+            self.watch.slots.release(slot);
+            self.lead.relief.store(relief, Ordering::Release);
+        }
+    }
+
+    fn run(self: &Arc<Self>, relief: usize, slot: usize) {
+        let Watch { number, listener, slots } = &self.watch;
+        let synchronous = listener.wake_synchronously();
+        tracing::debug!(listener = number, synchronous, relief, "watch begins");
+        let mut answerer = Answerer::new(&self.shared, *number, listener, slots);
         answerer.note_init();
         if relief == 0 {
-            for slot in self.slots.iter().filter(|slot| slot.notification().is_some()) {
-                adopt(&mut answerer, &self.listener, slot);
+            for slot in slots.iter().filter(|slot| slot.notification().is_some()) {
+                adopt(&mut answerer, listener, slot);
             }
         }
-        if let Some(slot) = self.slots.slot(slot) {
-            while lead.is_with(relief) && self.receive_one(&mut answerer, slot, (lead, relief)) {}
+        if let Some(slot) = slots.slot(slot) {
+            while self.lead.is_with(relief) && self.receive_one(&mut answerer, slot, relief) {}
         }
-        self.slots.release(slot);
-        tracing::debug!(listener = self.number, relief, "watch ends");
+        slots.release(slot);
+        tracing::debug!(listener = number, relief, "watch ends");
     }
 
     /// Receives and answers one notification; `false` when there will never be another.
-    fn receive_one(&self, answerer: &mut Answerer<'_>, slot: Slot<'_>, (lead, relief): (&Lead, usize)) -> bool {
-        match self.listener.receive(slot.cells()) {
+    fn receive_one(self: &Arc<Self>, answerer: &mut Answerer<'_>, slot: Slot<'_>, relief: usize) -> bool {
+        let Self { watch: Watch { number, listener, .. }, lead, .. } = &**self;
+        match listener.receive(slot.cells()) {
             Ok(notification) => {
                 lead.busy_since.store(lead.now(), Ordering::Release);
-                answerer.answer(slot, &notification, Origin::Received);
+                let caution = |address| self.mind(relief, notification.target_tid, address);
+                answerer.answer(slot, &notification, Origin::Received, &caution);
                 slot.clear();
                 // Somebody else's time, if this thread was relieved meanwhile.
                 if lead.is_with(relief) {
@@ -138,12 +191,19 @@ impl Watch {
             Err(ReceiveError::Vanished) => {}
             Err(ReceiveError::Interrupted) => return true,
             Err(ReceiveError::Refused(error)) => {
-                tracing::error!(listener = self.number, %error, "cannot receive a notification");
+                tracing::error!(listener = number, %error, "cannot receive a notification");
                 thread::sleep(FAILURE_PAUSE);
             }
         }
         slot.clear();
-        !has_hung_up(&self.listener)
+        !has_hung_up(listener)
+    }
+
+    /// Before memory is read that may be a long time coming, another thread takes over.
+    fn mind(self: &Arc<Self>, relief: usize, task: u32, address: u64) {
+        if self.lead.is_wary.load(Ordering::Relaxed) && self.lead.is_with(relief) && !is_resident(task, address) {
+            self.take_over(relief);
+        }
     }
 }
 
@@ -153,9 +213,20 @@ fn adopt(answerer: &mut Answerer<'_>, listener: &Listener, slot: Slot<'_>) {
         && listener.is_pending(notification.id)
     {
         let attempts = slot.count_attempt();
-        answerer.answer(slot, &notification, Origin::Adopted { attempts });
+        answerer.answer(slot, &notification, Origin::Adopted { attempts }, &|_address| {});
     }
     slot.clear();
+}
+
+/// Whether a page of the task's memory is there, or on a disk; no if nobody knows.
+fn is_resident(task: u32, address: u64) -> bool {
+    // Documentation/admin-guide/mm/pagemap.rst: eight bytes for each page, bit 63 for one in memory, 62 for one in swap.
+    const THERE: u64 = 0b11 << 62;
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
+    let mut entry = [0; 8];
+    let read =
+        File::open(format!("/proc/{task}/pagemap")).and_then(|map| map.read_exact_at(&mut entry, address / size * 8));
+    read.is_ok() && u64::from_ne_bytes(entry) & THERE != 0
 }
 
 /// Whether every task of the listener is gone (POLLHUP).
@@ -168,55 +239,33 @@ fn has_hung_up(listener: &Listener) -> bool {
 }
 
 impl WatchThread {
-    fn spawn(&mut self, relief: usize, slot: usize) -> io::Result<()> {
-        let (watch, shared, lead) = (self.watch.clone(), Arc::clone(&self.shared), Arc::clone(&self.lead));
-        let thread = thread::Builder::new()
-            .name(format!("watch-{}", watch.number))
-            .stack_size(STACK_BYTES)
-            .spawn(move || watch.run(&shared, &lead, relief, slot))?;
-        self.threads.push(thread);
-        Ok(())
-    }
-
-    /// Starts another thread if the one that receives is held up, and says when to look again. A container that holds up
-    /// as many threads as there are slots has to wait for what it has brought about itself.
+    /// Starts another thread if the one that receives is held up, and says when to look again.
     pub(crate) fn relieve(&mut self) -> Duration {
-        if self.lead.is_held_up() {
-            self.threads.retain(|thread| !thread.is_finished());
+        let lead = &self.crew.lead;
+        if lead.is_held_up() {
             if self.alarmed_until.is_none() {
-                tracing::warn!(
-                    listener = self.watch.number,
-                    "a call holds up its watch, which another thread takes over"
-                );
+                let listener = self.crew.watch.number;
+                tracing::warn!(listener, "a call holds up its watch, which another thread takes over");
             }
             self.alarmed_until = Some(Instant::now() + ALARM);
-            self.take_over();
+            self.crew.take_over(lead.relief.load(Ordering::Acquire));
         }
-        if self.alarmed_until.is_some_and(|until| until > Instant::now()) { ALARMED_LOOK } else { LOOK }
-    }
-
-    fn take_over(&mut self) {
-        let Some(slot) = self.watch.slots.reserve() else { return };
-        let current = self.lead.relief.load(Ordering::Acquire);
-        self.lead.busy_since.store(0, Ordering::Release);
-        self.lead.relief.store(current + 1, Ordering::Release);
-        if let Err(error) = self.spawn(current + 1, slot) {
-            tracing::error!(%error, "a watch cannot be taken over");
-            self.watch.slots.release(slot);
-            self.lead.relief.store(current, Ordering::Release);
-        }
+        let is_alarmed = self.alarmed_until.is_some_and(|until| until > Instant::now());
+        lead.is_wary.store(is_alarmed, Ordering::Relaxed);
+        if is_alarmed { ALARMED_LOOK } else { LOOK }
     }
 
     /// Whether the threads have ended by themselves.
     pub(crate) fn has_ended(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.crew.threads().iter().all(JoinHandle::is_finished)
     }
 
     /// Ends the watch of a listener that has hung up. Before Linux 6.11 a thread in RECV is not told, so it is
     /// interrupted until it has noticed.
     pub(crate) fn stop(self) {
-        self.lead.stop.store(true, Ordering::Release);
-        for thread in self.threads {
+        self.crew.lead.stop.store(true, Ordering::Release);
+        let threads = std::mem::take(&mut *self.crew.threads());
+        for thread in threads {
             while !thread.is_finished() {
                 sys::interrupt_thread(&thread);
                 thread::sleep(REMINDER);
