@@ -7,6 +7,7 @@
 //! thread hands over before it reads memory that is not there.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io,
     os::{fd::AsFd, unix::fs::FileExt as _},
@@ -27,7 +28,7 @@ use super::answer::{Answerer, Origin};
 use crate::{
     shared::Shared,
     slots::{Slot, Slots},
-    sys::{self, Listener, ReceiveError},
+    sys::{self, Listener, Notification, ReceiveError},
 };
 
 /// Stack of a watch thread: decoding and rules use little of it, and a container may have many watches.
@@ -160,8 +161,15 @@ impl Crew {
         let mut answerer = Answerer::new(&self.shared, *number, listener, slots);
         answerer.note_init();
         if relief == 0 {
-            for slot in slots.iter().filter(|slot| slot.notification().is_some()) {
-                adopt(&mut answerer, listener, slot);
+            // What is answered here may be parked in further slots, which are no predecessor's.
+            let left: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.notification()?))).collect();
+            let mut adopted = HashSet::new();
+            for (slot, notification) in left {
+                // A predecessor that died while it parked a call has left it in two slots.
+                if adopted.insert(notification.id) {
+                    adopt(&mut answerer, listener, slot, &notification);
+                }
+                slot.clear();
             }
         }
         if let Some(slot) = slots.slot(slot) {
@@ -208,14 +216,11 @@ impl Crew {
 }
 
 /// Answers what a predecessor received and left unanswered.
-fn adopt(answerer: &mut Answerer<'_>, listener: &Listener, slot: Slot<'_>) {
-    if let Some(notification) = slot.notification()
-        && listener.is_pending(notification.id)
-    {
+fn adopt(answerer: &mut Answerer<'_>, listener: &Listener, slot: Slot<'_>, notification: &Notification) {
+    if listener.is_pending(notification.id) {
         let attempts = slot.count_attempt();
-        answerer.answer(slot, &notification, Origin::Adopted { attempts }, &|_address| {});
+        answerer.answer(slot, notification, Origin::Adopted { attempts }, &|_address| {});
     }
-    slot.clear();
 }
 
 /// Whether a page of the task's memory is there, or on a disk; no if nobody knows.
