@@ -7,19 +7,23 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead as _, BufReader, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use arc_swap::ArcSwap;
 use memchr::memmem;
+use serde::de::IgnoredAny;
 
 /// How much of the log is searched for a predecessor's alert: far more than all containers of a node write while one
 /// supervisor is replaced.
 const MAX_SEARCH_BYTES: u64 = 64 << 20;
 /// Piece in which the log is searched.
 const SEARCH_CHUNK: usize = 64 << 10;
+
+/// What every record begins with, and no other part of a record holds: there, quotes are escaped.
+pub(crate) const RECORD_START: &[u8] = br#"{"time":"#;
 
 /// The event log, open for appending.
 #[derive(Debug)]
@@ -99,14 +103,17 @@ impl EventLog {
         Ok(())
     }
 
-    /// Whether a record with this `id` stands in the log at `from` or behind it.
+    /// How many records with this `id` stand in the log at `from` or behind it. Whoever is killed inside a write leaves a
+    /// part of a record, which does not count.
     ///
     /// Where the log was rotated since, the new file is searched from its start and the old one, under its usual name
     /// with `.1`, from `from`.
-    pub(crate) fn contains(&self, id: &str, from: Position) -> io::Result<bool> {
+    pub(crate) fn count(&self, id: &str, from: Position) -> io::Result<usize> {
         let needle = format!("\"id\":\"{id}\"");
+        let finder = memmem::Finder::new(&needle);
         let mut rotated = self.path.clone().into_os_string();
         rotated.push(".1");
+        let mut count = 0;
         for path in [self.path.as_path(), Path::new(&rotated)] {
             let mut file = match File::open(path) {
                 Ok(file) => file,
@@ -117,12 +124,24 @@ impl EventLog {
             let start = if metadata.ino() == from.inode { from.offset } else { 0 };
             let start = start.max(metadata.len().saturating_sub(MAX_SEARCH_BYTES));
             file.seek(SeekFrom::Start(start))?;
-            if stream_contains(&mut file, needle.as_bytes())? {
-                return Ok(true);
+            let mut lines = BufReader::with_capacity(SEARCH_CHUNK, file);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                let is_meant = finder.find(&line).is_some()
+                    && last_record(&line).is_some_and(|record| finder.find(record).is_some());
+                count += usize::from(is_meant);
+                line.clear();
             }
         }
-        Ok(false)
+        Ok(count)
     }
+}
+
+/// The record that a line ends with, if it is whole; before it may stand a part of another one.
+fn last_record(line: &[u8]) -> Option<&[u8]> {
+    let record = line.get(memmem::rfind(line, RECORD_START)?..)?;
+    let is_whole = record.ends_with(b"\n") && serde_json::from_slice::<IgnoredAny>(record).is_ok();
+    is_whole.then_some(record)
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
@@ -130,24 +149,6 @@ fn open_for_appending(path: &Path) -> io::Result<File> {
         std::fs::create_dir_all(folder)?;
     }
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
-}
-
-/// Searches a stream piece by piece, keeping enough of each piece that a needle across the border is found.
-fn stream_contains(stream: &mut impl Read, needle: &[u8]) -> io::Result<bool> {
-    let finder = memmem::Finder::new(needle);
-    let mut window = Vec::with_capacity(SEARCH_CHUNK + needle.len());
-    loop {
-        let kept = window.len();
-        let read = stream.by_ref().take(u64::try_from(SEARCH_CHUNK).unwrap_or(u64::MAX)).read_to_end(&mut window)?;
-        if finder.find(&window).is_some() {
-            return Ok(true);
-        }
-        if read == 0 {
-            return Ok(false);
-        }
-        let surplus = (kept + read).saturating_sub(needle.len());
-        window.drain(..surplus);
-    }
 }
 
 #[cfg(test)]
@@ -165,9 +166,22 @@ mod tests {
         let (_folder, log) = log();
         let before = log.end().unwrap();
         log.append(b"{\"time\":1,\"id\":\"a-1-2\"}\n").unwrap();
-        assert!(log.contains("a-1-2", before).unwrap());
-        assert!(!log.contains("a-1-3", before).unwrap());
-        assert!(!log.contains("a-1-2", log.end().unwrap()).unwrap());
+        assert_eq!(log.count("a-1-2", before).unwrap(), 1);
+        assert_eq!(log.count("a-1-3", before).unwrap(), 0);
+        assert_eq!(log.count("a-1-2", log.end().unwrap()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_part_of_a_record_does_not_count() {
+        let (_folder, log) = log();
+        let before = log.end().unwrap();
+        log.append(b"{\"time\":1,\"id\":\"a-1-2\",\"rule\":\"R").unwrap();
+        assert_eq!(log.count("a-1-2", before).unwrap(), 0);
+        log.append(b"{\"time\":2,\"id\":\"a-1-3\",\"rule\":\"R\"}\n").unwrap();
+        assert_eq!(log.count("a-1-2", before).unwrap(), 0);
+        assert_eq!(log.count("a-1-3", before).unwrap(), 1);
+        log.append(b"{\"time\":1,\"id\":\"a-1-2\",\"rule\":\"R\"}\n").unwrap();
+        assert_eq!(log.count("a-1-2", before).unwrap(), 1);
     }
 
     #[test]
@@ -175,22 +189,22 @@ mod tests {
         let (_folder, log) = log();
         let before = log.end().unwrap();
         log.append(&vec![b'x'; SEARCH_CHUNK - 5]).unwrap();
-        log.append(b"{\"id\":\"border\"}\n").unwrap();
+        log.append(b"{\"time\":1,\"id\":\"border\"}\n").unwrap();
         log.append(&vec![b'y'; 3 * SEARCH_CHUNK]).unwrap();
-        assert!(log.contains("border", before).unwrap());
+        assert_eq!(log.count("border", before).unwrap(), 1);
     }
 
     #[test]
     fn a_rotated_log_is_followed_and_still_searched() {
         let (folder, log) = log();
         let before = log.end().unwrap();
-        log.append(b"{\"id\":\"old\"}\n").unwrap();
+        log.append(b"{\"time\":1,\"id\":\"old\"}\n").unwrap();
         let path = folder.path().join("logs/events.jsonl");
         std::fs::rename(&path, folder.path().join("logs/events.jsonl.1")).unwrap();
         log.reopen_if_moved().unwrap();
-        log.append(b"{\"id\":\"new\"}\n").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"{\"id\":\"new\"}\n");
-        assert!(log.contains("old", before).unwrap());
-        assert!(log.contains("new", before).unwrap());
+        log.append(b"{\"time\":1,\"id\":\"new\"}\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"{\"time\":1,\"id\":\"new\"}\n");
+        assert_eq!(log.count("old", before).unwrap(), 1);
+        assert_eq!(log.count("new", before).unwrap(), 1);
     }
 }

@@ -305,9 +305,13 @@ impl<'a> Answerer<'a> {
         if alerted == Some(words) || was_alerted() {
             return Ok(Some(words));
         }
-        if let (Origin::Adopted { .. }, Some(mark)) = (origin, slot.log_mark())
-            && shared.log.contains(&id.to_string(), mark)?
-        {
+        let written = match (origin, slot.log_mark()) {
+            (Origin::Adopted { .. }, Some(mark)) => shared.log.count(&id.to_string(), mark)?,
+            _ => 0,
+        };
+        self.lines.clear();
+        matches.write_lines(shared, event, id, written, &mut self.lines)?;
+        if self.lines.is_empty() {
             return Ok(Some(words));
         }
         self.lines.clear();

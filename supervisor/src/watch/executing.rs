@@ -174,7 +174,7 @@ impl Verification {
         };
         let mut lines = Vec::new();
         let written = matches
-            .write_lines(shared, &event, id, &mut lines)
+            .write_lines(shared, &event, id, 0, &mut lines)
             .map_err(|error| error.to_string())
             .and_then(|()| shared.log.append(&lines).map_err(|error| crate::diagnostics::chain(&error)));
         match written {
