@@ -34,7 +34,7 @@ use crate::{
     slots::SlotsFile,
     sources::Sources,
     sys::{Listener, SyscallError},
-    watch::{Watch, WatchThread},
+    watch::{RunningWatch, Watch},
 };
 
 /// How often ended watches are collected while nothing else happens.
@@ -72,7 +72,7 @@ struct Supervisor {
 /// A listener with its watch, and second descriptors of both for a new guard.
 #[derive(Debug)]
 struct Watched {
-    thread: WatchThread,
+    watch: RunningWatch,
     listener: Listener,
     slots: SlotsFile,
 }
@@ -148,8 +148,8 @@ impl Supervisor {
             if message && !self.read_message() {
                 return self.finish();
             }
-            self.watched.retain(|_, watched| !watched.thread.has_ended());
-            let looks = self.watched.values_mut().map(|watched| watched.thread.relieve());
+            self.watched.retain(|_, watched| !watched.watch.has_ended());
+            let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());
             self.round = looks.min().unwrap_or(HOUSEKEEPING);
         }
     }
@@ -191,7 +191,7 @@ impl Supervisor {
             Ok(Some((ToSupervisor::Watch { listener }, descriptors))) => self.begin_watch(listener, descriptors),
             Ok(Some((ToSupervisor::Gone { listener }, _))) => {
                 if let Some(watched) = self.watched.remove(&listener) {
-                    watched.thread.stop();
+                    watched.watch.stop();
                 }
             }
             Ok(Some((ToSupervisor::Finish, _))) => return false,
@@ -236,7 +236,7 @@ impl Supervisor {
     fn watch(&self, number: u32, listener: Listener, slots: SlotsFile) -> io::Result<Watched> {
         let mapped = slots.map().map_err(io::Error::other)?;
         let watch = Watch { number, listener: Arc::new(listener.try_clone()?), slots: Arc::new(mapped) };
-        Ok(Watched { thread: watch.start(Arc::clone(&self.shared))?, listener, slots })
+        Ok(Watched { watch: watch.start(Arc::clone(&self.shared))?, listener, slots })
     }
 
     /// Compiles what the files say now beside what is in force, and swaps if it loads.
@@ -287,7 +287,7 @@ impl Supervisor {
 
     /// Lets the watches end; the guard says this when all listeners have hung up.
     fn finish(self) -> ExitCode {
-        self.watched.into_values().for_each(|watched| watched.thread.stop());
+        self.watched.into_values().for_each(|watched| watched.watch.stop());
         ExitCode::SUCCESS
     }
 }

@@ -57,11 +57,13 @@ pub(crate) struct Follow {
 
 impl Follow {
     /// Lets the call go on with `proceed`, which answers its notification and says whether that was taken, and hands the
-    /// process of the new program to `judge` before it runs. `is_pending` says whether the call still waits for its answer.
+    /// process of the new program to `judge` before it runs. `is_pending` says whether the call still waits for its answer;
+    /// `before_wait` is called before the target is waited for, perhaps more than once.
     pub(crate) fn exec(
         self,
         is_pending: impl Fn() -> bool,
         proceed: impl FnOnce() -> bool,
+        before_wait: impl Fn(),
         judge: impl FnOnce(u32) -> Fate,
     ) -> Followed {
         let task = Pid::from_raw(i32::try_from(self.task).unwrap_or(i32::MAX));
@@ -76,7 +78,10 @@ impl Follow {
                 Ok(()) => break,
                 Err(Errno::ESRCH) => return Followed::NotExecuted,
                 // The call was interrupted, and whoever followed it then is about to let go of its task.
-                Err(_errno) if is_traced_by_us(self.task) => thread::sleep(PAUSE),
+                Err(_errno) if is_traced_by_us(self.task) => {
+                    before_wait();
+                    thread::sleep(PAUSE);
+                }
                 Err(_errno) => return Followed::Untraceable,
             }
         }
@@ -88,6 +93,7 @@ impl Follow {
         if !self.is_wait_killable {
             interrupt(task);
         }
+        before_wait();
         wait_for_stop(judge)
     }
 }
@@ -224,11 +230,11 @@ mod tests {
         });
         is_seized.recv().unwrap();
         let how = Follow { task: child.id(), is_wait_killable: false, kill_on_exit: false };
-        let followed = how.exec(|| true, || input.write_all(b"go\n").is_ok(), |_| Fate::Lives);
+        let followed = how.exec(|| true, || input.write_all(b"go\n").is_ok(), || (), |_| Fate::Lives);
         assert_ne!(followed, Followed::Untraceable);
         assert_eq!(other.join().unwrap(), Followed::NotExecuted);
         assert!(child.wait().unwrap().success());
-        let withdrawn = how.exec(|| false, || panic!("it has no call to answer"), |_| Fate::Lives);
+        let withdrawn = how.exec(|| false, || panic!("it has no call to answer"), || (), |_| Fate::Lives);
         assert_eq!(withdrawn, Followed::NotExecuted);
     }
 
@@ -250,6 +256,6 @@ mod tests {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let gone = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
-        assert_eq!(gone.exec(|| true, || true, |_| Fate::Lives), Followed::NotExecuted);
+        assert_eq!(gone.exec(|| true, || true, || (), |_| Fate::Lives), Followed::NotExecuted);
     }
 }

@@ -136,6 +136,18 @@ impl<'a> CallEvent<'a> {
         self.thread.get_or_init(fetch).as_deref()
     }
 
+    /// Makes the thread's handle known where there is one already.
+    pub(super) fn set_thread(&self, thread: Option<Arc<Process>>) {
+        if thread.is_some() {
+            self.thread.get_or_init(|| thread);
+        }
+    }
+
+    /// The calling task, to be kept.
+    pub(crate) fn shared_caller(&self) -> Option<Arc<Process>> {
+        self.thread.get().cloned().flatten()
+    }
+
     /// The thread's process, which carries name and start time; its other facts may be gone when the first thread has
     /// ended, so that those are asked of [`Self::thread`].
     pub(super) fn leader(&self) -> Option<&Process> {

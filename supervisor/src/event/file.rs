@@ -22,7 +22,7 @@ impl CallEvent<'_> {
     pub(super) fn program_file(&self) -> Option<ProgramFile> {
         if self.call.is_exec() {
             let program = self.program()?;
-            return Some(ProgramFile { path: program.path.clone(), facts: program.facts });
+            return Some(ProgramFile { path: program.path.clone(), facts: *self.program_facts()? });
         }
         let thread = self.thread()?;
         Some(ProgramFile { path: exe_path(thread)?, facts: thread.file_facts("exe")? })
@@ -32,8 +32,7 @@ impl CallEvent<'_> {
     pub(super) fn program_layer(&self) -> Option<Layer> {
         let thread = self.thread()?;
         if self.call.is_exec() {
-            let program = self.program()?;
-            return layer(thread, &program.file, &program.path);
+            return layer(thread, self.program_descriptor()?, &self.program()?.path);
         }
         layer(thread, &thread.open_link("exe")?, &exe_path(thread)?)
     }

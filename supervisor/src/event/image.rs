@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, OnceCell},
     os::fd::OwnedFd,
+    sync::Arc,
 };
 
 use nix::sys::{
@@ -15,7 +16,10 @@ use nix::sys::{
 };
 
 use super::{CallEvent, file::may_execute, join::file_name, resolve};
-use crate::target::{Limits, PATH_MAX, Strings, Text};
+use crate::{
+    process::Process,
+    target::{Limits, PATH_MAX, Strings, Text},
+};
 
 /// Bytes of `argv` and `envp` that are read: Falco keeps 4096 of each, and of `argv[0]` 4096 more.
 const LIMITS: Limits = Limits { count: 8192, bytes: 2 * 4096 };
@@ -43,11 +47,11 @@ pub(super) struct Program {
     /// Its path as the kernel names it.
     pub(super) path: Vec<u8>,
     /// The file itself, as a path descriptor.
-    pub(super) file: OwnedFd,
+    file: OnceCell<Option<OwnedFd>>,
     /// What `stat` says of it.
-    pub(super) facts: FileStat,
-    /// Whether the caller may execute it, and every script on the way to it.
-    pub(super) may_run: bool,
+    facts: OnceCell<Option<FileStat>>,
+    /// Scripts on the way to it.
+    scripts: Vec<OwnedFd>,
     /// Interpreters, the first script's first.
     interpreters: Vec<Interpreter>,
 }
@@ -69,20 +73,21 @@ struct Interpreter {
 }
 
 impl CallEvent<'_> {
-    /// The exec has happened: the target is the process with the new program, before its first instruction.
-    pub(crate) fn set_executed(&self) {
+    /// The exec has happened: the target is the process with the new program, before its first instruction. Where it was
+    /// the caller itself, `caller` is its handle.
+    pub(crate) fn set_executed(&self, caller: Option<Arc<Process>>) {
         self.image.executed.set(true);
+        self.set_thread(caller.filter(|caller| caller.task() == self.target.tid()));
     }
 
     /// What tells two looks at an exec apart.
     pub(crate) fn exec_snapshot(&self) -> Option<ExecSnapshot> {
         self.call.exec_registers()?;
-        let program = self.program();
-        Some(ExecSnapshot {
-            filename: self.exec_filename(),
-            arguments: self.exec_arguments().cloned(),
-            program: program.map(|program| (program.path.clone(), program.facts.st_dev, program.facts.st_ino)),
-        })
+        let program = self.program().and_then(|program| {
+            let facts = self.program_facts()?;
+            Some((program.path.clone(), facts.st_dev, facts.st_ino))
+        });
+        Some(ExecSnapshot { filename: self.exec_filename(), arguments: self.exec_arguments().cloned(), program })
     }
 
     /// The path argument of an exec.
@@ -139,6 +144,23 @@ impl CallEvent<'_> {
     /// The file that the kernel will map; `None` where it cannot be found now.
     pub(super) fn program(&self) -> Option<&Program> {
         self.image.program.get_or_init(|| self.find_program()).as_ref()
+    }
+
+    /// The file of [`Self::program`], as a path descriptor.
+    pub(super) fn program_descriptor(&self) -> Option<&OwnedFd> {
+        self.program()?.file.get_or_init(|| self.thread()?.open_link("exe")).as_ref()
+    }
+
+    /// What `stat` says of it.
+    pub(super) fn program_facts(&self) -> Option<&FileStat> {
+        self.program()?.facts.get_or_init(|| fstat(self.program_descriptor()?).ok()).as_ref()
+    }
+
+    /// Whether the caller may execute the program, and every script on the way to it.
+    pub(super) fn may_run(&self) -> bool {
+        let Some(program) = self.program() else { return false };
+        let files = || program.scripts.iter().chain(self.program_descriptor());
+        self.image.executed.get() || files().all(|file| self.may_execute(file))
     }
 
     /// The path as the kernel sees it: an empty one stands for the descriptor.
@@ -218,30 +240,33 @@ impl CallEvent<'_> {
     fn find_program(&self) -> Option<Program> {
         let thread = self.thread()?;
         if self.image.executed.get() {
-            let (path, file) = (program_path(thread.link("exe")?), thread.open_link("exe")?);
-            let facts = fstat(&file).ok()?;
-            return Some(Program { path, file, facts, may_run: true, interpreters: Vec::new() });
+            let path = program_path(thread.link("exe")?);
+            return Some(Program::new(path, None));
         }
         let mut file = self.exec_file()?;
-        let mut may_run = true;
-        let mut interpreters = Vec::new();
+        let (mut scripts, mut interpreters) = (Vec::new(), Vec::new());
         while interpreters.len() < MAX_INTERPRETERS {
             let Some(interpreter) = resolve::head(&file).as_deref().and_then(Interpreter::parse) else { break };
             let next = resolve::resolve(thread, self.base(None).as_deref(), &interpreter.path);
             interpreters.push(interpreter);
-            may_run &= self.may_run(&file);
-            file = next?;
+            scripts.push(std::mem::replace(&mut file, next?));
         }
-        may_run &= self.may_run(&file);
         let path = program_path(resolve::name_of(&file)?);
-        let facts = fstat(&file).ok()?;
-        Some(Program { path, file, facts, may_run, interpreters })
+        Some(Program { scripts, interpreters, ..Program::new(path, Some(file)) })
     }
 
-    fn may_run(&self, file: &OwnedFd) -> bool {
+    fn may_execute(&self, file: &OwnedFd) -> bool {
         let on_noexec = fstatvfs(file).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC));
         let allows = |facts: FileStat| self.status().is_none_or(|status| may_execute(status, &facts));
         !on_noexec && fstat(file).ok().is_none_or(allows)
+    }
+}
+
+impl Program {
+    /// The program at `path`; without `file`, the one that the task runs.
+    fn new(path: Vec<u8>, file: Option<OwnedFd>) -> Self {
+        let file = file.map_or_else(OnceCell::new, |file| OnceCell::from(Some(file)));
+        Self { path, file, facts: OnceCell::new(), scripts: Vec::new(), interpreters: Vec::new() }
     }
 }
 

@@ -78,8 +78,8 @@ impl CallEvent<'_> {
     fn exec_error(&self) -> Option<Errno> {
         match self.program() {
             None => Some(Errno::ENOENT),
-            Some(program) if !program.may_run => Some(Errno::EACCES),
-            Some(_) => None,
+            Some(_) if self.may_run() => None,
+            Some(_) => Some(Errno::EACCES),
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct ProcessTable {
 struct Slots {
     clock: u64,
     by_task: HashMap<u32, (u64, Arc<Process>)>,
+    /// Handles that had to go: closing what belonged to a dead task takes longer than opening what belongs to the next.
+    gone: Vec<Arc<Process>>,
 }
 
 impl ProcessTable {
@@ -76,10 +78,18 @@ impl ProcessTable {
         let mut slots = self.lock();
         if slots.by_task.len() >= CAPACITY {
             let oldest = slots.by_task.iter().min_by_key(|(_, (used, _))| *used).map(|(task, _)| *task);
-            oldest.map(|task| slots.by_task.remove(&task));
+            let gone = oldest.and_then(|task| slots.by_task.remove(&task));
+            slots.gone.extend(gone.map(|(_, process)| process));
         }
         let now = slots.clock;
-        slots.by_task.insert(task, (now, Arc::clone(process)));
+        let replaced = slots.by_task.insert(task, (now, Arc::clone(process)));
+        slots.gone.extend(replaced.map(|(_, process)| process));
+    }
+
+    /// Closes the handles that had to go; to be called after each call, when its task goes on.
+    pub(crate) fn sweep(&self) {
+        let gone = std::mem::take(&mut self.lock().gone);
+        drop(gone);
     }
 
     /// A panic aborts the process, so that nobody can see a poisoned table.

@@ -14,6 +14,7 @@ use rules::{Argument, Event, EventType, Field, ProcField, Value};
 
 use super::{
     alerting::{AlertId, Matches},
+    crew::Turn,
     interrupted::Interrupted,
     opening::{self, Delivery},
     waiting,
@@ -50,19 +51,34 @@ pub(super) enum Origin {
     },
 }
 
-/// Answers the notifications of one listener.
+/// Calls of one listener that are not at their end, for all its threads.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    interrupted: Arc<Mutex<Interrupted>>,
+    /// Opens that wait.
+    blocking: Blocking,
+    /// How many execs are being followed.
+    pub(super) followed: AtomicUsize,
+}
+
+impl Unfinished {
+    /// None, of a listener whose calls are, or are not, shielded from signals by the kernel.
+    pub(super) fn new(is_wait_killable: bool) -> Self {
+        let blocking = Blocking::new(is_wait_killable);
+        Self { interrupted: Arc::default(), blocking, followed: AtomicUsize::new(0) }
+    }
+}
+
+/// Answers the notifications of one listener, on one thread.
 #[derive(Debug)]
 pub(super) struct Answerer<'a> {
     shared: &'a Arc<Shared>,
     number: u32,
     listener: &'a Arc<Listener>,
     slots: &'a Arc<Slots>,
-    interrupted: Arc<Mutex<Interrupted>>,
+    unfinished: &'a Unfinished,
     /// The means to open for targets, once they are needed.
     means: Option<Means>,
-    blocking: Blocking,
-    /// Execs that are being followed.
-    followed: Arc<AtomicUsize>,
     /// Places of the rules that the last call matched.
     matched: Vec<usize>,
     /// Re-used for the lines of one call's alerts.
@@ -74,6 +90,8 @@ pub(super) struct Answerer<'a> {
 pub(super) struct Place<'a> {
     pub(super) slot: Slot<'a>,
     pub(super) notification: &'a Notification,
+    /// The turn of this thread that it is answered in.
+    pub(super) turn: Turn<'a>,
     origin: Origin,
 }
 
@@ -110,19 +128,9 @@ impl<'a> Answerer<'a> {
         number: u32,
         listener: &'a Arc<Listener>,
         slots: &'a Arc<Slots>,
+        unfinished: &'a Unfinished,
     ) -> Self {
-        Self {
-            shared,
-            number,
-            listener,
-            slots,
-            interrupted: Arc::default(),
-            means: None,
-            blocking: Blocking::new(shared.is_wait_killable),
-            followed: Arc::default(),
-            matched: Vec::new(),
-            lines: Vec::new(),
-        }
+        Self { shared, number, listener, slots, unfinished, means: None, matched: Vec::new(), lines: Vec::new() }
     }
 
     /// The listener's number within its container.
@@ -130,9 +138,9 @@ impl<'a> Answerer<'a> {
         self.number
     }
 
-    /// How many execs are being followed.
-    pub(super) fn followed(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.followed)
+    /// Calls that are not at their end.
+    pub(super) fn unfinished(&self) -> &'a Unfinished {
+        self.unfinished
     }
 
     /// Places of the rules that the last call matched.
@@ -157,7 +165,7 @@ impl<'a> Answerer<'a> {
     }
 
     pub(super) fn start_blocking(&self, job: Job) {
-        self.blocking.start(job, Arc::clone(&self.shared.devices));
+        self.unfinished.blocking.start(job, Arc::clone(&self.shared.devices));
     }
 
     /// What answers need, also on other threads.
@@ -165,7 +173,7 @@ impl<'a> Answerer<'a> {
         Delivery {
             listener: Arc::clone(self.listener),
             shared: Arc::clone(self.shared),
-            interrupted: Arc::clone(&self.interrupted),
+            interrupted: Arc::clone(&self.unfinished.interrupted),
         }
     }
 
@@ -176,18 +184,13 @@ impl<'a> Answerer<'a> {
         }
     }
 
-    /// Decides and answers. Returning without an answer means that nobody waits for one any more. `caution` is called with
-    /// each address of the target's memory before it is read.
-    pub(super) fn answer(
-        &mut self,
-        slot: Slot<'_>,
-        notification: &Notification,
-        origin: Origin,
-        caution: &dyn Fn(u64),
-    ) {
+    /// Decides and answers. Returning without an answer means that nobody waits for one any more, or another thread will
+    /// answer.
+    pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin, turn: Turn<'_>) {
         let listener = self.listener;
+        let caution = |address| turn.mind(address);
         let still_pending = || listener.is_pending(notification.id);
-        let target = Target::new(notification.target_tid, &still_pending).with_caution(caution);
+        let target = Target::new(notification.target_tid, &still_pending).with_caution(&caution);
         let Notification { arch, nr, args, .. } = *notification;
         let call = match Call::decode(arch, nr, args, &target) {
             Ok(call) => call,
@@ -210,7 +213,9 @@ impl<'a> Answerer<'a> {
             Origin::Adopted { attempts } if attempts >= MAX_ATTEMPTS => {
                 Some(self.failure("several supervisors died on this call"))
             }
-            Origin::Received | Origin::Adopted { .. } => self.judge(Place { slot, notification, origin }, call, target),
+            Origin::Received | Origin::Adopted { .. } => {
+                self.judge(Place { slot, notification, turn, origin }, call, target)
+            }
         };
         if let Some(decision) = decision {
             self.send(notification, decision);
@@ -284,7 +289,7 @@ impl<'a> Answerer<'a> {
     /// before: it is notified anew if it happens.
     fn alert(
         &mut self,
-        Place { slot, notification, origin }: Place<'_>,
+        Place { slot, notification, origin, .. }: Place<'_>,
         event: &CallEvent<'_>,
         matches: &Matches<'_>,
         alerted: Option<u64>,
@@ -299,7 +304,7 @@ impl<'a> Answerer<'a> {
         let now = Instant::now();
         let words = matches.words(event);
         let was_alerted = || {
-            let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut interrupted = self.unfinished.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
             interrupted.was_alerted(notification, words, now)
         };
         if alerted == Some(words) || was_alerted() {
@@ -314,8 +319,6 @@ impl<'a> Answerer<'a> {
         if self.lines.is_empty() {
             return Ok(Some(words));
         }
-        self.lines.clear();
-        matches.write_lines(shared, event, id, &mut self.lines)?;
         // Asked when everything was read: a target that left meanwhile left facts absent, or another task's in their place.
         if !self.listener.is_pending(notification.id) {
             return Ok(None);

@@ -15,6 +15,7 @@ use policy::{Mode, Verdict};
 use super::{
     alerting::{AlertId, Matches},
     answer::{Answerer, Decision, Place},
+    crew::Turn,
     opening::Delivery,
 };
 use crate::{
@@ -27,16 +28,16 @@ use crate::{
     target::Target,
 };
 
-/// Execs of one listener that may be followed at one time. Each has a thread; one more fails with EAGAIN, as at the limit of
-/// processes.
+/// Execs of one listener that may be followed at one time. Each keeps a thread; one more fails with EAGAIN, as at the limit
+/// of processes.
 const MAX_FOLLOWED: usize = 512;
-/// Stack of such a thread, which asks the rules.
-const STACK_BYTES: usize = 256 << 10;
 
 /// What was judged.
 struct Judged {
     call: Call,
     moment: Moment,
+    /// Who calls.
+    caller: Option<Arc<Process>>,
     /// Indices of the rules that matched.
     rules: Vec<usize>,
     /// The program, where a rule matched.
@@ -44,52 +45,28 @@ struct Judged {
 }
 
 impl Answerer<'_> {
-    /// Lets an exec go on and verifies it on a thread of its own; `None` when that thread answers.
+    /// Lets an exec go on and verifies it; `None` when it was answered.
     pub(super) fn follow_exec(
         &mut self,
         place: Place<'_>,
         event: &CallEvent<'_>,
         decision: Decision,
     ) -> Option<Decision> {
-        let running = self.followed();
-        if running.load(Ordering::Acquire) >= MAX_FOLLOWED {
+        let followed = &self.unfinished().followed;
+        if followed.fetch_add(1, Ordering::AcqRel) >= MAX_FOLLOWED || !place.turn.may_hand_over() {
+            followed.fetch_sub(1, Ordering::AcqRel);
             return Some(self.unfollowed(decision));
         }
-        let Some(parked) = self.slots().park(place.slot) else { return Some(self.unfollowed(decision)) };
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
-        let judged = Judged { call: event.call(), moment: event.moment(), rules, program };
-        let verification = Verification {
-            delivery: self.delivery(),
-            listener: self.number(),
-            notification: *place.notification,
-            decision,
-            judged,
-        };
-        // A signal may have the call notified anew before the thread below knows that it was withdrawn.
+        let (call, moment, caller) = (event.call(), event.moment(), event.shared_caller());
+        let judged = Judged { call, moment, caller, rules, program };
+        // A signal may have the call notified anew before this thread knows that it was withdrawn.
         self.delivery().remember(place.notification, decision.alerted);
-        let (slots, counted) = (self.shared_slots(), Arc::clone(&running));
-        running.fetch_add(1, Ordering::AcqRel);
-        let run = move || {
-            verification.run();
-            if let Some(slot) = slots.slot(parked) {
-                slot.clear();
-            }
-            counted.fetch_sub(1, Ordering::AcqRel);
-        };
-        let name = format!("exec-{}", place.notification.target_tid);
-        match thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(run) {
-            Ok(_detached) => None,
-            Err(error) => {
-                tracing::error!(%error, "an exec cannot be followed");
-                if let Some(slot) = self.slots().slot(parked) {
-                    slot.clear();
-                }
-                running.fetch_sub(1, Ordering::AcqRel);
-                self.delivery().take_back(place.notification, decision.alerted);
-                Some(self.unfollowed(decision))
-            }
-        }
+        let (delivery, listener, notification) = (self.delivery(), self.number(), *place.notification);
+        Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
+        followed.fetch_sub(1, Ordering::AcqRel);
+        None
     }
 
     /// The answer to an exec that there is no thread for.
@@ -102,7 +79,8 @@ impl Answerer<'_> {
 }
 
 /// One exec on its way.
-struct Verification {
+struct Verification<'a> {
+    turn: Turn<'a>,
     delivery: Delivery,
     listener: u32,
     notification: Notification,
@@ -110,7 +88,7 @@ struct Verification {
     judged: Judged,
 }
 
-impl Verification {
+impl Verification<'_> {
     fn run(&self) {
         let shared = &self.delivery.shared;
         let follow = Follow {
@@ -120,7 +98,9 @@ impl Verification {
         };
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let proceed = || self.delivery.proceed(&self.notification, self.decision.alerted);
-        if follow.exec(pending, proceed, |process| self.judge(process)) == Followed::Untraceable {
+        // After the answer, so that the target does not wait for it.
+        let before_wait = || _ = self.turn.hand_over();
+        if follow.exec(pending, proceed, before_wait, |process| self.judge(process)) == Followed::Untraceable {
             self.run_untraced();
         }
     }
@@ -135,6 +115,7 @@ impl Verification {
         if !self.delivery.proceed(&self.notification, self.decision.alerted) {
             return;
         }
+        let _none_left = self.turn.hand_over();
         for _ in 0..UNTRACED_LOOKS {
             let now = program();
             if now.is_none() || now != before {
@@ -157,7 +138,7 @@ impl Verification {
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
-        event.set_executed();
+        event.set_executed(self.judged.caller.clone());
         let in_force = shared.in_force.load();
         let Some(matches) = Matches::of(&in_force, &event) else { return Fate::Lives };
         let is_same = matches.indices() == self.judged.rules

@@ -228,14 +228,6 @@ impl Delivery {
         false
     }
 
-    /// Takes back a payment.
-    pub(super) fn take_back(&self, notification: &Notification, alerted: Option<u64>) {
-        if let Some(words) = alerted {
-            let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-            let _unused = interrupted.take_back(notification, words);
-        }
-    }
-
     /// Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
     pub(super) fn remember(&self, notification: &Notification, alerted: Option<u64>) {
         if let Some(words) = alerted {

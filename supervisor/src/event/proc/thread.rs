@@ -56,7 +56,7 @@ impl CallEvent<'_> {
         if self.call.layout().name == "setuid" {
             return Some(self.user_to_become().unwrap_or(status.user));
         }
-        let given = || file::set_user(&self.program()?.facts).filter(|_| !status.has_no_new_privileges);
+        let given = || file::set_user(self.program_facts()?).filter(|_| !status.has_no_new_privileges);
         let given = if self.call.is_exec() { given() } else { None };
         Some(given.unwrap_or(status.user))
     }

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The threads of one watch. One of them, which has the lead, receives; the others answer a call that takes long, or stand
+//! by.
+//!
+//! No call may wait for what another one waits for. A thread that is going to wait for its target hands the lead over
+//! before, and stands by when it comes back. A target can also hold a thread up where that does not expect it: by argument
+//! memory that a task of the container's provides when it likes (userfaultfd, FUSE), or by a file system that does not
+//! answer. Then the lead is taken from it after [`HELD_UP`], and for a while after that a thread hands over before it
+//! reads memory that is not there.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    fs::File,
+    io,
+    os::{fd::AsFd, unix::fs::FileExt as _},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle, Thread},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::{SysconfVar, sysconf},
+};
+
+use super::{
+    answer::{Answerer, Origin, Unfinished},
+    life::Watch,
+};
+use crate::{
+    shared::Shared,
+    slots::{Slot, Slots},
+    sys::{Listener, Notification, ReceiveError},
+};
+
+/// Stack of a thread: decoding and rules use little of it, and a container may have many watches.
+const STACK_BYTES: usize = 256 << 10;
+/// Pause after a failure to receive that may repeat itself.
+const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+/// How long a call may hold up its thread before another one receives in its place.
+const HELD_UP: Duration = Duration::from_millis(20);
+/// Threads that stand by; one more ends when it has nothing to do.
+const MAX_STANDING_BY: usize = 4;
+
+/// The threads of one watch, and what they share.
+#[derive(Debug)]
+pub(super) struct Crew {
+    watch: Watch,
+    shared: Arc<Shared>,
+    lead: Lead,
+    members: Mutex<Members>,
+    unfinished: Unfinished,
+    /// Slots of what a predecessor received and did not answer, with what they hold.
+    left: Mutex<VecDeque<(usize, Notification)>>,
+}
+
+/// Who has the lead, and since when that thread is busy.
+#[derive(Debug)]
+struct Lead {
+    started: Instant,
+    /// Number of the thread that has it; changed by whoever holds [`Crew::members`].
+    member: AtomicUsize,
+    /// Nanoseconds after the start, plus one; 0 while it waits for a notification.
+    busy_since: AtomicU64,
+    /// Whether a call has held up a thread lately.
+    is_wary: AtomicBool,
+    /// Whether all is over; changed by whoever holds [`Crew::members`].
+    is_over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    threads: Vec<JoinHandle<()>>,
+    /// Numbers of those that wait for the lead.
+    standing_by: Vec<(usize, Thread)>,
+    /// How many there ever were.
+    count: usize,
+}
+
+/// A thread of the crew, answering one notification.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn<'a> {
+    crew: &'a Arc<Crew>,
+    member: usize,
+    task: u32,
+}
+
+impl Turn<'_> {
+    /// To be called before the target's memory at `address` is read: where that may be a long time coming, another thread
+    /// receives meanwhile.
+    pub(super) fn mind(&self, address: u64) {
+        let lead = &self.crew.lead;
+        if lead.is_wary.load(Ordering::Relaxed) && lead.is_with(self.member) && !is_resident(self.task, address) {
+            let _none_left = self.hand_over();
+        }
+    }
+
+    /// Makes sure that there is another thread to receive; says whether there is.
+    pub(super) fn may_hand_over(&self) -> bool {
+        self.crew.has_next(self.member)
+    }
+
+    /// Lets another thread receive, because this one is going to wait; says whether one does.
+    pub(super) fn hand_over(&self) -> bool {
+        self.crew.pass_on(self.member)
+    }
+}
+
+impl Lead {
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn is_with(&self, member: usize) -> bool {
+        self.member.load(Ordering::Acquire) == member && !self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Runs `work` as the work that its holder is busy with.
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        let since = self.now();
+        self.busy_since.store(since, Ordering::Release);
+        let result = work();
+        // Where the lead was passed on meanwhile, the time is somebody else's.
+        let _other = self.busy_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed);
+        result
+    }
+}
+
+impl Crew {
+    /// Starts the first thread, which has the lead.
+    pub(super) fn start(watch: Watch, shared: Arc<Shared>) -> io::Result<Arc<Self>> {
+        let lead = Lead {
+            started: Instant::now(),
+            member: AtomicUsize::new(0),
+            busy_since: AtomicU64::new(0),
+            is_wary: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        };
+        let mut seen = HashSet::new();
+        let left = watch.slots.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.notification()?)));
+        // A predecessor that died while it parked a call has left it in two slots.
+        let (left, doubled): (Vec<_>, Vec<_>) = left.partition(|(_, notification)| seen.insert(notification.id));
+        doubled.into_iter().filter_map(|(index, _)| watch.slots.slot(index)).for_each(|slot| slot.clear());
+        let unfinished = Unfinished::new(shared.is_wait_killable);
+        let (members, left) = (Mutex::default(), Mutex::new(left.into()));
+        let crew = Arc::new(Self { watch, shared, lead, members, unfinished, left });
+        crew.enlist(&mut crew.members())?;
+        Ok(crew)
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts one more thread, and returns its number.
+    fn enlist(self: &Arc<Self>, members: &mut Members) -> io::Result<usize> {
+        let member = members.count;
+        let slot = match member {
+            0 => Some(Slots::OF_SUPERVISOR),
+            _ => self.watch.slots.reserve(),
+        };
+        let slot = slot.ok_or_else(|| io::Error::other("every slot is taken"))?;
+        let crew = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name(format!("watch-{}", self.watch.number))
+            .stack_size(STACK_BYTES)
+            .spawn(move || crew.serve(member, slot))
+            .inspect_err(|_| self.watch.slots.release(slot))?;
+        members.count += 1;
+        members.threads.retain(|thread| !thread.is_finished());
+        members.threads.push(thread);
+        Ok(member)
+    }
+
+    /// Gives the lead to another thread if it is with `member`; says whether another one has it now. A container that holds
+    /// up as many threads as there are slots has to wait for what it has brought about itself.
+    fn pass_on(self: &Arc<Self>, member: usize) -> bool {
+        let mut members = self.members();
+        if !self.lead.is_with(member) {
+            return true;
+        }
+        let next = members.standing_by.pop();
+        let number = match &next {
+            Some((number, _)) => *number,
+            None => members.count,
+        };
+        let busy_since = self.lead.busy_since.swap(0, Ordering::AcqRel);
+        self.lead.member.store(number, Ordering::Release);
+        match next {
+            Some((_, thread)) => thread.unpark(),
+            None => {
+                if let Err(error) = self.enlist(&mut members) {
+                    tracing::error!(%error, "there is no other thread to receive");
+                    self.lead.member.store(member, Ordering::Release);
+                    self.lead.busy_since.store(busy_since, Ordering::Release);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether another thread than `member` has the lead or can take it; starts one where there is none.
+    fn has_next(self: &Arc<Self>, member: usize) -> bool {
+        let mut members = self.members();
+        if !members.standing_by.is_empty() || !self.lead.is_with(member) {
+            return true;
+        }
+        match self.enlist(&mut members) {
+            Ok(_stands_by) => true,
+            Err(error) => {
+                tracing::error!(%error, "there is no other thread to receive");
+                false
+            }
+        }
+    }
+
+    /// Takes the lead from a thread that has been busy for too long; says whether there was one.
+    pub(super) fn relieve(self: &Arc<Self>) -> bool {
+        let member = self.lead.member.load(Ordering::Acquire);
+        let since = self.lead.busy_since.load(Ordering::Acquire);
+        let is_held_up = since != 0 && u128::from(self.lead.now().saturating_sub(since)) > HELD_UP.as_nanos();
+        if is_held_up {
+            let _none_left = self.pass_on(member);
+        }
+        is_held_up
+    }
+
+    /// Whether threads are to expect that targets hold them up.
+    pub(super) fn set_wary(&self, is_wary: bool) {
+        self.lead.is_wary.store(is_wary, Ordering::Relaxed);
+    }
+
+    /// The listener's number within its container.
+    pub(super) fn number(&self) -> u32 {
+        self.watch.number
+    }
+
+    /// Lets every thread end that does not wait in RECV, or for its target.
+    pub(super) fn dissolve(&self) {
+        let mut members = self.members();
+        self.lead.is_over.store(true, Ordering::Release);
+        members.standing_by.drain(..).for_each(|(_, thread)| thread.unpark());
+    }
+
+    /// All threads that have not ended.
+    pub(super) fn threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut self.members().threads)
+    }
+
+    /// Whether the threads have ended by themselves.
+    pub(super) fn has_ended(&self) -> bool {
+        self.members().threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// A thread's life.
+    fn serve(self: &Arc<Self>, member: usize, slot: usize) {
+        let Watch { number, listener, slots } = &self.watch;
+        let synchronous = listener.wake_synchronously();
+        tracing::debug!(listener = number, synchronous, member, "a watch thread begins");
+        let mut answerer = Answerer::new(&self.shared, *number, listener, slots, &self.unfinished);
+        answerer.note_init();
+        if let Some(slot) = slots.slot(slot) {
+            while self.receive_all(&mut answerer, slot, member) && self.stand_by(member) {}
+        }
+        slots.release(slot);
+        tracing::debug!(listener = number, member, "a watch thread ends");
+    }
+
+    /// Receives and answers as long as the lead is with this thread; `false` when there will never be another notification.
+    fn receive_all(self: &Arc<Self>, answerer: &mut Answerer<'_>, slot: Slot<'_>, member: usize) -> bool {
+        self.adopt_left(answerer, member);
+        while self.lead.is_with(member) {
+            if !self.receive_one(answerer, slot, member) {
+                self.dissolve();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Receives and answers one notification; `false` when there will never be another.
+    fn receive_one(self: &Arc<Self>, answerer: &mut Answerer<'_>, slot: Slot<'_>, member: usize) -> bool {
+        let Watch { number, listener, .. } = &self.watch;
+        match listener.receive(slot.cells()) {
+            Ok(notification) => {
+                let turn = Turn { crew: self, member, task: notification.target_tid };
+                self.lead.during(|| answerer.answer(slot, &notification, Origin::Received, turn));
+                slot.clear();
+                self.shared.context.processes.sweep();
+                return true;
+            }
+            // Everyday: the target died or was interrupted while we woke up. From Linux 6.11 on it is also what a
+            // listener without tasks says for ever.
+            Err(ReceiveError::Vanished) => {}
+            Err(ReceiveError::Interrupted) => return true,
+            Err(ReceiveError::Refused(error)) => {
+                tracing::error!(listener = number, %error, "cannot receive a notification");
+                thread::sleep(FAILURE_PAUSE);
+            }
+        }
+        slot.clear();
+        !has_hung_up(listener)
+    }
+
+    /// Waits for the lead; `false` if this thread is not needed any more.
+    fn stand_by(&self, member: usize) -> bool {
+        let mut members = self.members();
+        if self.lead.is_over.load(Ordering::Acquire) || members.standing_by.len() >= MAX_STANDING_BY {
+            return false;
+        }
+        members.standing_by.push((member, thread::current()));
+        drop(members);
+        while !self.lead.is_over.load(Ordering::Acquire) {
+            if self.lead.is_with(member) {
+                return true;
+            }
+            thread::park();
+        }
+        false
+    }
+
+    /// Answers what a predecessor received and left unanswered, as long as the lead is with this thread.
+    fn adopt_left(self: &Arc<Self>, answerer: &mut Answerer<'_>, member: usize) {
+        let next = || self.left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let listener = &self.watch.listener;
+        while self.lead.is_with(member)
+            && let Some((index, notification)) = next()
+        {
+            let Some(slot) = self.watch.slots.slot(index) else { continue };
+            if listener.is_pending(notification.id) {
+                let attempts = slot.count_attempt();
+                let turn = Turn { crew: self, member, task: notification.target_tid };
+                self.lead.during(|| answerer.answer(slot, &notification, Origin::Adopted { attempts }, turn));
+            }
+            slot.clear();
+        }
+    }
+}
+
+/// Whether a page of the task's memory is there, or on a disk; no if nobody knows.
+fn is_resident(task: u32, address: u64) -> bool {
+    // Documentation/admin-guide/mm/pagemap.rst: eight bytes for each page, bit 63 for one in memory, 62 for one in swap.
+    const THERE: u64 = 0b11 << 62;
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
+    let mut entry = [0; 8];
+    let read =
+        File::open(format!("/proc/{task}/pagemap")).and_then(|map| map.read_exact_at(&mut entry, address / size * 8));
+    read.is_ok() && u64::from_ne_bytes(entry) & THERE != 0
+}
+
+/// Whether every task of the listener is gone (POLLHUP).
+fn has_hung_up(listener: &Listener) -> bool {
+    let mut wanted = [PollFd::new(listener.as_fd(), PollFlags::empty())];
+    match poll(&mut wanted, PollTimeout::ZERO) {
+        Ok(_) => wanted.iter().any(|entry| entry.any().unwrap_or(true)),
+        Err(_) => false,
+    }
+}
