@@ -312,7 +312,7 @@ fields! {
         FullId = "container.full_id", Text, Unused, Flags::NONE, Container, "full id";
         Name = "container.name", Text, Unused, Flags::SUGGESTED, Container, "name of the container as its engine knows it; `host` outside of containers";
         Image = "container.image", Text, Unused, Flags::NONE, Container, "image reference";
-        ImageId = "container.image.id", Text, Unused, Flags::NONE, Never, "image id";
+        ImageId = "container.image.id", Text, Unused, Flags::NONE, Container, "image id, without its algorithm: where Docker or CRI-O run the container";
         Type = "container.type", Text, Unused, Flags::NONE, Container, "engine of the container: docker, cri-o, containerd, podman, ..";
         Privileged = "container.privileged", Bool, Unused, Flags::NONE, Container, "container runs privileged";
         Mounts = "container.mounts", Text, Unused, Flags::NONE, Container, "all mounts as `source:dest:mode:rw:propagation`, joined by commas";
@@ -350,8 +350,8 @@ fields! {
         PodUid = "k8s.pod.uid", Text, Unused, Flags::NONE, Container, "pod uid";
         PodSandboxId = "k8s.pod.sandbox_id", Text, Unused, Flags::NONE, Container, "12-char sandbox id";
         PodFullSandboxId = "k8s.pod.full_sandbox_id", Text, Unused, Flags::NONE, Container, "full sandbox id";
-        PodLabel = "k8s.pod.label", Text, Key, Flags::NONE, Never, "one pod label";
-        PodLabels = "k8s.pod.labels", Text, Unused, Flags::NONE, NotFilled, "all pod labels";
+        PodLabel = "k8s.pod.label", Text, Key, Flags::NONE, Container, "one pod label: under CRI-O, containerd keeps them to itself";
+        PodLabels = "k8s.pod.labels", Text, Unused, Flags::NONE, Container, "all pod labels but those of Kubernetes itself: under CRI-O, containerd keeps them to itself";
         PodIp = "k8s.pod.ip", Text, Unused, Flags::NONE, Never, "pod IPv4";
         PodCniJson = "k8s.pod.cni.json", Text, Unused, Flags::NONE, Never, "CNI JSON";
         RcName = "k8s.rc.name", Text, Unused, Flags::NONE, Deprecated, "no data source any more";

@@ -16,6 +16,9 @@ const MAX_FILE: u64 = 1 << 20;
 pub(super) struct Record {
     /// With a leading slash.
     name: String,
+    /// The image's id, with its algorithm.
+    #[serde(default)]
+    pub(super) image: Option<String>,
     #[serde(default)]
     pub(super) config: Settings,
 }

@@ -18,6 +18,7 @@ use super::{
     Mount,
     docker::Record,
     image::Image,
+    pod_labels::{self, PodLabels},
     spec::{Plan, Spec},
 };
 
@@ -89,6 +90,8 @@ pub(crate) struct Pod {
     pub(crate) uid: String,
     /// The id of its sandbox.
     pub(crate) sandbox: String,
+    /// Its labels.
+    pub(crate) labels: PodLabels,
 }
 
 /// The device list of the OCI spec in a container's run directory.
@@ -106,7 +109,7 @@ impl Identity {
     }
 
     fn new(plan: Plan, spec: Spec) -> Self {
-        let pod = Pod::of(&spec);
+        let pod = Pod::of(&plan, &spec);
         let record = Record::find(&plan.id, spec.mounts.as_deref().unwrap_or_default());
         let engine = engine(&plan, &spec, record.is_some());
         Self {
@@ -128,7 +131,7 @@ impl Identity {
 }
 
 impl Pod {
-    fn of(spec: &Spec) -> Self {
+    fn of(plan: &Plan, spec: &Spec) -> Self {
         let first = |keys: &[&str]| keys.iter().find_map(|key| spec.annotation(key)).unwrap_or_default().to_owned();
         let mut uid = first(&["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"]);
         if uid.is_empty() {
@@ -141,6 +144,7 @@ impl Pod {
             namespace: first(&["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"]),
             uid,
             sandbox: first(&["io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID"]),
+            labels: PodLabels::of(plan, spec),
         }
     }
 }
@@ -184,6 +188,14 @@ fn name(plan: &Plan, spec: &Spec, record: Option<&Record>, engine: &str) -> Stri
 }
 
 fn image(spec: &Spec, record: Option<&Record>) -> Image {
+    let id = spec.annotation("io.kubernetes.cri-o.ImageRef").or_else(|| record?.image.as_deref()).unwrap_or_default();
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    // Older versions of CRI-O have a reference there.
+    let id = if id.bytes().all(|byte| byte.is_ascii_hexdigit()) { id.to_owned() } else { String::new() };
+    Image { id, ..referenced_image(spec, record) }
+}
+
+fn referenced_image(spec: &Spec, record: Option<&Record>) -> Image {
     const KEYS: [&str; 3] =
         ["io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName", "io.kubernetes.cri.podsandbox.image-name"];
     if let Some(reference) = KEYS.iter().find_map(|key| spec.annotation(key)) {
@@ -202,8 +214,7 @@ fn labels(spec: &Spec, record: Option<Record>, pod: &Pod) -> BTreeMap<String, St
     if let Some(labels) = record.and_then(|record| record.config.labels) {
         return labels;
     }
-    let written = spec.annotation("io.kubernetes.cri-o.Labels").and_then(|text| serde_json::from_str(text).ok());
-    if let Some(labels) = written {
+    if let Some(labels) = pod_labels::written(spec) {
         return labels;
     }
     let container = spec.annotation("io.kubernetes.cri.container-name").unwrap_or_default();

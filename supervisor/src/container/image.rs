@@ -12,6 +12,8 @@ pub(crate) struct Image {
     pub(crate) tag: String,
     /// `sha256:..`; empty where the reference has none.
     pub(crate) digest: String,
+    /// The engine's id of it, without the algorithm; empty where the engine keeps it to itself.
+    pub(crate) id: String,
 }
 
 impl Image {
@@ -21,7 +23,8 @@ impl Image {
         let (path, last) = named.rsplit_once('/').map_or(("", named), |(path, last)| (path, last));
         let (name, tag) = last.split_once(':').unwrap_or((last, ""));
         let repository = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-        Self { reference: reference.to_owned(), repository, tag: tag.to_owned(), digest: digest.to_owned() }
+        let (reference, tag, digest) = (reference.to_owned(), tag.to_owned(), digest.to_owned());
+        Self { reference, repository, tag, digest, id: String::new() }
     }
 }
 

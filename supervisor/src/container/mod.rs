@@ -4,9 +4,11 @@
 mod docker;
 mod identity;
 mod image;
+mod pod_labels;
 mod spec;
 
 pub(crate) use identity::{Identity, LoadIdentityError, device_rules};
+pub(crate) use pod_labels::listed as listed_labels;
 pub(crate) use spec::Mount;
 
 #[cfg(test)]

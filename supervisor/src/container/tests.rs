@@ -106,7 +106,8 @@ fn docker_is_named_by_its_own_record() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("containers/feedbeef0123456789");
     fs::create_dir_all(&directory).unwrap();
-    let record = r#"{"Name":"/falco-ornek","Config":{"Image":"nginx","Labels":{"a":"b"}},"Other":1}"#;
+    let record =
+        r#"{"Name":"/falco-ornek","Image":"sha256:9f3e","Config":{"Image":"nginx","Labels":{"a":"b"}},"Other":1}"#;
     fs::write(directory.join("config.v2.json"), record).unwrap();
     let source = directory.join("hostname");
     let spec = format!(
@@ -118,6 +119,7 @@ fn docker_is_named_by_its_own_record() {
     assert_eq!((&*identity.name, identity.engine), ("falco-ornek", "docker"));
     assert_eq!((&*identity.image.repository, &*identity.image.tag), ("nginx", "latest"));
     assert_eq!(identity.labels["a"], "b");
+    assert_eq!(identity.image.id, "9f3e");
     assert!(identity.has_host_network && identity.is_privileged && !identity.has_host_pids);
 }
 
@@ -134,4 +136,51 @@ fn a_broken_directory_is_named_in_the_error() {
     fs::write(directory.path().join("plan.json"), "{").unwrap();
     let error = Identity::load(directory.path()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot understand `{}/plan.json`", directory.path().display()));
+}
+
+const SANDBOX: &str = "ac0bc7140becd7017758f3a7d735cbb683761f60464818d0dedf4359c3d170d3";
+
+/// The annotations of a spec that CRI-O writes.
+fn of_crio(kind: &str, sandbox: &str, labels: &str) -> String {
+    serde_json::json!({"annotations": {
+        "io.container.manager": "cri-o",
+        "io.kubernetes.cri-o.ContainerType": kind,
+        "io.kubernetes.cri-o.SandboxID": sandbox,
+        "io.kubernetes.cri-o.ImageRef": "a817319862129b14b14a1b877d311e13313c8e064c13f65863d365effef2416a",
+        "io.kubernetes.cri-o.Labels": labels,
+    }})
+    .to_string()
+}
+
+#[test]
+fn labels_of_a_pod_are_those_of_its_sandbox() {
+    const POD_LABELS: &str = r#"{"app":"web","tier":"","annotation.x":"y","io.kubernetes.pod.name":"p","io.kubernetes.container.name":"POD"}"#;
+    const OWN: &str = r#"{"io.kubernetes.container.name":"c"}"#;
+    let root = tempfile::tempdir().unwrap();
+    let containers = root.path().join("overlay-containers");
+    let beside = containers.join(SANDBOX).join("userdata");
+    fs::create_dir_all(&beside).unwrap();
+    fs::write(beside.join("config.json"), of_crio("sandbox", SANDBOX, POD_LABELS)).unwrap();
+    let bundle = containers.join("5e94d39b76de").join("userdata");
+    let plan = format!(r#"{{"id":"5e94d39b76de","bundle":"{}"}}"#, bundle.display());
+    let escaping = format!("../overlay-containers/{SANDBOX}");
+    let all = Some("app:web, tier");
+    let cases = [
+        ("a container", of_crio("container", SANDBOX, OWN), all),
+        ("a sandbox with a process", of_crio("sandbox", SANDBOX, POD_LABELS), all),
+        ("another sandbox", of_crio("container", "0123", OWN), None),
+        ("a path for an id", of_crio("container", &escaping, OWN), None),
+        ("a broken annotation", of_crio("sandbox", SANDBOX, "{"), None),
+        ("no labels", of_crio("sandbox", SANDBOX, OWN), Some("")),
+        ("another engine", r#"{"annotations":{"io.kubernetes.cri.container-type":"container"}}"#.to_owned(), None),
+    ];
+    for (case, spec, expected) in cases {
+        let identity = load(&plan, &spec);
+        let labels = identity.pod.labels.get();
+        assert_eq!(labels.map(super::listed_labels).as_deref(), expected, "{case}");
+        if expected == all {
+            assert_eq!(labels.unwrap()["io.kubernetes.pod.name"], "p", "{case}");
+            assert!(identity.image.id.starts_with("a8173198"), "{case}");
+        }
+    }
 }

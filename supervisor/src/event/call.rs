@@ -203,7 +203,7 @@ impl Event for CallEvent<'_> {
             Field::FdList(_) => None,
             Field::Util(UtilField::Cnt) => Some(Value::Uint(self.moment.number)),
             Field::Container(field) => self.container(field, argument),
-            Field::K8s(field) => self.k8s(field),
+            Field::K8s(field) => self.k8s(field, argument),
             Field::Lanner(field) => self.lanner(field),
         }
     }

@@ -7,7 +7,7 @@ use super::{
     CallEvent,
     call::{filled, owned, text},
 };
-use crate::container::Mount;
+use crate::container::{Mount, listed_labels};
 
 impl CallEvent<'_> {
     /// The value of a field of the container.
@@ -35,14 +35,11 @@ impl CallEvent<'_> {
                 Argument::Key(key) => identity.labels.get(&**key).map(|value| text(value)),
                 Argument::Unused | Argument::Index(_) => None,
             },
-            C::Labels => {
-                let pairs = identity.labels.iter().map(|(key, value)| format!("{key}:{value}"));
-                Some(owned(pairs.collect::<Vec<_>>().join(", ")))
-            }
+            C::Labels => Some(owned(listed_labels(&identity.labels))),
             C::StartTs => self.container_started().map(Value::Uint),
             C::Duration => self.since(self.container_started()?),
-            C::ImageId
-            | C::Healthcheck
+            C::ImageId => filled(&identity.image.id),
+            C::Healthcheck
             | C::LivenessProbe
             | C::ReadinessProbe
             | C::Ip
@@ -54,7 +51,7 @@ impl CallEvent<'_> {
     }
 
     /// The value of a field of the pod.
-    pub(super) fn k8s(&self, field: K8sField) -> Option<Value<'_>> {
+    pub(super) fn k8s(&self, field: K8sField, argument: &Argument) -> Option<Value<'_>> {
         use K8sField as K;
         let pod = &self.context.identity.pod;
         match field {
@@ -63,7 +60,12 @@ impl CallEvent<'_> {
             K::PodId | K::PodUid => filled(&pod.uid),
             K::PodFullSandboxId => filled(&pod.sandbox),
             K::PodSandboxId => filled(pod.sandbox.get(..12).unwrap_or(&pod.sandbox)),
-            // Labels of pods are in no OCI spec, and the others have no source in Falco any more.
+            K::PodLabels => pod.labels.get().map(|labels| owned(listed_labels(labels))),
+            K::PodLabel => match argument {
+                Argument::Key(key) => pod.labels.get()?.get(&**key).map(|value| text(value)),
+                Argument::Unused | Argument::Index(_) => None,
+            },
+            // Addresses are in no OCI spec, and the others have no source in Falco any more.
             _ => None,
         }
     }

@@ -223,9 +223,9 @@ fn every_field_that_is_knowable_has_a_value() {
         "fd.proto", "fd.sproto", "fd.rproto", "fd.net", "fd.snet", "fd.rnet", "fd.sockfamily", "fs.path.source",
         "fs.path.sourceraw", "fs.path.target", "fs.path.targetraw",
         // A container that nobody described, outside a pod.
-        "container.image", "container.image.repository", "container.image.tag", "container.image.digest",
+        "container.image", "container.image.id", "container.image.repository", "container.image.tag", "container.image.digest",
         "container.type", "k8s.pod.name", "k8s.ns.name", "k8s.pod.id", "k8s.pod.uid", "k8s.pod.sandbox_id",
-        "k8s.pod.full_sandbox_id",
+        "k8s.pod.full_sandbox_id", "k8s.pod.labels",
         // Set by a decision.
         "lanner.mode", "lanner.action", "lanner.verdict",
     ];
