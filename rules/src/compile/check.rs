@@ -137,6 +137,9 @@ impl CheckCompiler<'_> {
         if self.left.flags.has(Flags::PRINT_ONLY) {
             return Err(self.error(format!("field `{}` can only be printed", self.check.left)));
         }
+        if self.is_around() && !matches!(operator, Operator::Equal | Operator::EqualEqual) {
+            return Err(self.error("evt.around supports only '=' comparison operator"));
+        }
         if !allows(self.left.value_type, operator) {
             let message = format!(
                 "operator '{operator}' is not supported for '{}', which is {}",
@@ -151,6 +154,11 @@ impl CheckCompiler<'_> {
             return Err(self.error("'evt.type' cannot be transformed or compared with another field"));
         }
         Ok(())
+    }
+
+    /// *Falco:* what `evt.around` is compared with is the distance from its argument that an event may have.
+    fn is_around(&self) -> bool {
+        matches!(self.left.extractor, Extractor::Field(Field::Evt(EvtField::Around), _))
     }
 
     fn operand(&self, operand: &ast::Operand) -> Result<Right, Problem> {
@@ -281,7 +289,8 @@ impl CheckCompiler<'_> {
     fn single(&self, literal: &Literal) -> Result<Matcher, Problem> {
         let (operator, value_type) = (self.check.operator, self.left.value_type);
         let equal = operator != Operator::NotEqual;
-        let orderings = || Orderings::of(operator).ok_or_else(|| self.error("this operator has no order"));
+        let ordered = if self.is_around() { Operator::LessOrEqual } else { operator };
+        let orderings = || Orderings::of(ordered).ok_or_else(|| self.error("this operator has no order"));
         Ok(match value_type {
             Type::Text | Type::Bytes | Type::TextList | Type::Dynamic => Matcher::Text(self.text(literal)?),
             Type::Bool => Matcher::Bool { expected: constant::boolean(literal)? == equal },

@@ -155,6 +155,9 @@ fn check_argument(row: &Description, argument: Option<&str>, span: &Range<usize>
         (_, Field::Evt(EvtField::TypeIs), _) if EventType::from_name(text).is_none() => {
             Err(unknown_event_type(text, span))
         }
+        (_, Field::Evt(EvtField::Around), _) if text.parse::<u64>().is_err() => {
+            Err(Problem::new("the argument of field `evt.around` must be a time in nanoseconds", span))
+        }
         (ArgumentRule::Optional, field, Argument::Key(_)) if !takes_name(field) => {
             Err(Problem::new(format!("the argument of field `{}` must be a number", row.name), span))
         }

@@ -10,7 +10,7 @@ use super::{ArgumentRule, Availability, Description, Field, Flags, Type};
 /// Declares one enum per field class and the table that describes every variant.
 macro_rules! fields {
     ($($(#[$family_doc:meta])* $family:ident($name:ident) {
-        $($variant:ident = $text:literal, $type:ident, $argument:ident, $flags:expr, $availability:ident, $doc:literal;)*
+        $($variant:ident = $text:literal, $type:ident, $argument:ident, $flags:expr, $availability:ident $(($reason:literal))?, $doc:literal;)*
     })*) => {
         $(
             $(#[$family_doc])*
@@ -28,7 +28,7 @@ macro_rules! fields {
                 value_type: Type::$type,
                 argument: ArgumentRule::$argument,
                 flags: $flags,
-                availability: Availability::$availability,
+                availability: Availability::$availability $(($reason))?,
                 doc: $doc,
             },)*)*
         ];
@@ -50,11 +50,11 @@ fields! {
         Reltime = "evt.reltime", RelativeTime, Unused, Flags::NONE, Entry, "nanoseconds since the first event";
         ReltimeS = "evt.reltime.s", RelativeTime, Unused, Flags::NONE, Entry, "seconds since the first event";
         ReltimeNs = "evt.reltime.ns", RelativeTime, Unused, Flags::NONE, Entry, "nanoseconds within the second of `evt.reltime`";
-        Pluginname = "evt.pluginname", Text, Unused, Flags::NONE, Deprecated, "name of the plugin that made the event; system calls have none";
-        Plugininfo = "evt.plugininfo", Text, Unused, Flags::NONE, Deprecated, "summary by the plugin that made the event; system calls have none";
+        Pluginname = "evt.pluginname", Text, Unused, Flags::NONE, Never("belongs to events of plugins, and Lanner has none"), "name of the plugin that made the event; system calls have none";
+        Plugininfo = "evt.plugininfo", Text, Unused, Flags::NONE, Never("belongs to events of plugins, and Lanner has none"), "summary by the plugin that made the event; system calls have none";
         Source = "evt.source", Text, Unused, Flags::NONE, Entry, "source of the event: `syscall`";
         IsAsync = "evt.is_async", Bool, Unused, Flags::NONE, Entry, "whether the event came from a plugin by itself; false for system calls";
-        Asynctype = "evt.asynctype", Text, Unused, Flags::NONE, Deprecated, "kind of an event that a plugin made by itself; system calls have none";
+        Asynctype = "evt.asynctype", Text, Unused, Flags::NONE, Never("belongs to events of plugins, and Lanner has none"), "kind of an event that a plugin made by itself; system calls have none";
         Hostname = "evt.hostname", Text, Unused, Flags::NONE, Entry, "name of the host, or what FALCO_HOSTNAME says";
         Latency = "evt.latency", RelativeTime, Unused, Flags::DEPRECATED, Deprecated, "time between the two halves of a call, which Falco no longer knows";
         LatencyS = "evt.latency.s", RelativeTime, Unused, Flags::DEPRECATED, Deprecated, "seconds of `evt.latency`";
@@ -70,7 +70,7 @@ fields! {
         TypeIs = "evt.type.is", Uint32, Required, Flags::NONE, Entry, "1 if the event has the type in the argument, as in `evt.type.is.open`";
         SyscallType = "syscall.type", Text, Unused, Flags::NONE, Entry, "name of the system call; other events have none";
         Category = "evt.category", Text, Unused, Flags::NONE, Entry, "category of the event: file, net, process, memory, ..";
-        Cpu = "evt.cpu", Int16, Unused, Flags::NONE, Never, "number of the CPU";
+        Cpu = "evt.cpu", Int16, Unused, Flags::NONE, Entry, "number of the CPU that made the call";
         Args = "evt.args", Text, Unused, Flags::NONE, Predicted, "all parameters as `name=value name=value`";
         Arg = "evt.arg", Text, Required, Flags::NONE, Entry, "one parameter as text, by position or name";
         Rawarg = "evt.rawarg", Dynamic, Required, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Entry, "one parameter in its own type, by name";
@@ -96,16 +96,16 @@ fields! {
         CountExit = "evt.count.exit", Uint32, Unused, Flags::NONE, Entry, "1 for events of finished calls";
         CountProcinfo = "evt.count.procinfo", Uint32, Unused, Flags::TABLE_ONLY, Deprecated, "procinfo bookkeeping";
         CountThreadinfo = "evt.count.threadinfo", Uint32, Unused, Flags::TABLE_ONLY, Deprecated, "procinfo bookkeeping";
-        Around = "evt.around", Uint64, Required, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), NotFilled, "whether the event lies in a window around the time in the argument";
+        Around = "evt.around", Uint64, Required, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), Entry, "distance in milliseconds to the time in the argument, which is nanoseconds since the epoch; `evt.around[T] = D` holds for events at most D away from T";
         Abspath = "evt.abspath", Text, Required, Flags::NONE, Entry, "absolute path of the call; the arguments `src` and `dst` name those of calls with two";
         BuflenIn = "evt.buflen.in", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "bytes read";
-        BuflenOut = "evt.buflen.out", Uint64, Unused, Flags::TABLE_ONLY, NotFilled, "bytes written";
+        BuflenOut = "evt.buflen.out", Uint64, Unused, Flags::TABLE_ONLY, Predicted, "bytes that are written or sent";
         BuflenFile = "evt.buflen.file", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "file bytes";
         BuflenFileIn = "evt.buflen.file.in", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "file bytes read";
-        BuflenFileOut = "evt.buflen.file.out", Uint64, Unused, Flags::TABLE_ONLY, NotFilled, "file bytes written";
+        BuflenFileOut = "evt.buflen.file.out", Uint64, Unused, Flags::TABLE_ONLY, Predicted, "bytes that are written to a file";
         BuflenNet = "evt.buflen.net", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "network bytes";
         BuflenNetIn = "evt.buflen.net.in", Uint64, Unused, Flags::TABLE_ONLY, AfterCall, "network bytes received";
-        BuflenNetOut = "evt.buflen.net.out", Uint64, Unused, Flags::TABLE_ONLY, NotFilled, "network bytes sent";
+        BuflenNetOut = "evt.buflen.net.out", Uint64, Unused, Flags::TABLE_ONLY, Predicted, "bytes that are sent to an IP socket";
         IsOpenRead = "evt.is_open_read", Bool, Unused, Flags::NONE, Entry, "whether a file is opened for reading";
         IsOpenWrite = "evt.is_open_write", Bool, Unused, Flags::NONE, Entry, "whether a file is opened for writing";
         InfraDockerName = "evt.infra.docker.name", Text, Unused, Flags::TABLE_ONLY, Deprecated, "name of an old docker event";
@@ -201,13 +201,13 @@ fields! {
         Ismain = "thread.ismain", Bool, Unused, Flags::NONE, Entry, "tid == pid";
         Vtid = "thread.vtid", Int64, Unused, Flags::NONE, Entry, "thread id in its pid namespace";
         Nametid = "thread.nametid", Text, Unused, Flags::TABLE_ONLY, Deprecated, "name+tid, table only";
-        Exectime = "thread.exectime", RelativeTime, Unused, Flags::NONE, Never, "scheduler-switch events only";
-        Totexectime = "thread.totexectime", RelativeTime, Unused, Flags::NONE, Never, "scheduler-switch events only";
+        Exectime = "thread.exectime", RelativeTime, Unused, Flags::NONE, Never("belongs to events of the scheduler, which are no calls"), "scheduler-switch events only";
+        Totexectime = "thread.totexectime", RelativeTime, Unused, Flags::NONE, Never("belongs to events of the scheduler, which are no calls"), "scheduler-switch events only";
         Cgroups = "thread.cgroups", Text, Unused, Flags::NONE, Entry, "all cgroups as text";
         Cgroup = "thread.cgroup", Text, Required, Flags::NONE, Entry, "cgroup of one subsystem (thread.cgroup.cpuacct)";
-        Cpu = "thread.cpu", Double, Unused, Flags::NONE, Never, "CPU % of the last second";
-        CpuUser = "thread.cpu.user", Double, Unused, Flags::NONE, Never, "user CPU %";
-        CpuSystem = "thread.cpu.system", Double, Unused, Flags::NONE, Never, "system CPU %";
+        Cpu = "thread.cpu", Double, Unused, Flags::NONE, Never("is measured between two events of the scheduler, which are no calls"), "CPU % of the last second";
+        CpuUser = "thread.cpu.user", Double, Unused, Flags::NONE, Never("is measured between two events of the scheduler, which are no calls"), "user CPU %";
+        CpuSystem = "thread.cpu.system", Double, Unused, Flags::NONE, Never("is measured between two events of the scheduler, which are no calls"), "system CPU %";
         Vmsize = "thread.vmsize", Uint64, Unused, Flags::NONE, Entry, "kB, main thread only";
         Vmrss = "thread.vmrss", Uint64, Unused, Flags::NONE, Entry, "kB, main thread only";
         VmsizeB = "thread.vmsize.b", Uint64, Unused, Flags::TABLE_ONLY, Deprecated, "table only";
@@ -266,10 +266,10 @@ fields! {
         Rnet = "fd.rnet", Net, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), Entry, "remote address in network";
         Connected = "fd.connected", Bool, Unused, Flags::NONE, Stateful, "socket is connected (false after a failed connect)";
         NameChanged = "fd.name_changed", Bool, Unused, Flags::NONE, Stateful, "the event changed the fd's tuple (first packet to a new UDP peer)";
-        CipName = "fd.cip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the client's address";
-        SipName = "fd.sip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the server's address";
-        LipName = "fd.lip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the local address";
-        RipName = "fd.rip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "names that are known for the remote address";
+        CipName = "fd.cip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the client's address; names are resolved in the background";
+        SipName = "fd.sip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the server's address; names are resolved in the background";
+        LipName = "fd.lip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the local address; names are resolved in the background";
+        RipName = "fd.rip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the remote address; names are resolved in the background";
         Dev = "fd.dev", Int32, Unused, Flags::NONE, Predicted, "device number of the file";
         DevMajor = "fd.dev.major", Int32, Unused, Flags::NONE, Predicted, "major part";
         DevMinor = "fd.dev.minor", Int32, Unused, Flags::NONE, Predicted, "minor part";
@@ -293,12 +293,12 @@ fields! {
 
     /// Fields of poll sets.
     FdList(FdListField) {
-        Nums = "fdlist.nums", Text, Unused, Flags::NONE, NotFilled, "fds of a poll event";
-        Names = "fdlist.names", Text, Unused, Flags::NONE, NotFilled, "their names";
-        Cips = "fdlist.cips", Text, Unused, Flags::NONE, NotFilled, "their client addresses";
-        Sips = "fdlist.sips", Text, Unused, Flags::NONE, NotFilled, "their server addresses";
-        Cports = "fdlist.cports", Text, Unused, Flags::NONE, NotFilled, "their client ports";
-        Sports = "fdlist.sports", Text, Unused, Flags::NONE, NotFilled, "their server ports";
+        Nums = "fdlist.nums", Text, Unused, Flags::NONE, Entry, "descriptors of a poll or ppoll, joined by commas";
+        Names = "fdlist.names", Text, Unused, Flags::NONE, Stateful, "their names";
+        Cips = "fdlist.cips", Text, Unused, Flags::NONE, Stateful, "their client addresses";
+        Sips = "fdlist.sips", Text, Unused, Flags::NONE, Stateful, "their server addresses";
+        Cports = "fdlist.cports", Text, Unused, Flags::NONE, Stateful, "their client ports";
+        Sports = "fdlist.sports", Text, Unused, Flags::NONE, Stateful, "their server ports";
     }
 
     /// Fields of helpers.
@@ -330,8 +330,8 @@ fields! {
         ReadinessProbe = "container.readiness_probe", Text, Unused, Flags::NONE, Deprecated, "configured readiness probe, which Falco no longer knows";
         StartTs = "container.start_ts", AbsoluteTime, Unused, Flags::NONE, Entry, "pid-namespace start, epoch ns";
         Duration = "container.duration", RelativeTime, Unused, Flags::NONE, Entry, "ns since start";
-        Ip = "container.ip", Text, Unused, Flags::NONE, Never, "primary IPv4";
-        CniJson = "container.cni.json", Text, Unused, Flags::NONE, Never, "CNI result JSON";
+        Ip = "container.ip", Text, Unused, Flags::NONE, Never("is given by a network plugin that runs beside the container, and no engine leaves it in the OCI spec"), "primary IPv4";
+        CniJson = "container.cni.json", Text, Unused, Flags::NONE, Never("is a network plugin's answer to the engine, which no OCI spec of a container holds"), "CNI result JSON";
         HostPid = "container.host_pid", Bool, Unused, Flags::NONE, Container, "host pid namespace";
         HostNetwork = "container.host_network", Bool, Unused, Flags::NONE, Container, "host network namespace";
         HostIpc = "container.host_ipc", Bool, Unused, Flags::NONE, Container, "host ipc namespace";
@@ -352,8 +352,8 @@ fields! {
         PodFullSandboxId = "k8s.pod.full_sandbox_id", Text, Unused, Flags::NONE, Container, "full sandbox id";
         PodLabel = "k8s.pod.label", Text, Key, Flags::NONE, Container, "one pod label: under CRI-O, containerd keeps them to itself";
         PodLabels = "k8s.pod.labels", Text, Unused, Flags::NONE, Container, "all pod labels but those of Kubernetes itself: under CRI-O, containerd keeps them to itself";
-        PodIp = "k8s.pod.ip", Text, Unused, Flags::NONE, Never, "pod IPv4";
-        PodCniJson = "k8s.pod.cni.json", Text, Unused, Flags::NONE, Never, "CNI JSON";
+        PodIp = "k8s.pod.ip", Text, Unused, Flags::NONE, Never("is given by a network plugin that runs beside the pod, and no engine leaves it in the OCI spec"), "pod IPv4";
+        PodCniJson = "k8s.pod.cni.json", Text, Unused, Flags::NONE, Never("is a network plugin's answer to the engine, which no OCI spec of a container holds"), "CNI JSON";
         RcName = "k8s.rc.name", Text, Unused, Flags::NONE, Deprecated, "no data source any more";
         RcId = "k8s.rc.id", Text, Unused, Flags::NONE, Deprecated, "no data source any more";
         RcLabel = "k8s.rc.label", Text, Key, Flags::NONE, Deprecated, "no data source any more";

@@ -121,8 +121,8 @@ pub enum Availability {
     Container,
     /// Exists only after the kernel did the work.
     AfterCall,
-    /// Cannot be had this way.
-    Never,
+    /// Cannot be had this way, for this reason, which completes "it ..".
+    Never(&'static str),
     /// Has no data source any more, in Falco neither.
     Deprecated,
     /// Could be known, and is not filled yet.
@@ -130,13 +130,27 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Predicted => "predicted",
+            Self::Stateful => "stateful",
+            Self::Container => "container",
+            Self::AfterCall => "aftercall",
+            Self::Never(_) => "never",
+            Self::Deprecated => "deprecated",
+            Self::NotFilled => "notfilled",
+        }
+    }
+
     /// Why a field never has a value, if it never has one: completes "it ..".
     pub fn absence(self) -> Option<&'static str> {
         match self {
-            Self::AfterCall => Some("exists only after the kernel has done the work"),
-            Self::Never => Some("cannot be known by a supervisor"),
-            Self::Deprecated => Some("has no data source any more"),
-            Self::NotFilled => Some("is not filled yet"),
+            Self::AfterCall => Some("exists only after the kernel has done the work, and calls are judged before it"),
+            Self::Never(reason) => Some(reason),
+            Self::Deprecated => Some("has no data source any more, in Falco neither"),
+            Self::NotFilled => Some("is not filled yet, since no names are resolved"),
             Self::Entry | Self::Predicted | Self::Stateful | Self::Container => None,
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Selection, Selector};
-use crate::{Action, Argument, Code, Event, EventType, Field, Priority, ProcField, Value};
+use crate::{Action, Argument, Code, Diagnostic, Event, EventType, Field, Priority, ProcField, Value};
 
 fn load(options: LoadOptions, content: &str) -> Load {
     let mut loader = Loader::new(options);
@@ -117,11 +117,45 @@ fn selections_apply_in_order_and_priorities_leave_rules_out() {
 
 #[test]
 fn fields_that_are_always_absent_are_noted_outside_of_warnings() {
-    let content = format!("- rule: r\n  condition: evt.type = open and evt.cpu = 1\n{REST}");
-    let report = load(LoadOptions::default(), &content).report;
-    assert!(report.is_ok() && !report.has_warnings());
-    assert_eq!(report.files()[0].notes()[0].code(), Code::FieldAbsent);
-    assert!(!report.to_json().to_string().contains("LANNER"));
+    for (check, reason) in [
+        ("thread.cpu = 1", "is measured between two events of the scheduler, which are no calls"),
+        ("evt.buflen.in > 1", "exists only after the kernel has done the work, and calls are judged before it"),
+        ("k8s.ns.name exists and k8s.ns.id = x", "has no data source any more, in Falco neither"),
+    ] {
+        let content = format!("- rule: r\n  condition: evt.type = open and {check}\n{REST}");
+        let report = load(LoadOptions::default(), &content).report;
+        assert!(report.is_ok() && !report.has_warnings());
+        let [note] = report.files()[0].notes() else { panic!("one note about {check}") };
+        assert_eq!(note.code(), Code::FieldAbsent);
+        assert!(note.message().ends_with(&format!("is always absent here: it {reason}")), "{}", note.message());
+        assert!(!report.to_json().to_string().contains("LANNER"));
+    }
+}
+
+#[test]
+fn reasons_for_absence_complete_a_sentence() {
+    for (name, reason) in Field::all().iter().filter_map(|row| Some((row.name, row.availability.absence()?))) {
+        let verb = reason.split(' ').next().unwrap();
+        assert!(["is", "has", "exists", "belongs"].contains(&verb) && reason.len() > 20, "{name}: it {reason}");
+    }
+}
+
+#[test]
+fn a_window_of_time_needs_a_time_and_a_length() {
+    for (check, expected) in [
+        ("evt.around[1404996934793590564] = 1000", ""),
+        ("evt.around[7] == 0", ""),
+        ("evt.around[7] < 9", "evt.around supports only '=' comparison operator"),
+        ("evt.around[7] exists", "evt.around supports only '=' comparison operator"),
+        ("evt.around[7] in (9)", "evt.around supports only '=' comparison operator"),
+        ("evt.around[x] = 9", "the argument of field `evt.around` must be a time in nanoseconds"),
+        ("evt.around = 9", "field `evt.around` needs an argument in brackets"),
+    ] {
+        let content = format!("- rule: r\n  condition: evt.type = open and {check}\n{REST}");
+        let report = load(LoadOptions::default(), &content).report;
+        let found = report.files()[0].errors().first().map(Diagnostic::message).unwrap_or_default();
+        assert_eq!(found, expected, "{check}");
+    }
 }
 
 const DESCRIBED: &str = "\

@@ -161,6 +161,7 @@ pub(super) fn extraction_cost(extractor: &Extractor) -> u32 {
         | Field::Fd(FdField::Ino | FdField::Dev | FdField::DevMajor | FdField::DevMinor)
         | Field::Proc(ProcField::StdinType | ProcField::StdoutType | ProcField::StderrType) => 15,
         Field::Evt(EvtField::Arg | EvtField::Rawarg) => 5,
+        Field::Evt(EvtField::Cpu) => 10,
         Field::Evt(_) | Field::Lanner(_) => 1,
         Field::Container(_) | Field::K8s(_) => 2,
         Field::Fd(_) | Field::FsPath(_) => 3,

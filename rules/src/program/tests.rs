@@ -250,3 +250,12 @@ fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
     assert_eq!((matched, expected), (vec![], vec![]));
     assert_eq!(event.asked.get(), 1, "only the path decides");
 }
+
+#[test]
+fn times_compare_by_their_distance() {
+    let conditions = ["evt.around[7] = 4", "evt.around[7] = 5", "evt.around[18446744073709551615] == 6"]
+        .map(|condition| format!("evt.type = open and {condition}"));
+    let values = HashMap::from([(Field::Evt(EvtField::Around), Owned::Number(5))]);
+    let event = Counting { event_type: EventType::from_name("open").unwrap(), values, asked: Cell::new(0) };
+    assert_eq!(results(&conditions, &event), (vec![1, 2], vec![1, 2]));
+}

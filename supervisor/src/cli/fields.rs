@@ -104,7 +104,7 @@ fn json_class(class: &FieldClass, rows: &[&Description]) -> Value {
     let field = |row: &&Description| {
         json!({
             "argument": json_argument(row.argument),
-            "availability": format!("{:?}", row.availability).to_lowercase(),
+            "availability": row.availability.name(),
             "desc": row.doc,
             "filled": row.availability.absence().is_none(),
             "is_list": row.value_type == Type::TextList,

@@ -3,7 +3,7 @@
 
 use super::{
     Layout, Source,
-    Source::{CloseOnExec, Descriptor, Hex, Mode, NewDescriptor, Number, Outcome},
+    Source::{CloseOnExec, Data, Descriptor, Hex, Mode, NewDescriptor, Number, Outcome, Unknown},
     Subject,
 };
 
@@ -23,5 +23,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("fchown", "file", &[Outcome, Descriptor(0), Number(1), Number(2)]),
     layout("fchdir", "file", &[Outcome, Descriptor(0)]),
     layout("ioctl", "file", &[Outcome, Descriptor(0), Hex(1), Hex(2)]),
+    layout("writev", "io_write", &[Outcome, Data, Descriptor(0), Unknown]),
+    layout("pwritev", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Unknown]),
     layout("setns", "process", &[Outcome, Descriptor(0), Source::CloneFlags(1)]),
 ];

@@ -10,6 +10,7 @@ mod exec;
 mod flags;
 mod open;
 mod path;
+mod pieces;
 mod socket;
 mod system;
 
@@ -24,6 +25,7 @@ pub(crate) use flags::{
     render as render_flags,
 };
 pub(crate) use open::Open;
+pub(crate) use pieces::Pieces;
 pub(crate) use socket::{Message, SocketAddress};
 pub(crate) use system::clone_flags;
 
@@ -239,6 +241,11 @@ impl Call {
     /// Whether the call receives data.
     pub(crate) fn receives(&self) -> bool {
         self.layout.category == "io_read"
+    }
+
+    /// Whether the data of the call lies in pieces.
+    pub(crate) fn is_scattered(&self) -> bool {
+        matches!(self.layout.name, "sendmsg" | "writev" | "pwritev")
     }
 
     /// What rules are indexed by.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Layout, Made, Source,
+    Layout, Made, Pieces, Source,
     Source::{Address, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, Tuple, Unknown},
     Subject,
     flags::FAMILIES,
@@ -47,8 +47,8 @@ pub(super) static LAYOUTS: &[Layout] = &[
 pub(crate) struct Message {
     /// Address and length of the name; 0 where there is none.
     pub(crate) name: (u64, u64),
-    /// Address and length of the first piece of data.
-    pub(crate) data: (u64, u64),
+    /// What is sent.
+    pub(crate) pieces: Pieces,
 }
 
 impl Message {
@@ -57,9 +57,8 @@ impl Message {
         let words = Words { target, width };
         // name, its length in 32 bits, pieces, their count
         let (name, name_length) = (words.at(address, 0)?, words.at(address, 1)? & u64::from(u32::MAX));
-        let (pieces, count) = (words.at(address, 2)?, words.at(address, 3)?);
-        let data = if count == 0 { (0, 0) } else { (words.at(pieces, 0)?, words.at(pieces, 1)?) };
-        Ok(Self { name: (name, if name == 0 { 0 } else { name_length }), data })
+        let pieces = Pieces { address: words.at(address, 2)?, count: words.at(address, 3)? };
+        Ok(Self { name: (name, if name == 0 { 0 } else { name_length }), pieces })
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("tgkill", "signal", &[Outcome, Task(0), Task(1), Number(2)]),
     layout("io_uring_setup", "io_other", &[Outcome, Number(0), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown]),
     layout("setsid", "process", &[Unknown]),
+    // What happened on the descriptors is said behind each of them.
+    layout("poll", "wait", &[Outcome, Unknown, Unknown]),
+    layout("ppoll", "wait", &[Outcome, Unknown, Unknown, Unknown]),
 ];
 
 /// Namespace and sharing bits in Falco's numbers, which are not the kernel's.

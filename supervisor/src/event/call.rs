@@ -199,8 +199,7 @@ impl Event for CallEvent<'_> {
             Field::Group(field) => self.group(field),
             Field::Fd(field) => self.fd(field, argument),
             Field::FsPath(field) => self.fs_path(field),
-            // No watched call polls.
-            Field::FdList(_) => None,
+            Field::FdList(field) => self.fd_list(field),
             Field::Util(UtilField::Cnt) => Some(Value::Uint(self.moment.number)),
             Field::Container(field) => self.container(field, argument),
             Field::K8s(field) => self.k8s(field, argument),

@@ -7,7 +7,7 @@ use rules::{FdField, Value};
 
 use super::{CallEvent, call::owned};
 use crate::{
-    decode::{SocketAddress, Subject},
+    decode::{Pieces, SocketAddress, Subject},
     process::{End, Kind, Socket},
 };
 
@@ -56,14 +56,7 @@ impl CallEvent<'_> {
         if let Some(address @ (SocketAddress::Unix(_) | SocketAddress::Other(_))) = self.subject_address() {
             return address.render().map(Cow::Owned);
         }
-        let render = |(address, port): End| format!("{address}:{port}");
-        match (self.client(), self.server()) {
-            (Some(client), Some(server)) => {
-                Some(Cow::Owned(format!("{}->{}", render(client), render(server)).into_bytes()))
-            }
-            (None, Some(one)) | (Some(one), None) => Some(Cow::Owned(render(one).into_bytes())),
-            (None, None) => None,
-        }
+        Ends { client: self.client(), server: self.server() }.name().map(Cow::Owned)
     }
 
     /// The beginning of what is sent, or of what waits to be received.
@@ -73,11 +66,27 @@ impl CallEvent<'_> {
             let (length, _) = self.subject_socket()?.peek(&mut buffer)?;
             return buffer.get(..length).map(<[u8]>::to_vec);
         }
-        let (address, length) = match self.call.layout().subject {
-            Subject::Message(_) => self.message()?.data,
-            _ => (self.call.register(1), self.call.register(2)),
+        let (address, length) = if self.call.is_scattered() {
+            self.pieces()?.first(&self.target, self.call.width()).ok()?
+        } else {
+            (self.call.register(1), self.call.register(2))
         };
         self.bytes(address, length)
+    }
+
+    /// How much the call moves at most. What a message will bring stands in no register.
+    pub(super) fn data_length(&self) -> Option<u64> {
+        if self.call.is_scattered() {
+            return self.pieces()?.length(&self.target, self.call.width()).ok();
+        }
+        (self.call.layout().name != "recvmsg").then(|| self.call.register(2))
+    }
+
+    fn pieces(&self) -> Option<Pieces> {
+        match self.call.layout().subject {
+            Subject::Message(_) => self.message().map(|message| message.pieces),
+            _ => Some(Pieces { address: self.call.register(1), count: self.call.register(2) }),
+        }
     }
 
     /// The beginning of what is in the target's memory.
@@ -129,11 +138,7 @@ impl CallEvent<'_> {
             "bind" | "listen" | "accept" | "accept4" => true,
             "connect" => false,
             _ if self.given().is_some() => false,
-            _ => {
-                let port = |end: Option<End>| end.map(|(_, port)| port);
-                let (own, other) = (port(self.local()), port(self.remote()));
-                own.is_some_and(|own| own < FIRST_CLIENT_PORT && other.is_none_or(|other| other >= FIRST_CLIENT_PORT))
-            }
+            _ => is_servers(self.local(), self.remote()),
         }
     }
 
@@ -164,8 +169,41 @@ impl CallEvent<'_> {
     /// Whether the subject is a socket.
     pub(super) fn is_socket(&self) -> bool {
         matches!(self.call.layout().subject, Subject::Address(..) | Subject::Message(_))
-            || self.subject_kind().is_some_and(|kind| matches!(kind, Kind::Ipv4 | Kind::Ipv6 | Kind::Unix))
+            || self.subject_kind().is_some_and(Kind::is_socket)
     }
+}
+
+/// The two ends of a socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) client: Option<End>,
+    pub(super) server: Option<End>,
+}
+
+impl Ends {
+    /// Those of a socket that no call is about.
+    pub(super) fn of(socket: &Socket) -> Self {
+        let (own, other) = (socket.local(), socket.remote());
+        if is_servers(own, other) { Self { client: other, server: own } } else { Self { client: own, server: other } }
+    }
+
+    /// `client->server`, or the one end that is known.
+    pub(super) fn name(self) -> Option<Vec<u8>> {
+        let render = |(address, port): End| format!("{address}:{port}");
+        let name = match (self.client, self.server) {
+            (Some(client), Some(server)) => format!("{}->{}", render(client), render(server)),
+            (None, Some(one)) | (Some(one), None) => render(one),
+            (None, None) => return None,
+        };
+        Some(name.into_bytes())
+    }
+}
+
+/// Whether a socket's own end is the server's, by its ports.
+fn is_servers(own: Option<End>, other: Option<End>) -> bool {
+    let port = |end: Option<End>| end.map(|(_, port)| port);
+    let (own, other) = (port(own), port(other));
+    own.is_some_and(|own| own < FIRST_CLIENT_PORT && other.is_none_or(|other| other >= FIRST_CLIENT_PORT))
 }
 
 fn end_value(field: FdField, (address, port): End) -> Value<'static> {

@@ -9,12 +9,15 @@ use super::{
     call::{owned, text},
     clock::{SECOND, iso_8601},
 };
+use crate::process::Kind;
 
 /// Events whose call reads data from a descriptor, writes data to one, or blocks its thread: `EF_READS_FROM_FD`,
 /// `EF_WRITES_TO_FD` and `EF_WAITS` of Falco's event table. sendfile has neither of the first two.
 const READS: [&str; 8] = ["read", "pread", "readv", "preadv", "recv", "recvfrom", "recvmsg", "recvmmsg"];
 const WRITES: [&str; 8] = ["write", "pwrite", "writev", "pwritev", "send", "sendto", "sendmsg", "sendmmsg"];
 const WAITS: [&str; 5] = ["epoll_wait", "poll", "ppoll", "select", "nanosleep"];
+/// Nanoseconds.
+const MILLISECOND: u64 = 1_000_000;
 /// What the name of the system log's socket contains.
 const SYSLOG: &[u8] = b"/dev/log";
 
@@ -51,10 +54,37 @@ impl CallEvent<'_> {
                 Some(Value::Bool(self.open_kind(field)))
             }
             E::Buffer if self.call.moves_data() => self.data().map(|data| Value::Bytes(data.into())),
-            E::Buflen if self.call.moves_data() => Some(Value::Uint(self.call.register(2))),
-            E::Buffer | E::Buflen | E::Around => None,
+            E::Buflen if self.call.moves_data() => self.data_length().map(Value::Uint),
+            E::BuflenOut | E::BuflenFileOut | E::BuflenNetOut if self.writes_to(field) => {
+                self.data_length().map(Value::Uint)
+            }
+            E::Buffer | E::Buflen | E::BuflenOut | E::BuflenFileOut | E::BuflenNetOut => None,
+            E::Around => self.distance_to(argument).map(Value::Uint),
+            E::Cpu => self.stat().map(|stat| Value::Int(stat.processor)),
             _ => self.time_field(field),
         }
+    }
+
+    /// Whether the call writes to what the field is about.
+    fn writes_to(&self, field: EvtField) -> bool {
+        let is_subject = |kinds: &[Kind]| self.subject_kind().is_some_and(|kind| kinds.contains(&kind));
+        self.call.moves_data()
+            && !self.call.receives()
+            && match field {
+                EvtField::BuflenFileOut => is_subject(&[Kind::File]),
+                EvtField::BuflenNetOut => is_subject(&[Kind::Ipv4, Kind::Ipv6]),
+                _ => true,
+            }
+    }
+
+    /// Milliseconds between the event and a time, begun ones counted.
+    fn distance_to(&self, time: &Argument) -> Option<u64> {
+        let time: u64 = match time {
+            Argument::Index(time) => u64::from(*time),
+            Argument::Key(time) => time.parse().ok()?,
+            Argument::Unused => return None,
+        };
+        Some(self.moment.time.abs_diff(time).div_ceil(MILLISECOND))
     }
 
     fn is_io(&self, field: EvtField) -> bool {

@@ -15,6 +15,7 @@ mod image;
 mod join;
 mod outcome;
 mod paths;
+mod poll;
 mod proc;
 mod resolve;
 mod subject;

@@ -55,6 +55,11 @@ impl Kind {
         }
     }
 
+    /// Whether it has ends, or a path in their place.
+    pub(crate) fn is_socket(self) -> bool {
+        matches!(self, Self::Ipv4 | Self::Ipv6 | Self::Unix)
+    }
+
     /// What `fd.typechar` prints.
     pub(crate) fn letter(self) -> &'static str {
         match self {

@@ -23,6 +23,8 @@ pub(crate) struct Stat {
     pub(crate) threads: u64,
     /// Clock ticks between boot and start.
     pub(crate) started: u64,
+    /// The CPU that the task ran on last.
+    pub(crate) processor: i64,
 }
 
 impl Stat {
@@ -40,7 +42,8 @@ impl Stat {
         let major_faults = number(numbers.nth(1)?)?;
         let threads = number(numbers.nth(7)?)?;
         let started = number(numbers.nth(1)?)?;
-        Some(Self { parent, group, session, terminal, minor_faults, major_faults, threads, started })
+        let processor = number(numbers.nth(16)?)?;
+        Some(Self { parent, group, session, terminal, minor_faults, major_faults, threads, started, processor })
     }
 }
 
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_move_the_numbers() {
-        let line = b"42 (a) R 1 (b)) S 7 8 9 34816 -1 4194304 11 12 13 14 15 16 17 18 20 0 3 0 555 1 2\n";
+        let line = b"42 (a) R 1 (b)) S 7 8 9 34816 -1 4194304 11 12 13 14 15 16 17 18 20 0 3 0 555 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 17 6 40\n";
         let expected = Stat {
             parent: 7,
             group: 8,
@@ -65,6 +68,7 @@ mod tests {
             major_faults: 13,
             threads: 3,
             started: 555,
+            processor: 6,
         };
         assert_eq!(Stat::parse(line), Some(expected));
     }

@@ -43,3 +43,38 @@ fn a_write_to_the_system_log_is_one_by_its_sockets_name() {
         assert_eq!(text(&event, "evt.is_syslog").as_deref(), Some(expected), "{call}");
     }
 }
+
+#[test]
+fn an_event_is_around_times_near_its_own() {
+    let stopped = Stopped::start(shell("kill -STOP $$; exec 1>&0"), is(libc::SYS_dup2));
+    let context = context();
+    let event = calling(&context, &stopped, "dup2", [0, 1]);
+    let time = event.moment().time;
+    let at = |time: u64| text(&event, &format!("evt.around[{time}]")).unwrap();
+    for (distance, expected) in [(0, "0"), (1, "1"), (1_000_000, "1"), (1_000_001, "2"), (3_600_000_000_000, "3600000")]
+    {
+        assert_eq!(
+            (at(time - distance), at(time + distance)),
+            (expected.to_owned(), expected.to_owned()),
+            "{distance}"
+        );
+    }
+}
+
+#[test]
+fn the_cpu_is_that_of_the_caller() {
+    let taskset = |cpu: &str| {
+        let mut command = std::process::Command::new("taskset");
+        command.args(["-c", cpu, "/bin/sh", "-c", "kill -STOP $$; exec 1>&0"]);
+        Stopped::start(command, is(libc::SYS_dup2))
+    };
+    if std::process::Command::new("taskset").args(["-c", "0,1", "true"]).output().is_err() {
+        println!("skipped: needs taskset");
+        return;
+    }
+    let context = context();
+    for cpu in ["0", "1"] {
+        let stopped = taskset(cpu);
+        assert_eq!(text(&calling(&context, &stopped, "dup2", [0, 1]), "evt.cpu").as_deref(), Some(cpu));
+    }
+}

@@ -4,6 +4,7 @@
 mod descriptor;
 mod evt;
 mod exec;
+mod network;
 mod open;
 mod oracle;
 mod outcome;

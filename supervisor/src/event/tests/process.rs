@@ -219,7 +219,7 @@ fn every_field_that_is_knowable_has_a_value() {
     #[rustfmt::skip]
     const NOT_HERE: &[&str] = &[
         // Events with data, addresses or two paths.
-        "evt.buffer", "evt.buflen", "evt.io_dir", "fd.ip", "fd.sip", "fd.rip", "fd.port", "fd.sport", "fd.rport",
+        "evt.buffer", "evt.buflen", "evt.io_dir", "fdlist.nums", "fd.ip", "fd.sip", "fd.rip", "fd.port", "fd.sport", "fd.rport",
         "fd.proto", "fd.sproto", "fd.rproto", "fd.net", "fd.snet", "fd.rnet", "fd.sockfamily", "fs.path.source",
         "fs.path.sourceraw", "fs.path.target", "fs.path.targetraw",
         // A container that nobody described, outside a pod.

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is said of sockets that a call uses or waits for, and of data that lies in pieces: calls of this test itself.
+
+use std::{
+    fs::File,
+    io::IoSlice,
+    net::{TcpListener, TcpStream},
+    os::fd::AsRawFd,
+};
+
+use super::{PENDING, context, text};
+use crate::{
+    decode::{Call, Pieces},
+    event::{CallEvent, Context},
+    target::{ReadError, Target, Width},
+};
+
+const OURSELVES: fn() -> Target<'static> =
+    || Target::new(u32::try_from(nix::unistd::gettid().as_raw()).unwrap(), PENDING);
+
+fn own<'a>(context: &'a Context, name: &str, arguments: [u64; 6]) -> CallEvent<'a> {
+    let event_type = ::rules::EventType::from_name(name).unwrap();
+    let call = Call::new(event_type, Width::Eight, arguments);
+    CallEvent::new(context, call, OURSELVES(), context.clock.tick())
+}
+
+fn address<T>(items: &[T]) -> u64 {
+    u64::try_from(items.as_ptr().addr()).unwrap()
+}
+
+fn number(descriptor: &impl AsRawFd) -> u64 {
+    u64::try_from(descriptor.as_raw_fd()).unwrap()
+}
+
+/// A server with a client. The port is below those that clients get, as servers' are.
+fn connection() -> (TcpListener, TcpStream, TcpStream) {
+    let listener = (20_000..30_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    (listener, client, accepted)
+}
+
+/// The fields of one call; none where a field is absent.
+#[track_caller]
+fn check(event: &CallEvent<'_>, expected: &[(&str, Option<&str>)]) {
+    for (field, expected) in expected {
+        assert_eq!(text(event, field).as_deref(), *expected, "{field}");
+    }
+}
+
+#[test]
+fn a_poll_lists_what_it_waits_for() {
+    let (listener, client, accepted) = connection();
+    let file = File::open("/etc/hostname").unwrap();
+    let descriptors = [listener.as_raw_fd(), client.as_raw_fd(), accepted.as_raw_fd(), file.as_raw_fd(), -1, 1 << 20];
+    let polled: Vec<[i32; 2]> = descriptors.iter().map(|descriptor| [*descriptor, 1]).collect();
+    let (server, own) = (listener.local_addr().unwrap(), client.local_addr().unwrap());
+    let numbers = descriptors.map(|descriptor| descriptor.to_string()).join(",");
+    let names = format!("{server},{own}->{server},{own}->{server},/etc/hostname,<NA>,<NA>");
+    let (client_ports, server_ports) = (format!("{0},{0}", own.port()), format!("{0},{0}", server.port()));
+    let context = context();
+    for call in ["poll", "ppoll"] {
+        check(
+            &own_poll(&context, call, address(&polled), polled.len()),
+            &[
+                ("fdlist.nums", Some(&numbers)),
+                ("fdlist.names", Some(&names)),
+                ("fdlist.cips", Some("127.0.0.1,127.0.0.1")),
+                ("fdlist.sips", Some("127.0.0.1,127.0.0.1,127.0.0.1")),
+                ("fdlist.cports", Some(&client_ports)),
+                ("fdlist.sports", Some(&server_ports)),
+                ("evt.category", Some("wait")),
+                ("fd.num", None),
+            ],
+        );
+    }
+    let files: Vec<[i32; 2]> = vec![[file.as_raw_fd(), 1]; 40];
+    let sixteen = vec![file.as_raw_fd().to_string(); 16].join(",");
+    let only = own_poll(&context, "poll", address(&files), files.len());
+    check(&only, &[("fdlist.nums", Some(&sixteen)), ("fdlist.cips", None), ("fdlist.sports", None)]);
+    let absent = [("fdlist.nums", None), ("fdlist.names", None), ("fdlist.sips", None)];
+    check(&own_poll(&context, "poll", 0, 3), &absent);
+    check(&own_poll(&context, "poll", address(&files), 0), &absent);
+    check(&own_poll(&context, "select", address(&files), 1), &absent);
+}
+
+fn own_poll<'a>(context: &'a Context, name: &str, address: u64, count: usize) -> CallEvent<'a> {
+    own(context, name, [address, u64::try_from(count).unwrap(), 0, 0, 0, 0])
+}
+
+#[test]
+fn what_is_written_is_counted_by_what_it_is_written_to() {
+    let (_listener, client, _accepted) = connection();
+    let file = tempfile::tempfile().unwrap();
+    let pieces = [IoSlice::new(b"abc"), IoSlice::new(b"defg")];
+    let header = [0, 0, address(&pieces), 2, 0, 0, 0];
+    let (file, socket) = (number(&file), number(&client));
+    let context = context();
+    let cases = [
+        ("writev", [file, address(&pieces), 2, 0, 0, 0], [Some("7"), Some("7"), Some("7"), None]),
+        ("pwritev", [file, address(&pieces), 1, 0, 0, 0], [Some("3"), Some("3"), Some("3"), None]),
+        ("writev", [socket, address(&pieces), 2, 0, 0, 0], [Some("7"), Some("7"), None, Some("7")]),
+        ("writev", [file, 0, 2, 0, 0, 0], [None; 4]),
+        ("writev", [file, address(&pieces), 1025, 0, 0, 0], [None; 4]),
+        ("sendto", [socket, 0, 5, 0, 0, 0], [Some("5"), Some("5"), None, Some("5")]),
+        ("sendmsg", [socket, address(&header), 0, 0, 0, 0], [Some("7"), Some("7"), None, Some("7")]),
+        ("recvfrom", [socket, 0, 5, 0, 0, 0], [Some("5"), None, None, None]),
+        ("recvmsg", [socket, address(&header), 9, 0, 0, 0], [None; 4]),
+        ("openat", [0; 6], [None; 4]),
+    ];
+    for (call, arguments, expected) in cases {
+        let event = own(&context, call, arguments);
+        let fields = ["evt.buflen", "evt.buflen.out", "evt.buflen.file.out", "evt.buflen.net.out"];
+        let seen = fields.map(|field| text(&event, field));
+        assert_eq!(seen.each_ref().map(Option::as_deref), expected, "{call} {arguments:?}");
+    }
+    let event = own(&context, "writev", [file, address(&pieces), 2, 0, 0, 0]);
+    check(&event, &[("evt.buffer", Some("abc")), ("evt.is_io_write", Some("true")), ("fd.type", Some("file"))]);
+}
+
+#[test]
+fn pieces_of_32_bit_programs_are_half_as_large() {
+    let pieces: [u32; 6] = [1, 20, 2, 3, 4, 7];
+    let read = |count| Pieces { address: address(&pieces), count }.length(&OURSELVES(), Width::Four);
+    assert_eq!((read(0), read(2), read(3)), (Ok(0), Ok(23), Ok(30)));
+    let first = |count| Pieces { address: address(&pieces), count }.first(&OURSELVES(), Width::Four);
+    assert_eq!((first(0), first(3)), (Ok((0, 0)), Ok((1, 20))));
+    assert_eq!(read(1025), Err(ReadError::TooLong));
+}
