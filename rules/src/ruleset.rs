@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt};
 
 use crate::{
     Action, Event, EventType, EventTypeSet, PartialEvent, Priority, Template,
+    condition::ast::Operator,
     program::{Arena, NodeId, Program, specialise},
 };
 
@@ -91,12 +92,22 @@ pub struct Ruleset {
     by_type: Vec<usize>,
     event_types: EventTypeSet,
     named_files: Vec<String>,
+    named_addresses: Vec<String>,
 }
 
 impl Ruleset {
     /// Builds the programs for rules and their conditions.
     pub(crate) fn new(rules: Vec<Rule>, conditions: &[(usize, NodeId)], arena: &Arena) -> Self {
-        let mut ruleset = Self { rules, named_files: arena.constants_of("fd.realpath"), ..Self::default() };
+        use Operator as O;
+        const NAMES: [&str; 4] = ["fd.cip.name", "fd.sip.name", "fd.lip.name", "fd.rip.name"];
+        let roots = || conditions.iter().map(|(_, node)| *node);
+        let equality = [O::Equal, O::EqualEqual, O::NotEqual, O::In, O::Intersects];
+        let mut ruleset = Self {
+            rules,
+            named_files: arena.constants_of(roots(), &["fd.realpath"], &[]),
+            named_addresses: arena.constants_of(roots(), &NAMES, &equality),
+            ..Self::default()
+        };
         let mut known: HashMap<Vec<bool>, usize> = HashMap::new();
         for (event_type, signature) in arena.signatures() {
             let program = *known.entry(signature).or_insert_with(|| {
@@ -143,6 +154,11 @@ impl Ruleset {
     /// What conditions compare `fd.realpath` with: names under which a file may be meant that has other names too.
     pub fn named_files(&self) -> &[String] {
         &self.named_files
+    }
+
+    /// What conditions compare `fd.sip.name` and the like with: names whose addresses must be known.
+    pub fn named_addresses(&self) -> &[String] {
+        &self.named_addresses
     }
 
     /// Whether some enabled rule could match an event of which a part is known. Never says no where a rule would match.

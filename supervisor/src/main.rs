@@ -21,6 +21,7 @@ mod account;
 mod container;
 mod decode;
 mod event;
+mod names;
 mod process;
 mod target;
 

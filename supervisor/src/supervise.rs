@@ -28,6 +28,7 @@ use crate::{
     guard_estate::GuardEstate,
     interest,
     internal_alert::InternalAlert,
+    names::NameResolver,
     reload::{ChangeWatcher, SETTLE},
     run_directory::RunDirectory,
     shared::Shared,
@@ -59,6 +60,7 @@ struct Supervisor {
     estate: GuardEstate,
     shared: Arc<Shared>,
     watched: HashMap<u32, Watched>,
+    names: NameResolver,
     changes: ChangeWatcher,
     reload_at: Option<Instant>,
     /// What the last failed reload said, so that one broken edit raises one alert.
@@ -114,6 +116,8 @@ impl Supervisor {
             keep_sources(&control, &mut estate, &sources);
         }
         let shared = Arc::new(shared);
+        let mut names = NameResolver::new(Arc::clone(&shared.context.names));
+        names.want(shared.in_force.load().ruleset.named_addresses());
         let watched = HashMap::new();
         Ok(Self {
             arguments,
@@ -121,6 +125,7 @@ impl Supervisor {
             estate,
             shared,
             watched,
+            names,
             changes,
             reload_at: None,
             last_failure: failure,
@@ -248,6 +253,7 @@ impl Supervisor {
                 if in_force.fingerprint != self.shared.in_force.load().fingerprint {
                     tracing::info!(rules = in_force.ruleset.rules().len(), "new rules are in force");
                     self.name_untrapped(&in_force.ruleset);
+                    self.names.want(in_force.ruleset.named_addresses());
                     self.shared.in_force.store(Arc::new(in_force));
                     keep_sources(&self.control, &mut self.estate, &sources);
                 }

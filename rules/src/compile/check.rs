@@ -225,11 +225,13 @@ impl CheckCompiler<'_> {
     }
 
     fn test(&self, literals: &[Literal]) -> Result<Test, Problem> {
-        let both_ends = matches!(
-            self.left.extractor,
-            Extractor::Field(Field::Fd(FdField::Ip | FdField::Port | FdField::Net | FdField::Proto), _)
-        );
-        let all_values = both_ends && self.check.operator == Operator::NotEqual;
+        use FdField as F;
+        let (both_ends, names) = match self.left.extractor {
+            Extractor::Field(Field::Fd(F::Ip | F::Port | F::Net | F::Proto), _) => (true, false),
+            Extractor::Field(Field::Fd(F::CipName | F::SipName | F::LipName | F::RipName), _) => (false, true),
+            Extractor::Field(..) | Extractor::Constant(_) | Extractor::Call(_) => (false, false),
+        };
+        let all_values = (both_ends || names) && self.check.operator == Operator::NotEqual;
         Ok(Test { matcher: self.matcher(literals)?, all_values })
     }
 

@@ -34,7 +34,8 @@ pub(crate) enum Comparison {
 #[derive(Debug, Clone)]
 pub(crate) struct Test {
     pub(crate) matcher: Matcher,
-    /// Whether all of several values must match; *Falco:* `fd.ip != x` asks both ends.
+    /// Whether all of several values must match; *Falco:* `fd.ip != x` asks both ends, and `fd.sip.name != x` holds for an
+    /// address that has no name.
     pub(crate) all_values: bool,
 }
 
@@ -148,7 +149,7 @@ impl Test {
     fn holds(&self, value: &Value<'_>) -> bool {
         let Value::Any(values) = value else { return self.matcher.matches(value) };
         if self.all_values {
-            return !values.is_empty() && values.iter().all(|value| self.matcher.matches(value));
+            return values.iter().all(|value| self.matcher.matches(value));
         }
         values.iter().any(|value| self.matcher.matches(value))
     }

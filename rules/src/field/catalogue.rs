@@ -266,10 +266,10 @@ fields! {
         Rnet = "fd.rnet", Net, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER).with(Flags::FILTER_ONLY), Entry, "remote address in network";
         Connected = "fd.connected", Bool, Unused, Flags::NONE, Stateful, "socket is connected (false after a failed connect)";
         NameChanged = "fd.name_changed", Bool, Unused, Flags::NONE, Stateful, "the event changed the fd's tuple (first packet to a new UDP peer)";
-        CipName = "fd.cip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the client's address; names are resolved in the background";
-        SipName = "fd.sip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the server's address; names are resolved in the background";
-        LipName = "fd.lip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the local address; names are resolved in the background";
-        RipName = "fd.rip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), NotFilled, "which of the names that rules compare this field with stand for the remote address; names are resolved in the background";
+        CipName = "fd.cip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "which of the names that rules compare this field with stand for the client's address; names are resolved in the background";
+        SipName = "fd.sip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "which of the names that rules compare this field with stand for the server's address; names are resolved in the background";
+        LipName = "fd.lip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "which of the names that rules compare this field with stand for the local address; names are resolved in the background";
+        RipName = "fd.rip.name", Text, Unused, Flags::NO_RHS.with(Flags::NO_TRANSFORMER), Stateful, "which of the names that rules compare this field with stand for the remote address; names are resolved in the background";
         Dev = "fd.dev", Int32, Unused, Flags::NONE, Predicted, "device number of the file";
         DevMajor = "fd.dev.major", Int32, Unused, Flags::NONE, Predicted, "major part";
         DevMinor = "fd.dev.minor", Int32, Unused, Flags::NONE, Predicted, "minor part";

@@ -125,8 +125,6 @@ pub enum Availability {
     Never(&'static str),
     /// Has no data source any more, in Falco neither.
     Deprecated,
-    /// Could be known, and is not filled yet.
-    NotFilled,
 }
 
 impl Availability {
@@ -140,7 +138,6 @@ impl Availability {
             Self::AfterCall => "aftercall",
             Self::Never(_) => "never",
             Self::Deprecated => "deprecated",
-            Self::NotFilled => "notfilled",
         }
     }
 
@@ -150,7 +147,6 @@ impl Availability {
             Self::AfterCall => Some("exists only after the kernel has done the work, and calls are judged before it"),
             Self::Never(reason) => Some(reason),
             Self::Deprecated => Some("has no data source any more, in Falco neither"),
-            Self::NotFilled => Some("is not filled yet, since no names are resolved"),
             Self::Entry | Self::Predicted | Self::Stateful | Self::Container => None,
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Selection, Selector};
-use crate::{Action, Argument, Code, Diagnostic, Event, EventType, Field, Priority, ProcField, Value};
+use crate::{Action, Argument, Code, Diagnostic, Event, EventType, Field, Priority, ProcField, Ruleset, Value};
 
 fn load(options: LoadOptions, content: &str) -> Load {
     let mut loader = Loader::new(options);
@@ -156,6 +156,17 @@ fn a_window_of_time_needs_a_time_and_a_length() {
         let found = report.files()[0].errors().first().map(Diagnostic::message).unwrap_or_default();
         assert_eq!(found, expected, "{check}");
     }
+}
+
+#[test]
+fn names_to_resolve_are_those_that_enabled_rules_compare_addresses_with() {
+    let condition = "evt.type = connect and (fd.sip.name = a or m or fd.rip.name startswith c or fd.name = d)";
+    let content = format!(
+        "- list: l\n  items: [b, a]\n- macro: m\n  condition: not fd.cip.name in (l) and fd.lip.name != e\n- rule: one\n  condition: {condition}\n{REST}- rule: two\n  enabled: false\n  condition: evt.type = connect and fd.sip.name = f\n{REST}"
+    );
+    let ruleset = load(LoadOptions::default(), &content).ruleset.unwrap();
+    assert_eq!(ruleset.named_addresses(), ["a", "b", "e"]);
+    assert!(Ruleset::default().named_addresses().is_empty());
 }
 
 const DESCRIBED: &str = "\

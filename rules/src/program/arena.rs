@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::{
     EventType,
@@ -66,18 +66,47 @@ impl Arena {
         Ok(id)
     }
 
-    /// The constants that checks compare a field with.
-    pub(crate) fn constants_of(&self, field: &str) -> Vec<String> {
-        let is_about = |check: &&ast::Check| matches!(&check.left, ast::Operand::Field(left) if left.name == field);
+    /// The constants that the checks of some conditions compare fields with, by one of these operators if there are any.
+    pub(crate) fn constants_of(
+        &self,
+        conditions: impl Iterator<Item = NodeId>,
+        fields: &[&str],
+        operators: &[ast::Operator],
+    ) -> Vec<String> {
+        let used = self.checks_of(conditions);
+        let is_about = |check: &&ast::Check| {
+            matches!(&check.left, ast::Operand::Field(left) if fields.contains(&left.name.as_str()))
+                && (operators.is_empty() || operators.contains(&check.operator))
+        };
         let literals = |check: &ast::Check| match &check.right {
             ast::Right::Text(literal) => vec![literal.text.clone()],
             ast::Right::List(literals, _) => literals.iter().map(|literal| literal.text.clone()).collect(),
             ast::Right::Nothing | ast::Right::Operand(_) => Vec::new(),
         };
-        let mut constants: Vec<String> = self.check_ids.keys().filter(is_about).flat_map(literals).collect();
+        let known = self.check_ids.iter().filter(|(_, (id, _))| used.contains(id)).map(|(check, _)| check);
+        let mut constants: Vec<String> = known.filter(is_about).flat_map(literals).collect();
         constants.sort_unstable();
         constants.dedup();
         constants
+    }
+
+    /// The numbers of all checks in some conditions.
+    fn checks_of(&self, conditions: impl Iterator<Item = NodeId>) -> FxHashSet<usize> {
+        let mut checks = FxHashSet::default();
+        let mut seen = vec![false; self.nodes.len()];
+        let mut left: Vec<NodeId> = conditions.collect();
+        while let Some(id) = left.pop() {
+            let (Some(node), Some(seen)) = (self.nodes.get(id), seen.get_mut(id)) else { continue };
+            if std::mem::replace(seen, true) {
+                continue;
+            }
+            match node {
+                Node::Check(check) => drop(checks.insert(*check)),
+                Node::Not(child) => left.push(*child),
+                Node::And(children) | Node::Or(children) => left.extend_from_slice(children),
+            }
+        }
+        checks
     }
 
     /// A check that was compiled.

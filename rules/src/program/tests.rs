@@ -251,11 +251,33 @@ fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
     assert_eq!(event.asked.get(), 1, "only the path decides");
 }
 
+/// *Falco:* an address that has no name is unlike every name, and what is no connection compares with none.
 #[test]
-fn times_compare_by_their_distance() {
-    let conditions = ["evt.around[7] = 4", "evt.around[7] = 5", "evt.around[18446744073709551615] == 6"]
-        .map(|condition| format!("evt.type = open and {condition}"));
-    let values = HashMap::from([(Field::Evt(EvtField::Around), Owned::Number(5))]);
-    let event = Counting { event_type: EventType::from_name("open").unwrap(), values, asked: Cell::new(0) };
-    assert_eq!(results(&conditions, &event), (vec![1, 2], vec![1, 2]));
+fn names_of_addresses_and_times_compare_in_their_own_way() {
+    let conditions = [
+        "fd.sip.name = a",
+        "fd.sip.name != a",
+        "fd.sip.name in (a, b)",
+        "fd.sip.name exists",
+        "not fd.sip.name = a",
+        "fd.sip.name startswith a",
+        "evt.around[7] = 4",
+        "evt.around[7] = 5",
+        "evt.around[18446744073709551615] == 6",
+    ]
+    .map(|condition| format!("evt.type = open and {condition}"));
+    let names = |names: &[&'static str]| Some(Owned::Any(names.iter().map(|name| Owned::Text(name)).collect()));
+    let cases = [
+        (names(&["a"]), vec![0, 2, 3, 5, 7, 8]),
+        (names(&["c", "a"]), vec![0, 2, 3, 5, 7, 8]),
+        (names(&["b"]), vec![1, 2, 3, 4, 7, 8]),
+        (names(&[]), vec![1, 3, 4, 7, 8]),
+        (None, vec![4, 7, 8]),
+    ];
+    for (names, expected) in cases {
+        let mut values = HashMap::from([(Field::Evt(EvtField::Around), Owned::Number(5))]);
+        values.extend(names.clone().map(|names| (Field::Fd(FdField::SipName), names)));
+        let event = Counting { event_type: EventType::from_name("open").unwrap(), values, asked: Cell::new(0) };
+        assert_eq!(results(&conditions, &event), (expected.clone(), expected), "{names:?}");
+    }
 }

@@ -32,6 +32,10 @@ impl CallEvent<'_> {
                 self.remote().and_then(|_| self.local()).map(|end| end_value(field, end))
             }
             F::Rip | F::Rnet | F::Rport | F::Rproto => self.remote().map(|end| end_value(field, end)),
+            F::CipName => self.names(self.client()),
+            F::SipName => self.names(self.server()),
+            F::LipName => self.remote().and_then(|_| self.names(self.local())),
+            F::RipName => self.names(self.remote()),
             F::IsServer => self.subject_socket().map(|_| Value::Bool(self.is_server())),
             F::Connected => self.subject_socket().map(|socket| Value::Bool(self.will_be_connected(socket))),
             F::NameChanged => self.subject_socket().map(|socket| Value::Bool(self.names_new_end(socket))),
@@ -99,6 +103,15 @@ impl CallEvent<'_> {
     fn both(&self, value: impl Fn(End) -> Value<'static>) -> Option<Value<'_>> {
         let ends: Vec<_> = [self.client(), self.server()].into_iter().flatten().map(value).collect();
         (!ends.is_empty()).then_some(Value::Any(ends))
+    }
+
+    /// All names of an end. *Falco:* what has no other end has names only where there are some, so that `!=` does not hold.
+    fn names(&self, end: Option<End>) -> Option<Value<'_>> {
+        let names = self.context.names.of(end?.0);
+        if names.is_empty() {
+            self.remote()?;
+        }
+        Some(Value::Any(names.iter().map(|name| owned(name.as_bytes())).collect()))
     }
 
     fn client(&self) -> Option<End> {

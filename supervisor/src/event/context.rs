@@ -3,13 +3,14 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use super::Clock;
 use crate::{
     account::Accounts,
     container::Identity,
+    names::NameTable,
     process::{Process, ProcessTable},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) processes: ProcessTable,
     /// The container's users and groups.
     pub(crate) accounts: Accounts,
+    /// Names of addresses.
+    pub(crate) names: Arc<NameTable>,
     /// Numbers and dates events.
     pub(crate) clock: Clock,
     hostname: String,
@@ -40,6 +43,7 @@ impl Context {
             identity,
             processes: ProcessTable::default(),
             accounts: Accounts::default(),
+            names: Arc::default(),
             clock: Clock::new(),
             hostname: named.unwrap_or_else(own),
             init: OnceLock::new(),

@@ -10,7 +10,7 @@ mod value;
 
 use std::collections::HashMap;
 
-use rules::{Argument, EventCategory, EventType, EvtField, Field, Knowledge, PartialEvent, ProcField, Value};
+use rules::{Argument, EventCategory, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, ProcField, Value};
 use serde_json::{Map, Value as Json};
 
 use value::read_value;
@@ -110,6 +110,12 @@ impl RecordedEvent {
                 }
                 // Names and command lines have blanks in them, so ancestors that are joined by blanks are not known.
                 (field, Json::String(_)) if is_any_ancestor(field, &argument) => {}
+                // An address without a name and no address look alike.
+                (field, Json::Null) if is_address_name(field) => {}
+                (field, Json::String(names)) if is_address_name(field) => {
+                    let names = names.split(' ').map(|name| Value::Text(name.as_bytes().to_vec().into()));
+                    self.known.insert((field, argument), Some(Value::Any(names.collect())));
+                }
                 (field, json) => {
                     let value = read_value(json, value_type).map_err(|expected| RecordedEventError::Value {
                         field: name.clone(),
@@ -191,6 +197,12 @@ impl PartialEvent for RecordedEvent {
 
 fn key(field: EvtField) -> (Field, Argument) {
     (Field::Evt(field), Argument::Unused)
+}
+
+/// Whether the field stands for all names of an address, which alerts join by blanks.
+fn is_address_name(field: Field) -> bool {
+    use FdField as F;
+    [F::CipName, F::SipName, F::LipName, F::RipName].map(Field::Fd).contains(&field)
 }
 
 /// Whether the field stands for the values of all ancestors.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is known after reading an event, and what is not.
 
-use rules::FdField;
-
 use super::*;
 
 /// A field's value as text: `?` where nothing is known, `-` where there is none.
@@ -102,6 +100,17 @@ fn ancestors_are_known_as_a_whole_only_to_the_oldest() {
     check(r#"{"proc.pname": "sh", "proc.aname[2]": "init", "proc.aname[3]": null}"#, &[(all, "any of [sh init]")]);
     check(r#"{"proc.pname": null}"#, &[(all, "any of []")]);
     check(r#"{"proc.aexe": "sh"}"#, &[("proc.aexe", "?")]);
+}
+
+#[test]
+fn names_of_an_address_are_known_where_there_are_some() {
+    let of_server = "fd.sip.name";
+    check(r#"{"fd.sip.name": "a.test b.test"}"#, &[(of_server, "any of [a.test b.test]")]);
+    check(
+        r#"{"fd.sip.name": ["a.test"], "fd.cip.name": null}"#,
+        &[(of_server, "any of [a.test]"), ("fd.cip.name", "?")],
+    );
+    check(r#"{"fd.sip.name": []}"#, &[(of_server, "any of []")]);
 }
 
 #[test]

@@ -4,9 +4,12 @@
 use std::{
     fs::File,
     io::IoSlice,
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
     os::fd::AsRawFd,
+    sync::Arc,
 };
+
+use ::rules::{LoadOptions, Loader};
 
 use super::{PENDING, context, text};
 use crate::{
@@ -126,4 +129,66 @@ fn pieces_of_32_bit_programs_are_half_as_large() {
     let first = |count| Pieces { address: address(&pieces), count }.first(&OURSELVES(), Width::Four);
     assert_eq!((first(0), first(3)), (Ok((0, 0)), Ok((1, 20))));
     assert_eq!(read(1025), Err(ReadError::TooLong));
+}
+
+/// `struct sockaddr_in`.
+fn socket_address([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+    [2, 0, 1, 187, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+#[test]
+fn an_address_has_the_names_that_rules_compare_it_with() {
+    let (listener, client, accepted) = connection();
+    let file = File::open("/etc/hostname").unwrap();
+    let (known, unknown) = (socket_address([192, 0, 2, 7]), socket_address([192, 0, 2, 8]));
+    let context = context();
+    let names: [(Arc<str>, Vec<IpAddr>); 3] = [
+        ("www.test".into(), vec![Ipv4Addr::new(192, 0, 2, 7).into()]),
+        ("api.test".into(), vec![Ipv4Addr::new(192, 0, 2, 7).into(), Ipv4Addr::new(192, 0, 2, 9).into()]),
+        ("me.test".into(), vec![Ipv4Addr::LOCALHOST.into()]),
+    ];
+    context.names.replace(names.iter().map(|(name, addresses)| (name, addresses.as_slice())));
+    let (me, none, both) = (Some("me.test"), Some(""), Some("api.test,www.test"));
+    let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let cases = [
+        ("sendto", [number(&client), 0, 5, 0, 0, 0], [me, me, me, me]),
+        ("recvfrom", [number(&accepted), 0, 5, 0, 0, 0], [me, me, me, me]),
+        ("connect", [number(&new), address(&known), 16, 0, 0, 0], [me, both, me, both]),
+        ("connect", [number(&new), address(&unknown), 16, 0, 0, 0], [me, none, me, none]),
+        ("listen", [number(&listener), 1, 0, 0, 0, 0], [None, me, None, None]),
+        ("bind", [number(&new), address(&unknown), 16, 0, 0, 0], [None; 4]),
+        ("fchdir", [number(&file), 0, 0, 0, 0, 0], [None; 4]),
+    ];
+    for (call, arguments, expected) in cases {
+        let event = own(&context, call, arguments);
+        let seen = ["fd.cip.name", "fd.sip.name", "fd.lip.name", "fd.rip.name"].map(|field| text(&event, field));
+        assert_eq!(seen.each_ref().map(Option::as_deref), expected, "{call} {arguments:?}");
+    }
+    let rule = |name: &str, check: &str| {
+        format!(
+            "- rule: {name}\n  desc: d\n  condition: evt.type = connect and {check}\n  output: at %fd.sip.name\n  priority: INFO\n"
+        )
+    };
+    let file_text = [
+        rule("named", "fd.sip.name in (www.test, other.test)"),
+        rule("other", "fd.sip.name != www.test"),
+        rule("excluded", "not fd.sip.name = www.test"),
+    ]
+    .concat();
+    let mut loader = Loader::new(LoadOptions::default());
+    loader.add("r.yaml", file_text.as_bytes());
+    let rules = loader.finish().ruleset.unwrap();
+    assert_eq!(rules.named_addresses(), ["other.test", "www.test"]);
+    for (destination, expected) in
+        [(&known, vec!["named at api.test www.test"]), (&unknown, vec!["other at <NA>", "excluded at <NA>"])]
+    {
+        let event = own(&context, "connect", [number(&new), address(destination), 16, 0, 0, 0]);
+        let mut found = Vec::new();
+        rules.evaluate(&event, &mut |rule| {
+            let mut line = format!("{} ", rule.name());
+            rule.output().render(&event, &mut line);
+            found.push(line);
+        });
+        assert_eq!(found, expected);
+    }
 }
