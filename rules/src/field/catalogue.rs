@@ -330,8 +330,8 @@ fields! {
         ReadinessProbe = "container.readiness_probe", Text, Unused, Flags::NONE, Deprecated, "configured readiness probe, which Falco no longer knows";
         StartTs = "container.start_ts", AbsoluteTime, Unused, Flags::NONE, Entry, "pid-namespace start, epoch ns";
         Duration = "container.duration", RelativeTime, Unused, Flags::NONE, Entry, "ns since start";
-        Ip = "container.ip", Text, Unused, Flags::NONE, Never("is given by a network plugin that runs beside the container, and no engine leaves it in the OCI spec"), "primary IPv4";
-        CniJson = "container.cni.json", Text, Unused, Flags::NONE, Never("is a network plugin's answer to the engine, which no OCI spec of a container holds"), "CNI result JSON";
+        Ip = "container.ip", Text, Unused, Flags::NONE, Never("is told to the engine by a network plugin, and the container's OCI spec does not have it"), "primary IPv4";
+        CniJson = "container.cni.json", Text, Unused, Flags::NONE, Never("is a network plugin's answer to the engine, and the container's OCI spec does not have it"), "CNI result JSON";
         HostPid = "container.host_pid", Bool, Unused, Flags::NONE, Container, "host pid namespace";
         HostNetwork = "container.host_network", Bool, Unused, Flags::NONE, Container, "host network namespace";
         HostIpc = "container.host_ipc", Bool, Unused, Flags::NONE, Container, "host ipc namespace";
@@ -352,8 +352,8 @@ fields! {
         PodFullSandboxId = "k8s.pod.full_sandbox_id", Text, Unused, Flags::NONE, Container, "full sandbox id";
         PodLabel = "k8s.pod.label", Text, Key, Flags::NONE, Container, "one pod label: under CRI-O, containerd keeps them to itself";
         PodLabels = "k8s.pod.labels", Text, Unused, Flags::NONE, Container, "all pod labels but those of Kubernetes itself: under CRI-O, containerd keeps them to itself";
-        PodIp = "k8s.pod.ip", Text, Unused, Flags::NONE, Never("is given by a network plugin that runs beside the pod, and no engine leaves it in the OCI spec"), "pod IPv4";
-        PodCniJson = "k8s.pod.cni.json", Text, Unused, Flags::NONE, Never("is a network plugin's answer to the engine, which no OCI spec of a container holds"), "CNI JSON";
+        PodIp = "k8s.pod.ip", Text, Unused, Flags::NONE, Never("is told to the engine by a network plugin, and the container's OCI spec does not have it"), "pod IPv4";
+        PodCniJson = "k8s.pod.cni.json", Text, Unused, Flags::NONE, Never("is a network plugin's answer to the engine, and the container's OCI spec does not have it"), "CNI JSON";
         RcName = "k8s.rc.name", Text, Unused, Flags::NONE, Deprecated, "no data source any more";
         RcId = "k8s.rc.id", Text, Unused, Flags::NONE, Deprecated, "no data source any more";
         RcLabel = "k8s.rc.label", Text, Key, Flags::NONE, Deprecated, "no data source any more";
