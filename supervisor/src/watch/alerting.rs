@@ -91,13 +91,17 @@ impl<'r> Matches<'r> {
         u64::try_from(self.rules.len()).unwrap_or(u64::MAX)
     }
 
-    /// Appends one line per alerting rule to `lines`, but for the first `written`, which stand in the log already.
+    /// Forgets the first rules, whose lines stand in the log already.
+    pub(super) fn forget_first(&mut self, written: usize) {
+        self.rules.drain(..written.min(self.rules.len()));
+    }
+
+    /// Appends one line per alerting rule to `lines`.
     pub(super) fn write_lines(
         &self,
         shared: &Shared,
         event: &CallEvent<'_>,
         id: AlertId<'_>,
-        written: usize,
         lines: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
         let verdict = Verdict::of(shared.mode, self.action);
@@ -113,7 +117,7 @@ impl<'r> Matches<'r> {
             verdict,
             errno: (verdict == Verdict::Deny).then(|| self.errno.as_str()),
         };
-        self.rules.iter().skip(written).try_for_each(|rule| {
+        self.rules.iter().try_for_each(|rule| {
             let output = rule.output();
             let mut message = String::new();
             output.render(event, &mut message);

@@ -264,11 +264,11 @@ impl<'a> Answerer<'a> {
     ) -> Option<Decision> {
         let shared = self.shared;
         self.matched.clear();
-        let Some(matches) = Matches::of(in_force, event) else {
+        let Some(mut matches) = Matches::of(in_force, event) else {
             return Some(Decision { alerted, ..Decision::CONTINUE });
         };
         self.matched.extend(matches.indices());
-        let alerted = match self.alert(place, event, &matches, alerted) {
+        let alerted = match self.alert(place, event, &mut matches, alerted) {
             Ok(Some(words)) => Some(words),
             Ok(None) => return None,
             Err(error) => {
@@ -291,7 +291,7 @@ impl<'a> Answerer<'a> {
         &mut self,
         Place { slot, notification, origin, .. }: Place<'_>,
         event: &CallEvent<'_>,
-        matches: &Matches<'_>,
+        matches: &mut Matches<'_>,
         alerted: Option<u64>,
     ) -> Result<Option<u64>, Box<dyn Error>> {
         let shared = self.shared;
@@ -310,12 +310,11 @@ impl<'a> Answerer<'a> {
         if alerted == Some(words) || was_alerted() {
             return Ok(Some(words));
         }
-        let written = match (origin, slot.log_mark()) {
-            (Origin::Adopted { .. }, Some(mark)) => shared.log.count(&id.to_string(), mark)?,
-            _ => 0,
-        };
+        if let (Origin::Adopted { .. }, Some(mark)) = (origin, slot.log_mark()) {
+            matches.forget_first(shared.log.count(&id.to_string(), mark)?);
+        }
         self.lines.clear();
-        matches.write_lines(shared, event, id, written, &mut self.lines)?;
+        matches.write_lines(shared, event, id, &mut self.lines)?;
         if self.lines.is_empty() {
             return Ok(Some(words));
         }

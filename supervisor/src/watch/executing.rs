@@ -155,7 +155,7 @@ impl Verification<'_> {
         };
         let mut lines = Vec::new();
         let written = matches
-            .write_lines(shared, &event, id, 0, &mut lines)
+            .write_lines(shared, &event, id, &mut lines)
             .map_err(|error| error.to_string())
             .and_then(|()| shared.log.append(&lines).map_err(|error| crate::diagnostics::chain(&error)));
         match written {
