@@ -20,6 +20,8 @@ pub(crate) struct InForce {
     actions: Vec<ResolvedAction>,
     verify: Verify,
     may_deny_opens: bool,
+    /// By event type.
+    may_deny: Vec<bool>,
     judges_opens: bool,
     judges_execs: bool,
     /// What a rule of no known index asks for.
@@ -83,8 +85,10 @@ impl InForce {
             types.into_iter().flat_map(|event_type| ruleset.rules_for(event_type)).collect::<Vec<_>>()
         };
         let opens = rules_for(&["open", "openat", "openat2", "creat"]);
+        let may_deny = EventType::all().map(|event_type| ruleset.rules_for(event_type).any(is_strict)).collect();
         Self {
             fingerprint,
+            may_deny,
             actions: ruleset.rules().iter().map(resolve).collect(),
             verify: config.enforcement.verify,
             may_deny_opens: opens.iter().any(|rule| is_strict(rule)),
@@ -105,6 +109,11 @@ impl InForce {
             (Mode::Enforce, Verify::Off | Verify::Exec) => self.may_deny_opens,
             (Mode::Audit, Verify::Off | Verify::Exec) => false,
         }
+    }
+
+    /// Whether a rule could deny a call of this type.
+    pub(crate) fn may_deny(&self, event_type: EventType) -> bool {
+        self.may_deny.get(event_type.index()).copied().unwrap_or(false)
     }
 
     /// Whether what an exec loads is judged, too.

@@ -17,7 +17,6 @@ const NAME: Trace = Trace::Changed("/secret/made");
 const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
-const CONTINUED: &str = "the kernel reads the argument again";
 const LATE: &str = "an answer may be late on a busy machine";
 const ITS_OWN: &str = "what is continued looks for itself";
 
@@ -132,14 +131,14 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes().within(User),
     bypass("attack_supervisor lanner signal", Trace::Nothing).sharing_processes().within(User),
     // Calls that open nothing.
-    race("attack_name link", NAME).of_names().may_win(CONTINUED),
-    race("attack_name linkat", NAME).of_names().may_win(CONTINUED),
-    race("attack_name rename", NAME).of_names().may_win(CONTINUED),
-    race("attack_name symlink", NAME).of_names().may_win(CONTINUED),
-    race("attack_name mkdir", NAME).of_names().may_win(CONTINUED),
-    race("attack_name chmod", Trace::Changed("/secret/log")).of_names().may_win(CONTINUED),
-    race("attack_name unix", Trace::Connected("/secret/socket")).of_names().may_win(CONTINUED),
-    race("attack_name tcp", Trace::Connected(":7777")).of_names().may_win(CONTINUED),
+    race("attack_name link", NAME).of_names(),
+    race("attack_name linkat", NAME).of_names(),
+    race("attack_name rename", NAME).of_names(),
+    race("attack_name symlink", NAME).of_names(),
+    race("attack_name mkdir", NAME).of_names(),
+    race("attack_name chmod", Trace::Changed("/secret/log")).of_names(),
+    race("attack_name unix", Trace::Connected("/secret/socket")).of_names(),
+    race("attack_name tcp", Trace::Connected(":7777")).of_names(),
     // Executions.
     race("attack_exec path", PROGRAM),
     race("attack_exec path", PROGRAM).within(User),

@@ -26,7 +26,7 @@ pub(crate) use flags::{
 };
 pub(crate) use open::Open;
 pub(crate) use pieces::Pieces;
-pub(crate) use socket::{Message, SocketAddress};
+pub(crate) use socket::{Message, RawAddress, SocketAddress};
 pub(crate) use system::clone_flags;
 
 use crate::target::{Target, Width};
@@ -39,6 +39,7 @@ pub(crate) struct Call {
     arguments: [u64; 6],
     width: Width,
     is_x32: bool,
+    has_short_ids: bool,
 }
 
 /// A notification that is no call.
@@ -188,6 +189,9 @@ static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {
     table
 });
 
+/// The bits of i386's older ids.
+const SHORT_ID: u32 = 0xffff;
+
 /// A call whose parameters nobody described: it matches by event type and process only.
 static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[], subject: Subject::None };
 
@@ -210,8 +214,12 @@ impl Call {
             Meaning::SocketCall => (policy::socket_call(first), target.words(second).unwrap_or_default()),
             Meaning::Ipc => (policy::ipc_call(first), [second, third, fourth, fifth, sixth, 0]),
         };
-        let call = Self::new(syscall.ok_or(Undecodable::NoSuchCall)?.event_type, width, arguments);
-        Ok(Self { is_x32: convention == policy::Arch::X32, ..call })
+        let syscall = syscall.ok_or(Undecodable::NoSuchCall)?;
+        // i386 has each of these twice; the calls with wider ids end in `32`.
+        let has_short_ids = width == Width::Four && matches!(syscall.name, "chown" | "lchown");
+        let is_x32 = convention == policy::Arch::X32;
+        let call = Self::new(syscall.event_type, width, arguments);
+        Ok(Self { is_x32, has_short_ids: has_short_ids && !is_x32, ..call })
     }
 
     /// The call `call`, with the pointer width of its architecture.
@@ -220,7 +228,7 @@ impl Call {
         // *Falco:* a successful execveat is an `execve` (live oracle, execveat-fd), and every exec is judged as one that
         // succeeds: a rule on `execve` alone must not be evaded by the other call.
         let event_type = if layout.name == "execveat" { EXECVE.unwrap_or(call) } else { call };
-        Self { event_type, layout, arguments, width, is_x32: false }
+        Self { event_type, layout, arguments, width, is_x32: false, has_short_ids: false }
     }
 
     /// A call of this type with nothing in its registers.
@@ -266,6 +274,15 @@ impl Call {
     /// Whether the call came through x32, whose pointers have four bytes on a 64-bit processor.
     pub(crate) fn is_x32(&self) -> bool {
         self.is_x32
+    }
+
+    /// A register as a user or group id, -1 being none; ids of 16 bits are widened as the kernel does it.
+    pub(crate) fn id(&self, index: usize) -> u32 {
+        match self.word(index) {
+            id if !self.has_short_ids => id,
+            id if id & SHORT_ID == SHORT_ID => u32::MAX,
+            id => id & SHORT_ID,
+        }
     }
 
     /// The event type's name, which is the call's in all cases but one.

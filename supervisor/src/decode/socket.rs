@@ -13,6 +13,8 @@ use crate::target::{ReadError, Target, Width};
 
 /// `struct sockaddr_storage`: the kernel refuses longer addresses.
 const MAX_ADDRESS: usize = 128;
+/// `sun_path` (unix(7)).
+const MAX_UNIX_PATH: usize = 108;
 
 const fn layout(name: &'static str, sources: &'static [Source], subject: Subject) -> Layout {
     Layout { name, category: "net", sources, subject }
@@ -79,6 +81,41 @@ impl Words<'_> {
     }
 }
 
+/// A socket address as it lies in the target's memory, copied once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawAddress {
+    bytes: [u8; MAX_ADDRESS],
+    length: usize,
+}
+
+impl RawAddress {
+    /// The `length` bytes at `address`.
+    pub(crate) fn read(target: &Target<'_>, address: u64, length: u64) -> Result<Self, ReadError> {
+        let mut raw = Self { bytes: [0; MAX_ADDRESS], length: 0 };
+        raw.length = usize::try_from(length & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+        target.exact(address, raw.bytes.get_mut(..raw.length).ok_or(ReadError::TooLong)?)?;
+        Ok(raw)
+    }
+
+    /// All of it.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// The path in the address of a Unix socket, as the kernel reads it; `None` for every other address.
+    pub(crate) fn path(&self) -> Option<&[u8]> {
+        let (family, path) = self.as_bytes().split_first_chunk()?;
+        let is_unix = i32::from(u16::from_ne_bytes(*family)) == libc::AF_UNIX;
+        let is_path = is_unix && path.len() <= MAX_UNIX_PATH && path.first().is_some_and(|byte| *byte != 0);
+        is_path.then(|| path.split(|byte| *byte == 0).next().unwrap_or_default())
+    }
+
+    /// What the kernel reads in it; `None` where it is too short for its family, which the kernel refuses.
+    pub(crate) fn parse(&self) -> Option<SocketAddress> {
+        SocketAddress::parse(self.as_bytes())
+    }
+}
+
 /// A socket address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum SocketAddress {
@@ -91,15 +128,6 @@ pub(crate) enum SocketAddress {
 }
 
 impl SocketAddress {
-    /// The address in the target's memory.
-    pub(crate) fn read(target: &Target<'_>, address: u64, length: u64) -> Result<Self, ReadError> {
-        let mut buffer = [0; MAX_ADDRESS];
-        let length = usize::try_from(length & u64::from(u32::MAX)).unwrap_or(usize::MAX);
-        let raw = buffer.get_mut(..length).ok_or(ReadError::TooLong)?;
-        target.exact(address, raw)?;
-        Self::parse(raw).ok_or(ReadError::Fault)
-    }
-
     /// What the kernel reads; `None` for an address too short for its family, which the kernel refuses.
     fn parse(raw: &[u8]) -> Option<Self> {
         let family = u16::from_ne_bytes(raw.get(..2)?.try_into().ok()?);

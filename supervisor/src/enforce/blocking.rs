@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Opens that wait: each on a thread of its own, ended when the target no longer waits for it.
+//! Opens and connects that wait: each on a thread of its own, ended when the target no longer waits for it.
 //!
-//! Such an open may wait for ever, for instance for the other end of a FIFO. The target can be killed meanwhile, or be
+//! Such a call may wait for ever, for instance for the other end of a FIFO. The target can be killed meanwhile, or be
 //! interrupted by a signal, as it could be in the kernel. Without `WAIT_KILLABLE_RECV` the kernel then withdraws the
 //! notification. With it, it does so for fatal signals alone, so that other signals have to be looked for here; the call
 //! is then answered with ERESTARTSYS, which the kernel turns into EINTR or a restart as the signal's handler wants it.
 
 use std::{
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -17,7 +18,7 @@ use std::{
 
 use nix::unistd::Pid;
 
-use super::{DevicePolicy, Errand, Means, Opened};
+use super::{Client, Contact, DevicePolicy, Errand, Means, MeansError, Opened};
 use crate::{
     diagnostics,
     process::Process,
@@ -31,35 +32,65 @@ const STACK_BYTES: usize = 128 << 10;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// The kernel's ERESTARTSYS (linux/errno.h), which no program ever sees.
-const RESTART: i32 = 512;
+pub(crate) const RESTART: i32 = 512;
 
-/// An open that waits.
+/// A call that may wait.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// An open, with what was found.
+    Open(Errand),
+    /// A connect.
+    Connect(Client, Contact),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The file, for the target.
+    File(OwnedFd),
+    /// The call is done.
+    Done,
+    /// It fails with this errno.
+    Failed(i32),
+}
+
+/// A call that waits.
 pub(crate) struct Job {
-    /// What is opened, and as whom.
-    pub(crate) errand: Errand,
+    /// What is done, and for whom.
+    pub(crate) work: Work,
+    /// Whether the kernel would make the call anew after a signal.
+    pub(crate) restarts: bool,
     /// The task that asked.
     pub(crate) target_tid: u32,
     /// Whether the call still waits for its answer.
     pub(crate) is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Answers the call. Called once, unless the call was withdrawn.
-    pub(crate) answer: Box<dyn FnOnce(Opened) + Send>,
+    pub(crate) answer: Box<dyn FnOnce(Ended) + Send>,
+    /// Called instead where nobody waits for the answer.
+    pub(crate) withdrawn: Box<dyn FnOnce(Ended) + Send>,
     /// Called last in any case.
     pub(crate) finished: Box<dyn FnOnce() + Send>,
 }
 
 impl Job {
-    fn end(self, opened: Opened) {
-        (self.answer)(opened);
-        (self.finished)();
+    fn end(self, ended: Ended) {
+        let Self { work, answer, finished, .. } = self;
+        // Nothing of the target's is held any more when it goes on.
+        drop(work);
+        answer(ended);
+        finished();
     }
 
-    /// Opens, however long that takes, and answers.
+    /// Does it, however long that takes, and answers.
     fn run(self, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) {
-        let opened = wait(&self.errand, devices, state, helper);
-        match (state.load(Ordering::Acquire), opened) {
-            (WITHDRAWN, _) => (self.finished)(),
-            (SIGNALLED, Opened::Failed(libc::EINTR)) => self.end(Opened::Failed(RESTART)),
-            (_, opened) => self.end(opened),
+        let ended = wait(&self.work, devices, state, helper);
+        match (state.load(Ordering::Acquire), ended) {
+            (WITHDRAWN, ended) => {
+                (self.withdrawn)(ended);
+                (self.finished)();
+            }
+            (SIGNALLED, Ended::Failed(libc::EINTR)) if self.restarts => self.end(Ended::Failed(RESTART)),
+            (_, ended) => self.end(ended),
         }
     }
 }
@@ -101,7 +132,7 @@ impl Blocking {
     pub(crate) fn start(&self, job: Job, devices: Arc<DevicePolicy>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MAX_WAITING {
-            return job.end(Opened::Failed(libc::ENFILE));
+            return job.end(Ended::Failed(libc::ENFILE));
         }
         let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
         let (state, helper) = (Arc::new(AtomicU8::new(GOES_ON)), Arc::default());
@@ -121,7 +152,7 @@ impl Blocking {
             Err(error) => {
                 tracing::error!(%error, "an open that waits has no thread");
                 if let Some(job) = take(&job) {
-                    job.end(Opened::Failed(libc::ENFILE));
+                    job.end(Ended::Failed(libc::ENFILE));
                 }
             }
         }
@@ -174,25 +205,49 @@ impl Waiting {
     }
 }
 
-/// Opens, however long that takes.
-fn wait(errand: &Errand, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) -> Opened {
+/// Does it, however long that takes.
+fn wait(work: &Work, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) -> Ended {
     let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
-        let started = means.take_over(errand, devices).map_err(|error| diagnostics::chain(&error))?;
+        let started = work.prepare(&mut means, devices).map_err(|error| diagnostics::chain(&error))?;
         started.map(|id| helper.set(id));
         Ok(means)
     });
     let mut means = match prepared {
         Ok(means) => means,
         Err(error) => {
-            tracing::error!(error, "a thread cannot open for a target");
-            return Opened::Failed(libc::EIO);
+            tracing::error!(error, "a thread cannot act for a target");
+            return Ended::Failed(libc::EIO);
         }
     };
     loop {
-        let result = means.open(errand, devices, true);
-        // A signal that is not for this open: ours are sent only after the state has changed.
-        if !matches!(result, Opened::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
-            return result;
+        let ended = work.perform(&mut means, devices);
+        // A signal that is not for this call: ours are sent only after the state has changed.
+        if !matches!(ended, Ended::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
+            return ended;
+        }
+    }
+}
+
+impl Work {
+    /// Gets this thread's means ready; says what to end if the call must be given up.
+    fn prepare(&self, means: &mut Means, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
+        match self {
+            Self::Open(errand) => means.take_over(errand, devices),
+            Self::Connect(client, _) => means.welcome(client, devices),
+        }
+    }
+
+    fn perform(&self, means: &mut Means, devices: &DevicePolicy) -> Ended {
+        match self {
+            Self::Open(errand) => match means.open(errand, devices, true) {
+                Opened::File(file) => Ended::File(file),
+                Opened::Failed(errno) => Ended::Failed(errno),
+                Opened::Blocks | Opened::Changed => Ended::Failed(libc::EIO),
+            },
+            Self::Connect(client, contact) => match means.connect(client, contact) {
+                Ok(()) => Ended::Done,
+                Err(errno) => Ended::Failed(errno),
+            },
         }
     }
 }

@@ -4,9 +4,11 @@
 use std::{collections::HashMap, io, sync::Arc};
 
 use super::{
-    CredentialsError, DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval,
+    Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener, Prepared,
+    Upheaval,
     locate::acts,
     namespace::{NamespaceError, NamespaceOpener},
+    opener::{Look, errno},
 };
 use crate::process::Process;
 
@@ -47,6 +49,13 @@ enum Way {
     Namespace(u64),
 }
 
+/// Whom a call is performed for.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    way: Way,
+    task: u32,
+}
+
 /// Why nothing was looked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MeansError {
@@ -82,21 +91,121 @@ impl Means {
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Errand, MeansError> {
-        let task = process.task();
-        let (located, way) = match self.own.credentials_of(process, upheaval) {
-            Ok(credentials) => (self.own.locate(process, &credentials, &request, upheaval), Way::Own(credentials)),
-            Err(CredentialsError::ForeignNamespace(namespace)) => {
-                let located = self.inside(namespace, process, devices, upheaval)?.locate(task, &request);
-                let located = located.inspect_err(|_| drop(self.inside.remove(&namespace)))?;
-                (located, Way::Namespace(namespace))
-            }
-            Err(CredentialsError::Unreadable) => return Err(MeansError::Gone),
-            Err(error @ CredentialsError::Refused(_)) => return Err(error.into()),
-        };
+        let Client { way, task } = self.client(process, devices, upheaval)?;
+        let located = self.locate_for(&way, process, (&request, None), upheaval)?;
         let may_make = matches!(located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
         // Where the task is gone, nobody will see the file's mode.
         let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };
         Ok(Errand { request, located: Arc::new(located), mask, way, task })
+    }
+
+    fn locate_for(
+        &mut self,
+        way: &Way,
+        process: &Process,
+        look: Look<'_>,
+        upheaval: &Upheaval,
+    ) -> Result<Located, MeansError> {
+        match way {
+            Way::Own(credentials) => Ok(self.own.locate(process, credentials, look, upheaval)),
+            Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.locate(process.task(), look)),
+        }
+    }
+
+    /// Asks the process in a user namespace, which ends if it cannot answer.
+    fn ask<T>(
+        &mut self,
+        namespace: u64,
+        question: impl FnOnce(&NamespaceOpener) -> Result<T, NamespaceError>,
+    ) -> Result<T, MeansError> {
+        let opener = self.inside.get(&namespace).ok_or(MeansError::Gone)?;
+        let answer = question(opener);
+        Ok(answer.inspect_err(|_| drop(self.inside.remove(&namespace)))?)
+    }
+
+    /// Whom the task's calls are performed for, and how.
+    pub(crate) fn client(
+        &mut self,
+        process: &Process,
+        devices: &DevicePolicy,
+        upheaval: &Upheaval,
+    ) -> Result<Client, MeansError> {
+        let way = match self.own.credentials_of(process, upheaval) {
+            Ok(credentials) => Way::Own(credentials),
+            Err(CredentialsError::ForeignNamespace(namespace)) => {
+                self.inside(namespace, process, devices, upheaval)?;
+                Way::Namespace(namespace)
+            }
+            Err(CredentialsError::Unreadable) => return Err(MeansError::Gone),
+            Err(error @ CredentialsError::Refused(_)) => return Err(error.into()),
+        };
+        Ok(Client { way, task: process.task() })
+    }
+
+    /// Makes a call on names; `Err` inside is the errno that it fails with.
+    pub(crate) fn name(
+        &mut self,
+        client: &Client,
+        process: &Process,
+        (naming, handles): (&Naming, &Handles),
+        upheaval: &Upheaval,
+    ) -> Result<Result<(), i32>, MeansError> {
+        // Where the task is gone, nobody will see the file's mode.
+        let status = if naming.deed.makes_file() { process.status() } else { None };
+        let mask = status.map_or(0o077, |status| status.mask);
+        match &client.way {
+            Way::Own(credentials) => {
+                let done = self.own.name(process, credentials, naming, (handles, mask), upheaval);
+                Ok(done.map_err(|error| errno(&error)))
+            }
+            Way::Namespace(namespace) => {
+                self.ask(*namespace, |opener| opener.name(client.task, naming, handles, mask))
+            }
+        }
+    }
+
+    /// Finds what is to be connected to.
+    pub(crate) fn approach(
+        &mut self,
+        client: &Client,
+        process: &Process,
+        (destination, handles): (Destination, Arc<Handles>),
+        upheaval: &Upheaval,
+    ) -> Result<Contact, MeansError> {
+        let file = match destination.look() {
+            None => None,
+            Some(look) => {
+                let start = handles.start(look.start);
+                Some(Arc::new(self.locate_for(&client.way, process, (&look, start), upheaval)?))
+            }
+        };
+        Ok(Contact { handles, address: destination.address, file })
+    }
+
+    /// Connects; this may wait as the target would.
+    pub(crate) fn connect(&mut self, client: &Client, contact: &Contact) -> Result<(), i32> {
+        if let Some(errno) = contact.failure() {
+            return Err(errno);
+        }
+        let socket = contact.handles.socket().ok_or(libc::EBADF)?;
+        let (peer, file) = (contact.peer(), contact.handle());
+        match &client.way {
+            Way::Own(credentials) => {
+                self.own.connect(credentials, socket, &peer, file).map_err(|error| errno(&error))
+            }
+            Way::Namespace(namespace) => {
+                let answer = self.ask(*namespace, |opener| opener.connect(client.task, peer, socket, file));
+                answer.unwrap_or(Err(libc::EINTR))
+            }
+        }
+    }
+
+    /// Gets ready to serve a client of another thread; says what to end if its call must be given up.
+    pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
+        let Way::Namespace(namespace) = client.way else { return Ok(None) };
+        let process = Process::open(client.task).ok_or(MeansError::Gone)?;
+        // Asked anew, as this thread is not told of changes.
+        Ok(Some(self.inside(namespace, &process, devices, &Upheaval::new(false))?.id()))
     }
 
     /// Opens what was found by the last [`Self::locate`].
@@ -125,7 +234,7 @@ impl Means {
         // Asked anew, as this thread is not told of changes.
         let opener = self.inside(namespace, &process, devices, &Upheaval::new(false))?;
         let id = opener.id();
-        match (opener.locate(errand.task, &errand.request)?, &*errand.located) {
+        match (opener.locate(errand.task, (&errand.request, None))?, &*errand.located) {
             // Judged was the file that was found first.
             (Located::Existing { facts, .. }, Located::Existing { facts: judged, .. })
                 if facts.is_same_file(judged) =>

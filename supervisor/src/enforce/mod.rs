@@ -12,11 +12,14 @@
 //! An exec cannot be performed for somebody else; it is followed to where the new program is loaded, see [`tracer`].
 
 mod blocking;
+mod connecting;
 mod credentials;
 mod devices;
+mod handles;
 mod locate;
 mod means;
 mod namespace;
+mod naming;
 mod opener;
 mod procfs;
 mod request;
@@ -24,14 +27,17 @@ mod surroundings;
 mod tracer;
 mod upheaval;
 
-pub(crate) use blocking::{Blocking, Job};
+pub(crate) use blocking::{Blocking, Ended, Job, RESTART, Work};
+pub(crate) use connecting::{Contact, Destination, forgive as forgive_connect};
 use credentials::CredentialsError;
 pub(crate) use devices::{DevicePolicy, DeviceRule};
+pub(crate) use handles::Handles;
 pub(crate) use locate::Located;
-pub(crate) use means::{Errand, Means, MeansError};
+pub(crate) use means::{Client, Errand, Means, MeansError};
 pub(crate) use namespace::serve;
+pub(crate) use naming::{Deed, Name, Naming};
 pub(crate) use opener::{ATTEMPTS, Opened};
 use opener::{Opener, Prepared};
-pub(crate) use request::{OpenRequest, RequestError};
+pub(crate) use request::{OpenRequest, RequestError, Start};
 pub(crate) use tracer::{Fate, Follow, Followed};
 pub(crate) use upheaval::Upheaval;

@@ -9,7 +9,7 @@ use std::{
     ffi::CString,
     fs::{self, File},
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
@@ -19,8 +19,10 @@ use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DevicePolicy, Located, OpenRequest, Opened, Opener, Prepared, Upheaval,
-    credentials::{Fixed, Person, Wardrobe},
+    DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener, Prepared, Start, Upheaval,
+    connecting::Peer,
+    credentials::{Credentials, Fixed, Person, Wardrobe},
+    opener::{Look, errno},
     surroundings::Surroundings,
 };
 use crate::{
@@ -46,12 +48,30 @@ enum ToOpener {
         /// Who that is on the host.
         person: Person,
     },
-    /// Find a file for a task.
+    /// Find a file for a task; comes with the directory where to start, if that is held.
     Locate {
         /// In the host's numbering.
         task: u32,
         /// What it asks for.
         request: OpenRequest,
+    },
+    /// Make a call on names for a task; comes with what their paths start from.
+    Name {
+        /// In the host's numbering.
+        task: u32,
+        /// What it asks for.
+        naming: Naming,
+        /// What the descriptors are.
+        starts: Vec<Start>,
+        /// The task's file mode creation mask.
+        mask: u32,
+    },
+    /// Connect for a task; comes with its socket, and with the file of the socket to connect to.
+    Connect {
+        /// In the host's numbering.
+        task: u32,
+        /// Where to.
+        peer: Peer,
     },
     /// Open what was found last.
     Open {
@@ -79,6 +99,8 @@ enum FromOpener {
     File,
     /// Our own descriptor of that file is closed.
     Closed,
+    /// The call was made.
+    Done,
     /// The call fails.
     Failed { errno: i32 },
     /// The open would wait.
@@ -167,8 +189,8 @@ impl NamespaceOpener {
     }
 
     /// See [`Opener::locate`].
-    pub(crate) fn locate(&self, task: u32, request: &OpenRequest) -> Result<Located, NamespaceError> {
-        self.control.send(&ToOpener::Locate { task, request: request.clone() }, &[])?;
+    pub(crate) fn locate(&self, task: u32, (request, start): Look<'_>) -> Result<Located, NamespaceError> {
+        self.control.send(&ToOpener::Locate { task, request: request.clone() }, start.as_slice())?;
         let (answer, descriptor) = self.receive()?;
         match (answer, descriptor) {
             (FromOpener::Existing { facts, refusal }, Some(file)) => Ok(Located::Existing { file, facts, refusal }),
@@ -191,6 +213,41 @@ impl NamespaceOpener {
             (FromOpener::Failed { errno }, _) => Ok(Opened::Failed(errno)),
             (FromOpener::Blocks, _) => Ok(Opened::Blocks),
             (FromOpener::Changed, _) => Ok(Opened::Changed),
+            _ => Err(NamespaceError::Gone),
+        }
+    }
+
+    /// See [`Opener::name`].
+    pub(super) fn name(
+        &self,
+        task: u32,
+        naming: &Naming,
+        handles: &Handles,
+        mask: u32,
+    ) -> Result<Result<(), i32>, NamespaceError> {
+        let (starts, descriptors) = handles.in_order();
+        self.control.send(&ToOpener::Name { task, naming: naming.clone(), starts, mask }, &descriptors)?;
+        self.done()
+    }
+
+    /// See [`Opener::connect`].
+    pub(super) fn connect(
+        &self,
+        task: u32,
+        peer: Peer,
+        socket: BorrowedFd<'_>,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<Result<(), i32>, NamespaceError> {
+        let descriptors: Vec<_> = [socket].into_iter().chain(file).collect();
+        self.control.send(&ToOpener::Connect { task, peer }, &descriptors)?;
+        self.done()
+    }
+
+    fn done(&self) -> Result<Result<(), i32>, NamespaceError> {
+        match self.receive()?.0 {
+            FromOpener::Done => Ok(Ok(())),
+            FromOpener::Failed { errno } => Ok(Err(errno)),
+            FromOpener::Unable { cause } => Err(NamespaceError::Unable(cause)),
             _ => Err(NamespaceError::Gone),
         }
     }
@@ -238,8 +295,8 @@ fn serve_on(control: &Control) -> Result<(), String> {
         }
     };
     control.send(&FromOpener::Entered { fixed }, &[]).map_err(told)?;
-    while let Some((message, _)) = control.receive().map_err(told)? {
-        let (answer, file) = server.answer(message);
+    while let Some((message, held)) = control.receive().map_err(told)? {
+        let (answer, file) = server.answer(message, held);
         let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
         control.send(&answer, &descriptors).map_err(told)?;
         if matches!(answer, FromOpener::File) {
@@ -297,10 +354,27 @@ struct Server {
 }
 
 impl Server {
-    fn answer(&mut self, message: ToOpener) -> (FromOpener, Option<OwnedFd>) {
+    fn answer(&mut self, message: ToOpener, held: Vec<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         match message {
             ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
-            ToOpener::Locate { task, request } => self.locate(task, request),
+            ToOpener::Locate { task, request } => self.locate(task, request, held.into_iter().next()),
+            ToOpener::Name { task, naming, starts, mask } => {
+                let handles = Handles::from_order(starts, held);
+                let done = self.known(task).and_then(|(process, credentials)| {
+                    let made = self.opener.name(&process, &credentials, &naming, (&handles, mask), &self.upheaval);
+                    made.map_err(|error| FromOpener::Failed { errno: errno(&error) })
+                });
+                (done.err().unwrap_or(FromOpener::Done), None)
+            }
+            ToOpener::Connect { task, peer } => {
+                let done = self.known(task).and_then(|(_, credentials)| {
+                    let mut held = held.iter().map(AsFd::as_fd);
+                    let socket = held.next().ok_or(FromOpener::Failed { errno: libc::EBADF })?;
+                    let connected = self.opener.connect(&credentials, socket, &peer, held.next());
+                    connected.map_err(|error| FromOpener::Failed { errno: errno(&error) })
+                });
+                (done.err().unwrap_or(FromOpener::Done), None)
+            }
             ToOpener::Open { may_block, mask } => {
                 let Some(prepared) = &self.found else { return (FromOpener::Failed { errno: libc::EIO }, None) };
                 let prepared = Prepared { mask, ..prepared.clone() };
@@ -314,14 +388,23 @@ impl Server {
         }
     }
 
-    fn locate(&mut self, task: u32, request: OpenRequest) -> (FromOpener, Option<OwnedFd>) {
+    /// The task and its credentials, or what to answer.
+    fn known(&self, task: u32) -> Result<(Process, Credentials), FromOpener> {
+        let process = Process::open(task).ok_or(FromOpener::Failed { errno: libc::ESRCH })?;
+        match self.opener.credentials_of(&process, &self.upheaval) {
+            Ok(credentials) => Ok((process, credentials)),
+            Err(error) => Err(FromOpener::Unable { cause: diagnostics::chain(&error) }),
+        }
+    }
+
+    fn locate(&mut self, task: u32, request: OpenRequest, start: Option<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         self.found = None;
-        let Some(process) = Process::open(task) else { return (FromOpener::Failed { errno: libc::ESRCH }, None) };
-        let credentials = match self.opener.credentials_of(&process, &self.upheaval) {
-            Ok(credentials) => credentials,
-            Err(error) => return (FromOpener::Unable { cause: diagnostics::chain(&error) }, None),
+        let (process, credentials) = match self.known(task) {
+            Ok(known) => known,
+            Err(answer) => return (answer, None),
         };
-        let located = Arc::new(self.opener.locate(&process, &credentials, &request, &self.upheaval));
+        let look = (&request, start.as_ref().map(AsFd::as_fd));
+        let located = Arc::new(self.opener.locate(&process, &credentials, look, &self.upheaval));
         let copy = |handle: &OwnedFd| handle.try_clone().ok();
         let answer = match &*located {
             Located::Existing { file, facts, refusal } => {

@@ -17,9 +17,12 @@ use nix::{
 
 use super::{
     Upheaval,
+    connecting::{self, Peer},
     credentials::{Credentials, Fixed, Wardrobe},
     devices::DevicePolicy,
+    handles::Handles,
     locate::{self, Located, Lookup, is_on_procfs},
+    naming::{Naming, Place, Wanted},
     request::{OpenRequest, Start, bits},
     surroundings::Surroundings,
 };
@@ -57,6 +60,9 @@ pub(crate) struct Prepared {
     /// File mode creation mask, where a file may be made.
     pub(crate) mask: u32,
 }
+
+/// What is looked for, and the directory where that starts if it is held.
+pub(crate) type Look<'a> = (&'a OpenRequest, Option<BorrowedFd<'a>>);
 
 /// The means of one thread.
 #[derive(Debug)]
@@ -104,16 +110,71 @@ impl Opener {
         Credentials::of(process, self.namespace, upheaval)
     }
 
-    /// Finds the file that the request names for the task, as the task may.
+    /// Finds the file that a request names for the task, as the task may.
     pub(crate) fn locate(
         &mut self,
         process: &Process,
         credentials: &Credentials,
-        request: &OpenRequest,
+        look: Look<'_>,
         upheaval: &Upheaval,
     ) -> Located {
-        let located = self.locate_around(process, credentials, request, upheaval);
+        let located = self.locate_around(process, credentials, look, upheaval);
         located.unwrap_or_else(|error| Located::Failed(errno(&error)))
+    }
+
+    /// Makes a call on names; what paths start from is held.
+    pub(super) fn name(
+        &mut self,
+        process: &Process,
+        credentials: &Credentials,
+        naming: &Naming,
+        (handles, mask): (&Handles, u32),
+        upheaval: &Upheaval,
+    ) -> io::Result<()> {
+        let mut places = Vec::with_capacity(naming.names.len());
+        for (index, name) in naming.names.iter().enumerate() {
+            let name = name.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))?;
+            let start = match name.start {
+                Start::Root => None,
+                start => Some(handles.start(start).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?),
+            };
+            let mut handle = |request: &OpenRequest| {
+                match self.locate(process, credentials, (request, start), upheaval) {
+                    Located::Existing { file, .. } => Ok(file),
+                    Located::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
+                    Located::Missing { .. } => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+                }
+            };
+            places.push(match (naming.deed.wants(index, name), start) {
+                (Wanted::Entry, _) if name.path.is_empty() => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
+                (Wanted::Entry, _) => {
+                    let (look, name, is_root) = name.split();
+                    Place::Entry { directory: handle(&look)?, name, is_root }
+                }
+                (Wanted::File { request }, _) => Place::File(handle(&request)?),
+                (Wanted::Start, Some(start)) => Place::File(start.try_clone_to_owned()?),
+                (Wanted::Start, None) => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            });
+        }
+        umask(Mode::from_bits_truncate(mask));
+        let worn = self.wardrobe.wear(credentials)?;
+        let done = naming.deed.perform(self.own_descriptors.as_fd(), &places);
+        drop(worn);
+        done
+    }
+
+    /// Connects a socket of the target's.
+    pub(super) fn connect(
+        &mut self,
+        credentials: &Credentials,
+        socket: BorrowedFd<'_>,
+        peer: &Peer,
+        file: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let worn = self.wardrobe.wear(credentials)?;
+        let connected = connecting::connect(socket, peer, file);
+        drop(worn);
+        connected
     }
 
     /// Looks in the namespaces of the container, and again in the task's own where those count.
@@ -121,19 +182,19 @@ impl Opener {
         &mut self,
         process: &Process,
         credentials: &Credentials,
-        request: &OpenRequest,
+        look: Look<'_>,
         upheaval: &Upheaval,
     ) -> io::Result<Located> {
         if !self.surroundings.are_foreign() {
             self.surroundings.follow(process)?;
         }
-        let located = self.try_locate(process, credentials, request, upheaval)?;
+        let located = self.try_locate(process, credentials, look, upheaval)?;
         let may_differ = match &located {
             Located::Existing { file, .. } => !upheaval.is_settled() && is_on_procfs(file.as_fd()),
             Located::Missing { .. } | Located::Failed(_) => false,
         };
         if may_differ && self.surroundings.follow(process)? {
-            return self.try_locate(process, credentials, request, upheaval);
+            return self.try_locate(process, credentials, look, upheaval);
         }
         Ok(located)
     }
@@ -142,12 +203,13 @@ impl Opener {
         &mut self,
         process: &Process,
         credentials: &Credentials,
-        request: &OpenRequest,
+        (request, held): Look<'_>,
         upheaval: &Upheaval,
     ) -> io::Result<Located> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
         let root = process.root(upheaval.is_settled()).ok_or_else(gone)?;
         let start = match request.start {
+            _ if held.is_some() => None,
             Start::Root => None,
             Start::WorkingDirectory => Some(process.open_link("cwd").ok_or_else(gone)?),
             Start::Descriptor(number) => {
@@ -162,7 +224,7 @@ impl Opener {
             request,
             own_descriptors: self.own_descriptors.as_fd(),
             root: root.as_fd(),
-            start: start.as_ref().map_or_else(|| root.as_fd(), AsFd::as_fd),
+            start: held.or(start.as_ref().map(AsFd::as_fd)).unwrap_or(root.as_fd()),
         };
         if let Some(located) = lookup.without_entering() {
             return located;

@@ -22,6 +22,18 @@ pub(crate) enum Start {
     Descriptor(i32),
 }
 
+impl Start {
+    /// Where `path` starts that is given with this descriptor, or `AT_FDCWD`.
+    pub(super) fn of(path: &[u8], descriptor: i32) -> Self {
+        if path.starts_with(b"/") { Self::Root } else { Self::of_descriptor(descriptor) }
+    }
+
+    /// Where a relative path starts.
+    pub(crate) fn of_descriptor(descriptor: i32) -> Self {
+        if descriptor == libc::AT_FDCWD { Self::WorkingDirectory } else { Self::Descriptor(descriptor) }
+    }
+}
+
 /// An open as the target asked for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OpenRequest {
@@ -107,6 +119,12 @@ impl OpenRequest {
             is_small_file: call.width() == Width::Four && !call.is_x32() && !is_strict && !has(flags, LARGE_FILE),
             checks_flags: is_strict || is_odd,
         })
+    }
+
+    /// A look for what `path` names from `start`; of `O_*`, the flags say what may stand at its end.
+    pub(super) fn to_look(start: Start, path: CString, flags: i32) -> Self {
+        let how = OpenHow { flags: bits(libc::O_PATH | flags), mode: 0, resolve: 0 };
+        Self { start, path, how, is_small_file: false, checks_flags: false }
     }
 
     /// Whether all of these `O_*` bits are asked for.

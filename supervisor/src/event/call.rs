@@ -9,7 +9,7 @@ use std::{
 
 use rules::{Argument, Event, EventType, Field, LannerField, UtilField, Value};
 
-use super::{Context, Moment, image::Image, paths::Paths, subject::SubjectFile};
+use super::{Context, Moment, held::Held, image::Image, paths::Paths, subject::SubjectFile};
 use crate::{
     decode::{Call, Open},
     enforce::{OpenRequest, RequestError},
@@ -37,6 +37,7 @@ pub(crate) struct CallEvent<'a> {
     pub(super) paths: Paths,
     pub(super) image: Image,
     pub(super) file: SubjectFile,
+    pub(super) held: Held,
     open: OnceCell<Option<Open>>,
     thread: OnceCell<Option<Arc<Process>>>,
     leader: OnceCell<Option<Arc<Process>>>,
@@ -58,6 +59,7 @@ impl<'a> CallEvent<'a> {
             paths: Paths::default(),
             image: Image::default(),
             file: SubjectFile::default(),
+            held: Held::default(),
             open: OnceCell::new(),
             thread: OnceCell::new(),
             leader: OnceCell::new(),
@@ -91,6 +93,7 @@ impl<'a> CallEvent<'a> {
         paths.hash(hasher);
         self.open().hash(hasher);
         self.subject_address().hash(hasher);
+        self.held_text().hash(hasher);
         self.exec_path().hash(hasher);
         self.exec_arguments().hash(hasher);
         self.exec_environment().hash(hasher);
@@ -99,6 +102,11 @@ impl<'a> CallEvent<'a> {
     /// The call.
     pub(crate) fn call(&self) -> Call {
         self.call
+    }
+
+    /// Whether the call still waits.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.target.is_pending()
     }
 
     /// The calling task.

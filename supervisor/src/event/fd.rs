@@ -156,7 +156,7 @@ impl CallEvent<'_> {
         if is_subject {
             return self.subject_text();
         }
-        let file = self.thread()?.descriptor(number)?;
+        let file = self.descriptor(number)?;
         Some(typed(&[file.kind.letter()], &file.name))
     }
 
@@ -174,7 +174,7 @@ impl CallEvent<'_> {
     /// Text of a parameter that is text, for fields which are another view of it.
     fn parameter_text(&self, parameter: usize) -> Option<Vec<u8>> {
         match self.call.layout().sources.get(parameter)? {
-            Source::Text(register) => self.target.text(self.call.register(*register), crate::target::PATH_MAX).ok(),
+            Source::Text(register) => self.text_at(*register),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ mod context;
 mod evt;
 mod fd;
 mod file;
+mod held;
 mod image;
 mod join;
 mod outcome;

@@ -6,6 +6,7 @@ use std::{borrow::Cow, cell::OnceCell};
 use super::{CallEvent, join::join};
 use crate::{
     decode::Source,
+    enforce::Start,
     process::Process,
     target::{ReadError, Text},
 };
@@ -38,7 +39,7 @@ impl CallEvent<'_> {
     }
 
     /// The same with the reason why it is unreadable.
-    pub(super) fn read_path(&self, index: usize) -> Result<&[u8], ReadError> {
+    pub(crate) fn read_path(&self, index: usize) -> Result<&[u8], ReadError> {
         let (_, register) = self.call.paths().nth(index).ok_or(ReadError::Fault)?;
         let slot = self.paths.slots.get(index).ok_or(ReadError::Fault)?;
         let read = slot.raw.get_or_init(|| self.target.path(self.call.register(register)));
@@ -72,6 +73,9 @@ impl CallEvent<'_> {
     /// The directory that relative paths start from: the descriptor in a register, or the working directory.
     pub(super) fn base(&self, directory: Option<usize>) -> Option<Vec<u8>> {
         let descriptor = directory.map_or(libc::AT_FDCWD, |register| self.call.int(register));
+        if let Some(held) = self.held_start(Start::of_descriptor(descriptor)) {
+            return Some(held.name);
+        }
         let thread = self.thread()?;
         if descriptor == libc::AT_FDCWD {
             working_directory(thread)

@@ -7,9 +7,10 @@ use nix::sys::stat::{FileStat, fstat};
 
 use super::{CallEvent, resolve};
 use crate::{
-    decode::{Made, Message, SocketAddress, Subject},
-    enforce::Located,
+    decode::{Made, Message, RawAddress, SocketAddress, Subject},
+    enforce::{Located, Start},
     process::{Descriptor, Kind, Layer, Socket, layer},
+    target::ReadError,
 };
 
 /// Facts of the subject.
@@ -19,6 +20,7 @@ pub(super) struct SubjectFile {
     aliases: OnceCell<Vec<Vec<u8>>>,
     found: OnceCell<Option<Found>>,
     descriptor: OnceCell<Option<Descriptor>>,
+    raw_address: OnceCell<Result<RawAddress, ReadError>>,
     address: OnceCell<Option<SocketAddress>>,
     message: OnceCell<Option<Message>>,
     socket: OnceCell<Option<Socket>>,
@@ -90,31 +92,38 @@ impl CallEvent<'_> {
 
     /// The open descriptor in the call's register.
     pub(super) fn subject_descriptor(&self) -> Option<&Descriptor> {
-        let find = || self.thread()?.descriptor(self.call.int(self.subject_register()?));
+        let find = || self.descriptor(self.call.int(self.subject_register()?));
         self.file.descriptor.get_or_init(find).as_ref()
+    }
+
+    /// What an open descriptor of the caller is.
+    pub(super) fn descriptor(&self, number: i32) -> Option<Descriptor> {
+        self.held_start(Start::Descriptor(number)).or_else(|| self.thread()?.descriptor(number))
     }
 
     /// The socket in the call's register.
     pub(super) fn subject_socket(&self) -> Option<&Socket> {
-        let find = || self.thread()?.socket(self.call.int(self.subject_register()?));
+        let find =
+            || self.held_socket().or_else(|| self.thread()?.socket(self.call.int(self.subject_register()?)));
         self.file.socket.get_or_init(find).as_ref()
     }
 
     /// The address in the target's memory; `None` where the call gives none.
     pub(super) fn subject_address(&self) -> Option<&SocketAddress> {
-        let read = || {
-            let (address, length) = match self.call.layout().subject {
-                Subject::Address(address, length) => (self.call.register(address), self.call.register(length)),
-                Subject::Message(_) => self.message()?.name,
-                Subject::None
-                | Subject::Opened
-                | Subject::Created(_)
-                | Subject::Descriptor(_)
-                | Subject::Duplicate(_) => return None,
-            };
-            if address == 0 { None } else { SocketAddress::read(&self.target, address, length).ok() }
+        self.file.address.get_or_init(|| self.raw_address()?.ok()?.parse()).as_ref()
+    }
+
+    /// The same as it was copied; an error where it is unreadable.
+    pub(crate) fn raw_address(&self) -> Option<Result<RawAddress, ReadError>> {
+        let (address, length) = match self.call.layout().subject {
+            Subject::Address(address, length) => (self.call.register(address), self.call.register(length)),
+            Subject::Message(_) => self.message()?.name,
+            Subject::None | Subject::Opened | Subject::Created(_) | Subject::Descriptor(_) | Subject::Duplicate(_) => {
+                return None;
+            }
         };
-        self.file.address.get_or_init(read).as_ref()
+        let read = || RawAddress::read(&self.target, address, length);
+        (address != 0).then(|| *self.file.raw_address.get_or_init(read))
     }
 
     /// The message header that the call points to.
@@ -129,7 +138,8 @@ impl CallEvent<'_> {
         match self.call.layout().subject {
             Subject::Opened => self.found().map(|found| found.facts),
             Subject::Descriptor(register) | Subject::Duplicate(register) => {
-                self.thread()?.file_facts(&format!("fd/{}", self.call.int(register)))
+                let number = self.call.int(register);
+                self.held_facts(number).or_else(|| self.thread()?.file_facts(&format!("fd/{number}")))
             }
             Subject::None | Subject::Created(_) | Subject::Address(..) | Subject::Message(_) => None,
         }

@@ -28,15 +28,19 @@ pub(crate) struct Socket {
 impl Process {
     /// The socket `number` of the task; `None` for anything else.
     pub(crate) fn socket(&self, number: i32) -> Option<Socket> {
-        let descriptor = self.duplicate(number)?;
-        // Fails for everything but sockets, and tells the family even of unbound ones.
-        let own: SockaddrStorage = getsockname(descriptor.as_raw_fd()).ok()?;
-        let family = own.family()?;
-        Some(Socket { descriptor, family })
+        Socket::of(self.duplicate(number)?)
     }
 }
 
 impl Socket {
+    /// The socket behind a descriptor of ours; `None` for anything else.
+    pub(crate) fn of(descriptor: OwnedFd) -> Option<Self> {
+        // Fails for everything but sockets, and tells the family even of unbound ones.
+        let own: SockaddrStorage = getsockname(descriptor.as_raw_fd()).ok()?;
+        let family = own.family()?;
+        Some(Self { descriptor, family })
+    }
+
     /// Falco's type of the descriptor.
     pub(crate) fn kind(&self) -> Kind {
         match self.family {
@@ -45,6 +49,11 @@ impl Socket {
             AddressFamily::Unix => Kind::Unix,
             _ => Kind::Other,
         }
+    }
+
+    /// Whether its addresses are paths.
+    pub(crate) fn is_unix(&self) -> bool {
+        self.family == AddressFamily::Unix
     }
 
     /// `tcp`, `udp`, `raw`; `None` where there is no transport of these.

@@ -10,6 +10,7 @@ mod file;
 mod mapping;
 mod process;
 mod seccomp;
+mod socket;
 mod tracee;
 
 use std::io;
@@ -25,6 +26,7 @@ pub(crate) use seccomp::{
     InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
     supports_wait_killable,
 };
+pub(crate) use socket::connect;
 pub(crate) use tracee::{Stop, next_stop, resume};
 
 /// A system call failed in a way that nobody decides on.

@@ -17,6 +17,7 @@ use super::{
     crew::Turn,
     interrupted::Interrupted,
     opening::{self, Delivery},
+    undelivered::Undelivered,
     waiting,
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     in_force::InForce,
     internal_alert::InternalAlert,
     shared::Shared,
-    slots::{Phase, Slot, Slots},
+    slots::{Phase, Progress, Slot, Slots},
     sys::{Listener, Notification, Pidfd, Response},
     target::Target,
 };
@@ -55,6 +56,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Unfinished {
     interrupted: Arc<Mutex<Interrupted>>,
+    undelivered: Arc<Mutex<Undelivered>>,
     /// Opens that wait.
     blocking: Blocking,
     /// How many execs are being followed.
@@ -65,7 +67,7 @@ impl Unfinished {
     /// None, of a listener whose calls are, or are not, shielded from signals by the kernel.
     pub(super) fn new(is_wait_killable: bool) -> Self {
         let blocking = Blocking::new(is_wait_killable);
-        Self { interrupted: Arc::default(), blocking, followed: AtomicUsize::new(0) }
+        Self { interrupted: Arc::default(), undelivered: Arc::default(), blocking, followed: AtomicUsize::new(0) }
     }
 }
 
@@ -104,6 +106,21 @@ impl Place<'_> {
     /// Whether a supervisor that died had made a file for the call.
     pub(super) fn has_made(&self) -> bool {
         self.slot.has_made()
+    }
+
+    /// Remembers that the call is about to be made.
+    pub(super) fn mark_begun(&self) {
+        self.slot.mark_begun();
+    }
+
+    /// Remembers what the call came to.
+    pub(super) fn mark_done(&self, errno: i32) {
+        self.slot.mark_done(errno);
+    }
+
+    /// How far a supervisor that died had come with the call.
+    pub(super) fn progress(&self) -> Progress {
+        self.slot.progress()
     }
 }
 
@@ -174,6 +191,7 @@ impl<'a> Answerer<'a> {
             listener: Arc::clone(self.listener),
             shared: Arc::clone(self.shared),
             interrupted: Arc::clone(&self.unfinished.interrupted),
+            undelivered: Arc::clone(&self.unfinished.undelivered),
         }
     }
 
@@ -235,6 +253,9 @@ impl<'a> Answerer<'a> {
         let in_force = shared.in_force.load();
         if self.performs(&in_force, &call) {
             return self.perform_open(place, (call, target), &in_force);
+        }
+        if self.performs_call(&in_force, &call) {
+            return self.perform_call(place, (call, target), &in_force);
         }
         let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
         let decision = self.decide(place, &event, &in_force, None)?;
@@ -355,8 +376,12 @@ impl<'a> Answerer<'a> {
 
     /// Whether the target takes an answer now: see [`waiting`].
     fn waits(&self, notification: &Notification, decision: Decision) -> bool {
-        decision.alerted.is_none()
-            || self.shared.is_wait_killable
+        decision.alerted.is_none() || self.takes_answer(notification)
+    }
+
+    /// The same for an answer that must not be lost.
+    pub(super) fn takes_answer(&self, notification: &Notification) -> bool {
+        self.shared.is_wait_killable
             || waiting::settle(notification.target_tid, || self.listener.is_pending(notification.id))
                 == waiting::Target::Waits
     }

@@ -11,6 +11,8 @@ mod executing;
 mod interrupted;
 mod life;
 mod opening;
+mod performing;
+mod undelivered;
 mod waiting;
 
 pub(crate) use life::{RunningWatch, Watch};

@@ -11,12 +11,13 @@ use std::{
 use super::{
     answer::{Answerer, Decision, Place},
     interrupted::Interrupted,
+    undelivered::Undelivered,
     waiting,
 };
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{ATTEMPTS, Errand, Job, Located, Means, MeansError, Opened, RequestError},
+    enforce::{ATTEMPTS, Ended, Errand, Job, Located, Means, MeansError, Opened, RequestError, Work},
     event::CallEvent,
     in_force::InForce,
     shared::Shared,
@@ -45,6 +46,7 @@ pub(super) struct Delivery {
     pub(super) listener: Arc<Listener>,
     pub(super) shared: Arc<Shared>,
     pub(super) interrupted: Arc<Mutex<Interrupted>>,
+    pub(super) undelivered: Arc<Mutex<Undelivered>>,
 }
 
 impl Answerer<'_> {
@@ -153,14 +155,16 @@ impl Answerer<'_> {
         let close_on_exec = errand.request.has(libc::O_CLOEXEC);
         let pending = Arc::clone(&delivery.listener);
         self.start_blocking(Job {
-            errand,
+            work: Work::Open(errand),
+            restarts: true,
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
             answer: Box::new(move |result| match result {
-                Opened::File(file) => delivery.file(&notification, file, close_on_exec, alerted),
-                Opened::Failed(errno) => delivery.errno(&notification, errno, alerted),
-                Opened::Blocks | Opened::Changed => delivery.errno(&notification, libc::EIO, alerted),
+                Ended::File(file) => delivery.file(&notification, file, close_on_exec, alerted),
+                Ended::Failed(errno) => delivery.errno(&notification, errno, alerted),
+                Ended::Done => delivery.errno(&notification, libc::EIO, alerted),
             }),
+            withdrawn: Box::new(drop),
             finished: Box::new(move || {
                 if let Some(slot) = slots.slot(parked) {
                     slot.clear();
@@ -192,16 +196,17 @@ impl Delivery {
         self.respond(notification, Response::Errno(errno), alerted);
     }
 
-    /// Answers without a file.
-    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) {
+    /// Answers without a file; says whether the target was still there.
+    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
         match self.listener.send(notification.id, response) {
-            Ok(()) => {}
+            Ok(()) => return true,
             Err(SendError::Gone) => self.remember(notification, alerted),
             Err(error) => {
                 self.shared.counters.add(Counter::Failures, 1);
                 tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
             }
         }
+        false
     }
 
     /// Lets a call go on that another thread paid for in advance (see [`Self::remember`]); says whether the target took the

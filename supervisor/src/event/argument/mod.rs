@@ -18,7 +18,6 @@ use crate::{
         open_bits, render_flags,
     },
     process::Layer,
-    target::PATH_MAX,
 };
 
 /// An unset user or group, as a number.
@@ -114,9 +113,7 @@ impl CallEvent<'_> {
             Source::NewDescriptor => self.rendered_new_descriptor(),
             Source::Descriptor(register) => Some(self.rendered_descriptor(self.call.int(register))),
             Source::Path(..) => self.rendered_path(index),
-            Source::Text(register) => {
-                self.target.text(self.call.register(register), PATH_MAX).ok().map(Rendered::plain)
-            }
+            Source::Text(register) => self.text_at(register).map(Rendered::plain),
             Source::Bytes(address, length) => {
                 self.bytes(self.call.register(address), self.call.register(length)).map(Rendered::plain)
             }

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `connect`, performed for the target: on a descriptor of its own socket, with the address that was judged.
+//!
+//! A path is looked up as the target would, and the socket file that was found is reached by its handle.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::Arc,
+};
+
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::socket::{SockType, getsockopt, sockopt},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    handles::Handles,
+    locate::Located,
+    naming::Name,
+    request::{OpenRequest, Start},
+};
+use crate::{decode::RawAddress, process::Socket, sys};
+
+/// Where a connection leads, as the target gave it.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) address: Vec<u8>,
+    /// The path in the address of a Unix socket.
+    pub(crate) path: Option<Name>,
+}
+
+/// What is connected to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Peer {
+    /// This address.
+    Address(Vec<u8>),
+    /// The socket file that comes with it.
+    File,
+}
+
+/// A connection that can be made; see [`super::Means::approach`].
+#[derive(Debug, Clone)]
+pub(crate) struct Contact {
+    pub(super) handles: Arc<Handles>,
+    pub(super) address: Vec<u8>,
+    pub(super) file: Option<Arc<Located>>,
+}
+
+impl Destination {
+    /// The destination of a connect on `socket`.
+    pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> Self {
+        let is_unix = socket.try_clone_to_owned().ok().and_then(Socket::of).is_some_and(|socket| socket.is_unix());
+        let path = address.and_then(RawAddress::path).filter(|_| is_unix);
+        let name = path.and_then(|path| Name::new(path, libc::AT_FDCWD));
+        Self { address: address.map(|address| address.as_bytes().to_vec()).unwrap_or_default(), path: name }
+    }
+
+    /// What the path starts from.
+    pub(crate) fn start(path: &[u8]) -> Start {
+        Start::of(path, libc::AT_FDCWD)
+    }
+
+    /// A look for the socket's file.
+    pub(super) fn look(&self) -> Option<OpenRequest> {
+        self.path.as_ref().map(|Name { start, path }| OpenRequest::to_look(*start, path.clone(), 0))
+    }
+}
+
+impl Contact {
+    /// Why the call fails before anything is connected.
+    pub(super) fn failure(&self) -> Option<i32> {
+        match self.file.as_deref() {
+            Some(Located::Failed(errno)) => Some(*errno),
+            Some(Located::Missing { .. }) => Some(libc::ENOENT),
+            Some(Located::Existing { .. }) | None => None,
+        }
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        if self.file.is_some() { Peer::File } else { Peer::Address(self.address.clone()) }
+    }
+
+    pub(super) fn handle(&self) -> Option<BorrowedFd<'_>> {
+        match self.file.as_deref() {
+            Some(Located::Existing { file, .. }) => Some(file.as_fd()),
+            Some(Located::Missing { .. } | Located::Failed(_)) | None => None,
+        }
+    }
+
+    /// Whether connecting may wait for somebody else. What is no stream has nobody to wait for.
+    pub(crate) fn may_wait(&self) -> bool {
+        let Some(socket) = self.handles.socket() else { return false };
+        let is_stream = matches!(getsockopt(&socket, sockopt::SockType), Ok(SockType::Stream | SockType::SeqPacket));
+        let flags = fcntl(socket, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+        is_stream && !flags.is_ok_and(|flags| flags.contains(OFlag::O_NONBLOCK))
+    }
+
+    /// Whether the kernel would begin anew after a signal: not where the wait has a limit (signal(7)).
+    pub(crate) fn restarts(&self) -> bool {
+        let limit = self.handles.socket().and_then(|socket| getsockopt(&socket, sockopt::SendTimeout).ok());
+        limit.is_none_or(|limit| limit.tv_sec() == 0 && limit.tv_usec() == 0)
+    }
+}
+
+/// Connects, in the target's credentials.
+pub(super) fn connect(socket: BorrowedFd<'_>, peer: &Peer, file: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    match (peer, file) {
+        (Peer::Address(address), _) => sys::connect(socket, address),
+        (Peer::File, Some(file)) => sys::connect(socket, &unix_address(file)),
+        (Peer::File, None) => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+    }
+}
+
+/// The address of the socket that one of our descriptors leads to.
+fn unix_address(file: BorrowedFd<'_>) -> Vec<u8> {
+    let family = u16::try_from(libc::AF_UNIX).unwrap_or_default().to_ne_bytes();
+    let path = format!("/proc/self/fd/{}\0", file.as_raw_fd());
+    [family.as_slice(), path.as_bytes()].concat()
+}
+
+/// What a connect comes to that may have been made before by a supervisor that died on it.
+pub(crate) fn forgive(result: Result<(), i32>) -> Result<(), i32> {
+    match result {
+        Err(libc::EISCONN) => Ok(()),
+        Err(libc::EALREADY) => Err(libc::EINPROGRESS),
+        other => other,
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Sockets with addresses of whatever family, as bytes.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+/// Connects `socket` to `address`, a socket address of any family, or of none where it is too short.
+pub(crate) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(address.len()).unwrap_or(libc::socklen_t::MAX);
+    // SAFETY: the call reads as many bytes as it is told from the slice, which lives across the call.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A call on names, or a connect, in enforce mode: copy its arguments, judge them, make the call with them, answer.
+
+use std::{
+    error::Error,
+    ffi::CString,
+    hash::{DefaultHasher, Hasher},
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use policy::Mode;
+
+use super::{
+    answer::{Answerer, Decision, Place},
+    opening::Delivery,
+};
+use crate::{
+    decode::{Call, RawAddress},
+    enforce::{
+        Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError, Start,
+        Work, forgive_connect,
+    },
+    event::CallEvent,
+    in_force::InForce,
+    process::Process,
+    slots::Progress,
+    sys::{Notification, Response},
+    target::Target,
+};
+
+/// What a call comes to; the errno where it fails.
+type Outcome = Result<(), i32>;
+
+/// The private copy of a call.
+enum Copied {
+    Naming(Naming),
+    Connect(Destination),
+    /// The call fails with this errno whatever the rules say.
+    Fails(i32),
+    /// Nobody waits any more.
+    Gone,
+}
+
+/// What is left to do after a call was looked at.
+enum Step {
+    Done(Outcome),
+    /// The connect may wait; whether it may have been made before.
+    Waits(Client, Contact, bool),
+    Gone,
+    Unable,
+}
+
+/// A call's result on its way to the target.
+#[derive(Clone, Copy)]
+struct Receipt {
+    /// Hash of the arguments in memory.
+    arguments: u64,
+    /// Hash of the alert's words, where one was written for this notification.
+    alerted: Option<u64>,
+}
+
+impl Answerer<'_> {
+    /// Whether this call is made for the target rather than by it: where a rule could deny it, and what it names lies in
+    /// memory.
+    pub(super) fn performs_call(&self, in_force: &InForce, call: &Call) -> bool {
+        self.shared().mode == Mode::Enforce && in_force.may_deny(call.event_type()) && is_performed(call)
+    }
+
+    /// Judges a call and makes it; `None` when it was answered or nobody waits.
+    pub(super) fn perform_call(
+        &mut self,
+        place: Place<'_>,
+        (call, target): (Call, Target<'_>),
+        in_force: &InForce,
+    ) -> Option<Decision> {
+        let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
+        let copied = copy(&event);
+        let decision = self.decide(place, &event, in_force, None)?;
+        if decision.response != Response::Continue {
+            return Some(decision);
+        }
+        let receipt = Receipt { arguments: arguments_of(&event), alerted: decision.alerted };
+        let delivery = self.delivery();
+        if let Some(result) = delivery.take_undelivered(place.notification, receipt.arguments) {
+            drop(event);
+            self.deliver(place, result, receipt);
+            return None;
+        }
+        let step = match (copied, place.progress()) {
+            (_, Progress::Done(errno)) => Step::Done(if errno == 0 { Ok(()) } else { Err(errno) }),
+            (Copied::Gone, _) => Step::Gone,
+            (Copied::Fails(errno), _) => Step::Done(Err(errno)),
+            (Copied::Naming(naming), progress) => self.name(place, &event, &naming, progress),
+            (Copied::Connect(destination), progress) => self.connect(place, &event, destination, progress),
+        };
+        // Nothing of the target's is held any more when it goes on.
+        drop(event);
+        match step {
+            Step::Done(outcome) => self.deliver(place, response(outcome), receipt),
+            Step::Waits(client, contact, has_begun) => {
+                self.connect_aside(place, (client, contact), has_begun, receipt);
+            }
+            Step::Gone => {}
+            Step::Unable => return Some(self.failure("its calls cannot be performed")),
+        }
+        None
+    }
+
+    /// Makes a call on names.
+    fn name(&mut self, place: Place<'_>, event: &CallEvent<'_>, naming: &Naming, progress: Progress) -> Step {
+        let has_begun = progress == Progress::Begun;
+        if has_begun && naming.deed.is_exchange() {
+            return Step::Done(Err(libc::EINTR));
+        }
+        let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
+        let shared = self.shared();
+        let client = match self.client(process) {
+            Ok(client) => client,
+            Err(step) => return step,
+        };
+        if !event.is_pending() {
+            return Step::Gone;
+        }
+        place.mark_begun();
+        let named = self.means().map(|means| means.name(&client, process, (naming, &handles), &shared.upheaval));
+        match named {
+            Ok(Ok(outcome)) => {
+                let outcome = if has_begun { naming.deed.forgive(outcome) } else { outcome };
+                place.mark_done(outcome.err().unwrap_or(0));
+                Step::Done(outcome)
+            }
+            Ok(Err(error)) => unable(&error),
+            Err(_) => Step::Unable,
+        }
+    }
+
+    /// Connects, or finds what to connect to where that may wait.
+    fn connect(
+        &mut self,
+        place: Place<'_>,
+        event: &CallEvent<'_>,
+        destination: Destination,
+        progress: Progress,
+    ) -> Step {
+        let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
+        let shared = self.shared();
+        let client = match self.client(process) {
+            Ok(client) => client,
+            Err(step) => return step,
+        };
+        let found = self.means().map(|means| means.approach(&client, process, (destination, handles), &shared.upheaval));
+        let contact = match found {
+            Ok(Ok(contact)) => contact,
+            Ok(Err(error)) => return unable(&error),
+            Err(_) => return Step::Unable,
+        };
+        if !event.is_pending() {
+            return Step::Gone;
+        }
+        let has_begun = progress == Progress::Begun;
+        place.mark_begun();
+        if contact.may_wait() {
+            return Step::Waits(client, contact, has_begun);
+        }
+        match self.means().map(|means| means.connect(&client, &contact)) {
+            Ok(outcome) => {
+                let outcome = if has_begun { forgive_connect(outcome) } else { outcome };
+                place.mark_done(outcome.err().unwrap_or(0));
+                Step::Done(outcome)
+            }
+            Err(_) => Step::Unable,
+        }
+    }
+
+    fn client(&mut self, process: &Process) -> Result<Client, Step> {
+        let shared = self.shared();
+        match self.means().map(|means| means.client(process, &shared.devices, &shared.upheaval)) {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(error)) => Err(unable(&error)),
+            Err(error) => {
+                tracing::error!(%error, "this thread cannot act for a target");
+                Err(Step::Unable)
+            }
+        }
+    }
+
+    /// Answers with a result that exists once.
+    fn deliver(&mut self, place: Place<'_>, result: Response, receipt: Receipt) {
+        if self.takes_answer(place.notification) {
+            self.delivery().result(place.notification, result, receipt);
+        } else {
+            self.delivery().keep(place.notification, result, receipt);
+        }
+    }
+
+    /// Lets a thread of its own connect, so that no other call waits behind this one.
+    fn connect_aside(
+        &mut self,
+        place: Place<'_>,
+        (client, contact): (Client, Contact),
+        has_begun: bool,
+        receipt: Receipt,
+    ) {
+        let Some(parked) = self.slots().park(place.slot) else {
+            return self.deliver(place, Response::Errno(libc::ENFILE), receipt);
+        };
+        let (delivery, slots) = (self.delivery(), self.shared_slots());
+        let (kept, done) = (self.delivery(), self.shared_slots());
+        let notification = *place.notification;
+        let pending = Arc::clone(&delivery.listener);
+        let restarts = contact.restarts();
+        let settled = move |ended| {
+            let outcome = match ended {
+                Ended::Done => Ok(()),
+                Ended::Failed(errno) => Err(errno),
+                Ended::File(_) => Err(libc::EIO),
+            };
+            if has_begun { forgive_connect(outcome) } else { outcome }
+        };
+        self.start_blocking(Job {
+            work: Work::Connect(client, contact),
+            restarts,
+            target_tid: notification.target_tid,
+            is_pending: Arc::new(move || pending.is_pending(notification.id)),
+            answer: Box::new(move |ended| {
+                let outcome = settled(ended);
+                if let Some(slot) = done.slot(parked) {
+                    slot.mark_done(outcome.err().unwrap_or(0));
+                }
+                delivery.result(&notification, response(outcome), receipt);
+            }),
+            withdrawn: Box::new(move |ended| match settled(ended) {
+                // Given up; the call goes on waiting when it is made anew.
+                Err(libc::EINTR) => kept.remember(&notification, receipt.alerted),
+                outcome => kept.keep(&notification, response(outcome), receipt),
+            }),
+            finished: Box::new(move || {
+                if let Some(slot) = slots.slot(parked) {
+                    slot.clear();
+                }
+            }),
+        });
+    }
+}
+
+impl Delivery {
+    /// Answers with the result of a call that was made; it is kept for the call's next notification if nobody takes it.
+    fn result(&self, notification: &Notification, result: Response, receipt: Receipt) {
+        if result == Response::Errno(RESTART) {
+            // The call comes again, and its alert is written.
+            self.remember(notification, receipt.alerted);
+            self.respond(notification, result, None);
+        } else if !self.respond(notification, result, receipt.alerted) {
+            self.keep_result(notification, result, receipt);
+        }
+    }
+
+    fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
+        self.remember(notification, receipt.alerted);
+        self.keep_result(notification, result, receipt);
+    }
+
+    fn keep_result(&self, notification: &Notification, result: Response, receipt: Receipt) {
+        let mut undelivered = self.undelivered.lock().unwrap_or_else(PoisonError::into_inner);
+        undelivered.keep(notification, receipt.arguments, result, Instant::now());
+    }
+
+    fn take_undelivered(&self, notification: &Notification, arguments: u64) -> Option<Response> {
+        let mut undelivered = self.undelivered.lock().unwrap_or_else(PoisonError::into_inner);
+        undelivered.take(notification, arguments, Instant::now())
+    }
+}
+
+/// Whether the call is of those that are made here.
+fn is_performed(call: &Call) -> bool {
+    call.layout().name == "connect" || Deed::of(call, |_register| Ok(CString::default())).is_some()
+}
+
+/// Copies the call's arguments, and holds what they start from.
+fn copy(event: &CallEvent<'_>) -> Copied {
+    let copied = if event.call().layout().name == "connect" { copy_connect(event) } else { copy_naming(event) };
+    copied.unwrap_or_else(|error| match error {
+        RequestError::Errno(errno) => Copied::Fails(errno),
+        RequestError::Gone => Copied::Gone,
+    })
+}
+
+fn copy_naming(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
+    let call = event.call();
+    let mut is_gone = false;
+    let mut copied = |read: Result<&[u8], crate::target::ReadError>| match read.map_err(RequestError::from) {
+        Ok(bytes) => CString::new(bytes).map_err(|_nul| libc::EFAULT),
+        Err(RequestError::Errno(errno)) => Err(errno),
+        Err(RequestError::Gone) => {
+            is_gone = true;
+            Err(libc::EINTR)
+        }
+    };
+    let deed = Deed::of(&call, |register| {
+        let text = copied(event.hold_text(register))?;
+        if text.is_empty() { Err(libc::ENOENT) } else { Ok(text) }
+    });
+    let names: Vec<_> = call
+        .paths()
+        .enumerate()
+        .map(|(index, (directory, _))| {
+            let path = copied(event.read_path(index))?;
+            let start = directory.map_or(libc::AT_FDCWD, |register| call.int(register));
+            Name::new(path.to_bytes(), start).ok_or(libc::EFAULT)
+        })
+        .collect();
+    let process = event.caller().filter(|_| !is_gone).ok_or(RequestError::Gone)?;
+    let starts = names.iter().filter_map(|name| Some(name.as_ref().ok()?.start));
+    event.hold(Arc::new(Handles::take(process, starts)));
+    let deed = deed.ok_or(RequestError::Gone)?.map_err(RequestError::Errno)?;
+    Ok(Copied::Naming(Naming { deed, names }))
+}
+
+/// The kernel looks at the descriptor, then at the address.
+fn copy_connect(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
+    let call = event.call();
+    let process = event.caller().ok_or(RequestError::Gone)?;
+    let socket = process.duplicate(call.int(0)).ok_or(RequestError::Errno(libc::EBADF))?;
+    let address = match event.raw_address() {
+        None if call.word(2) == 0 => None,
+        None => return Err(RequestError::Errno(libc::EFAULT)),
+        Some(Err(crate::target::ReadError::TooLong)) => return Err(RequestError::Errno(libc::EINVAL)),
+        Some(address) => Some(address?),
+    };
+    let destination = Destination::new(address.as_ref(), std::os::fd::AsFd::as_fd(&socket));
+    let start = address.as_ref().and_then(RawAddress::path).map_or(Start::Root, Destination::start);
+    event.hold(Arc::new(Handles::take(process, [start]).with_socket(socket)));
+    Ok(Copied::Connect(destination))
+}
+
+fn arguments_of(event: &CallEvent<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    event.hash_arguments(&mut hasher);
+    hasher.finish()
+}
+
+fn response(outcome: Outcome) -> Response {
+    outcome.map_or_else(Response::Errno, |()| Response::Value(0))
+}
+
+fn unable(error: &MeansError) -> Step {
+    match error {
+        MeansError::Gone => Step::Gone,
+        MeansError::Credentials(_) | MeansError::Namespace(_) => {
+            tracing::error!(error = error as &dyn Error, "a call cannot be performed");
+            Step::Unable
+        }
+    }
+}
