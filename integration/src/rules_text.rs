@@ -25,7 +25,7 @@ pub const PROBES: &str = r"
   priority: NOTICE
 ";
 
-/// Denies what no test touches: opens and executions below /unrelated.
+/// Denies what no test touches: opens and executions below /unrelated, names below /tmp/unrelated, and one connection.
 pub const UNRELATED: &str = r"
 - rule: unrelated open
   desc: A file below /unrelated was opened.
@@ -37,5 +37,21 @@ pub const UNRELATED: &str = r"
   desc: A program below /unrelated was executed.
   condition: evt.type in (execve, execveat) and proc.exepath startswith /unrelated/
   output: executed %proc.exepath
+  priority: NOTICE
+
+- rule: unrelated name
+  desc: A name below /tmp/unrelated was made, moved, removed or changed.
+  condition: >
+    evt.type in (mkdir, mkdirat, rmdir, unlink, unlinkat, rename, renameat, renameat2, link, linkat, symlink, symlinkat,
+                 mknod, mknodat, chmod, fchmodat, chown, lchown, fchownat)
+    and (fs.path.name startswith /tmp/unrelated or fs.path.source startswith /tmp/unrelated
+         or fs.path.target startswith /tmp/unrelated)
+  output: changed %evt.type
+  priority: NOTICE
+
+- rule: unrelated connection
+  desc: Somebody connected to a socket that nobody has.
+  condition: evt.type = connect and fd.name = /tmp/unrelated
+  output: connected %fd.name
   priority: NOTICE
 ";

@@ -38,7 +38,7 @@ fn run(engine: &Engine, bundle: &Bundle, enforced: bool) -> Outcomes {
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{}: {said}{errors}", output.status);
     let (before, checks) = said.split_once("BEGIN\n").unwrap();
-    assert_eq!(before, if enforced { "" } else { "read\nexecuted\n" }, "{errors}");
+    assert_eq!(before, if enforced { "" } else { "read\nexecuted\nmade\n" }, "{errors}");
     outcomes(checks)
 }
 
@@ -49,7 +49,8 @@ fn run_both(runtime: LowLevel, stage: Stage) -> (Outcomes, Outcomes) {
     let native = run(&Engine::direct(runtime, scratch.path()), &stage.bundle(), false);
     let lanner = Lanner::new(&Settings::enforce(UNRELATED).under(runtime));
     let enforced = run(&lanner.engine(), &stage.bundle(), true);
-    assert_eq!((lanner.alerts_of("unrelated open").len(), lanner.alerts_of("unrelated exec").len()), (1, 1));
+    let alerts = ["unrelated open", "unrelated exec", "unrelated name"].map(|rule| lanner.alerts_of(rule).len());
+    assert_eq!(alerts, [1, 1, 1]);
     lanner.expect_nothing_left();
     (native, enforced)
 }

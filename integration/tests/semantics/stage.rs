@@ -145,7 +145,8 @@ impl Stage {
     /// A bundle that first does what is denied, and then runs the checks.
     pub(crate) fn bundle(self) -> Bundle {
         let script = format!(
-            "cat /unrelated/file; /unrelated/program report= && echo executed; echo BEGIN; exec /bin/semantics {}",
+            "cat /unrelated/file; /unrelated/program report= && echo executed; \
+             mkdir /tmp/unrelated && echo made; echo BEGIN; exec /bin/semantics {}",
             self.families.join(" ")
         );
         let program = workload("semantics");

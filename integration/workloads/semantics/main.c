@@ -6,7 +6,7 @@
 
 static const struct family *const FAMILIES[] = {
     &flags,   &openat2_calls, &paths,  &rights,  &sticky,      &context,    &namespaces, &proc,  &devices,
-    &waiting, &effects,       &others, &foreign, &exec_errors, &exec_image, &exec_state, &traced};
+    &waiting, &effects,       &others, &foreign, &names, &connections, &exec_errors, &exec_image, &exec_state, &traced};
 
 static const char BASE[] = "/tmp/semantics";
 enum { LIMIT = 40 * SECOND, LONGEST = 16384 };

@@ -31,6 +31,9 @@ const MAX_WAITING: usize = 1000;
 const STACK_BYTES: usize = 128 << 10;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// How long an interrupted thread gets to end, and how often: five milliseconds in all.
+const PAUSE: Duration = Duration::from_micros(50);
+const PATIENCE: u32 = 100;
 /// The kernel's ERESTARTSYS (linux/errno.h), which no program ever sees.
 pub(crate) const RESTART: i32 = 512;
 
@@ -160,6 +163,19 @@ impl Blocking {
         drop(waiting);
         if is_first {
             self.watch();
+        }
+    }
+
+    /// Gives up what still waits for the task, which makes another call: its earlier one was withdrawn. Its result counts
+    /// for that call, and must not come after it.
+    pub(crate) fn end_for(&self, task: u32) {
+        for _ in 0..PATIENCE {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.retain(|call| !call.thread.is_finished());
+            let Some(stale) = waiting.iter().find(|call| call.target_tid == task) else { return };
+            stale.look(self.looks_for_signals);
+            drop(waiting);
+            thread::sleep(PAUSE);
         }
     }
 

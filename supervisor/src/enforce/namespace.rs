@@ -311,9 +311,11 @@ fn serve_on(control: &Control) -> Result<(), String> {
 fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, Fixed)> {
     // From inside, namespaces that belong to outer users could not be entered any more.
     let mut surroundings = Surroundings::default();
-    surroundings.follow(&Process::open(task).ok_or(io::ErrorKind::NotFound)?)?;
+    let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
+    surroundings.follow(&process)?;
     let descriptors = File::open("/proc/self/fd")?;
     let root = File::open("/")?;
+    surroundings.follow_mounts(&process, root.as_fd())?;
     // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
     keep_capabilities().map_err(|error| error.source)?;
     person.put_on(None, Fixed::Nothing)?;

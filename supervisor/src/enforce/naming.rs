@@ -22,7 +22,7 @@ use super::{
     opener::descriptor_name,
     request::{OpenRequest, Start},
 };
-use crate::decode::Call;
+use crate::{decode::Call, sys::file_facts};
 
 /// Permissions, set-id bits and sticky bit.
 const MODE_BITS: u32 = 0o7777;
@@ -86,6 +86,15 @@ pub(super) enum Place {
     File(OwnedFd),
 }
 
+impl Place {
+    /// Whether something is mounted on what is found.
+    pub(super) fn is_mount_point(&self) -> bool {
+        let Self::Entry { directory, name, .. } = self else { return false };
+        let mount = |name| file_facts(directory.as_fd(), name, false).map(|facts| facts.mount);
+        matches!((mount(name.as_c_str()), mount(c"")), (Ok(there), Ok(here)) if there != here)
+    }
+}
+
 impl Name {
     /// `path` as it is given with `descriptor`, or `AT_FDCWD`.
     pub(crate) fn new(path: &[u8], descriptor: i32) -> Option<Self> {
@@ -101,7 +110,7 @@ impl Name {
         let (directory, name) = path.split_at_checked(begin).unwrap_or_default();
         let is_root = end == 0;
         // By the dot, the kernel takes a link before it for one on the way.
-        let directory = [if is_root { path } else { directory }, b"."].concat();
+        let directory = [if is_root { b"/" } else { directory }, b"."].concat();
         let look = OpenRequest::to_look(self.start, terminated(&directory), libc::O_DIRECTORY);
         (look, if is_root { c".".to_owned() } else { terminated(name) }, is_root)
     }
@@ -185,6 +194,11 @@ impl Deed {
     /// Whether a file comes into being, whose permissions the target's mask has a say in.
     pub(super) fn makes_file(&self) -> bool {
         matches!(self, Self::MakeDirectory { .. } | Self::MakeNode { .. })
+    }
+
+    /// Whether it must not be done to a directory or file that something is mounted on.
+    pub(super) fn spares_mount_points(&self) -> bool {
+        matches!(self, Self::Remove { .. } | Self::Rename { .. })
     }
 
     /// Does it. The calling thread has the target's credentials; `own_descriptors` is our own `/proc/self/fd`.
@@ -284,7 +298,7 @@ mod tests {
         check("a/b/../c", "a/b/../.", "c", false);
         check("/name", "/.", "name", false);
         check("a/..", "a/.", "..", false);
-        check("//", "//.", ".", true);
+        check("//", "/.", ".", true);
     }
 
     #[test]

@@ -134,6 +134,9 @@ impl Opener {
         let mut places = Vec::with_capacity(naming.names.len());
         for (index, name) in naming.names.iter().enumerate() {
             let name = name.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))?;
+            if name.path.is_empty() && !naming.deed.takes_empty(index) {
+                return Err(io::Error::from_raw_os_error(libc::ENOENT));
+            }
             let start = match name.start {
                 Start::Root => None,
                 start => Some(handles.start(start).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?),
@@ -146,7 +149,6 @@ impl Opener {
                 }
             };
             places.push(match (naming.deed.wants(index, name), start) {
-                (Wanted::Entry, _) if name.path.is_empty() => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
                 (Wanted::Entry, _) => {
                     let (look, name, is_root) = name.split();
                     Place::Entry { directory: handle(&look)?, name, is_root }
@@ -155,6 +157,14 @@ impl Opener {
                 (Wanted::Start, Some(start)) => Place::File(start.try_clone_to_owned()?),
                 (Wanted::Start, None) => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
             });
+        }
+        if naming.deed.spares_mount_points()
+            && let Err(error) = self.surroundings.follow_mounts(process, self.host_root.as_fd())
+        {
+            tracing::debug!(%error, "a task's mount namespace cannot be entered");
+            if places.iter().any(Place::is_mount_point) {
+                return Err(io::Error::from_raw_os_error(libc::EBUSY));
+            }
         }
         umask(Mode::from_bits_truncate(mask));
         let worn = self.wardrobe.wear(credentials)?;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The namespaces that files of procfs depend on: `/proc/sys/net` is that of the looking task's network namespace, and
+//! The namespaces that files of procfs, and mount points, depend on: `/proc/sys/net` is that of the looking task's network namespace, and
 //! `/proc/sysvipc` that of its IPC namespace. A thread of ours that stayed in the host's would open the host's settings
 //! for a container.
 
-use std::io;
+use std::{io, os::fd::BorrowedFd};
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    sched::{CloneFlags, setns},
+    unistd::{chroot, fchdir},
+};
 
 use crate::process::Process;
 
@@ -14,6 +17,7 @@ use crate::process::Process;
 pub(super) struct Surroundings {
     network: Option<u64>,
     ipc: Option<u64>,
+    mounts: Option<u64>,
 }
 
 impl Surroundings {
@@ -30,6 +34,17 @@ impl Surroundings {
             enter(process, "ns/ipc", CloneFlags::CLONE_NEWIPC, &mut self.ipc)?,
         ];
         Ok(has_moved.contains(&true))
+    }
+
+    /// Takes the calling thread into the task's mount namespace, and back to `root`, its own root directory: whether a
+    /// name is a mount point, which must not be moved or removed, the kernel says by the caller's namespace.
+    pub(super) fn follow_mounts(&mut self, process: &Process, root: BorrowedFd<'_>) -> io::Result<()> {
+        let entered = enter(process, "ns/mnt", CloneFlags::CLONE_NEWNS, &mut self.mounts);
+        if !matches!(entered, Ok(false)) && fchdir(root).and_then(|()| chroot(".")).is_err() {
+            tracing::error!("the host's root directory is lost");
+            std::process::abort();
+        }
+        entered.map(drop)
     }
 }
 

@@ -185,6 +185,11 @@ impl<'a> Answerer<'a> {
         self.unfinished.blocking.start(job, Arc::clone(&self.shared.devices));
     }
 
+    /// Ends what another thread still does for an earlier call of the task.
+    pub(super) fn end_waiting(&self, task: u32) {
+        self.blocking.end_for(task);
+    }
+
     /// What answers need, also on other threads.
     pub(super) fn delivery(&self) -> Delivery {
         Delivery {
@@ -376,12 +381,8 @@ impl<'a> Answerer<'a> {
 
     /// Whether the target takes an answer now: see [`waiting`].
     fn waits(&self, notification: &Notification, decision: Decision) -> bool {
-        decision.alerted.is_none() || self.takes_answer(notification)
-    }
-
-    /// The same for an answer that must not be lost.
-    pub(super) fn takes_answer(&self, notification: &Notification) -> bool {
-        self.shared.is_wait_killable
+        decision.alerted.is_none()
+            || self.shared.is_wait_killable
             || waiting::settle(notification.target_tid, || self.listener.is_pending(notification.id))
                 == waiting::Target::Waits
     }

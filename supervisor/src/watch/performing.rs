@@ -5,15 +5,18 @@ use std::{
     error::Error,
     ffi::CString,
     hash::{DefaultHasher, Hasher},
+    os::fd::OwnedFd,
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use policy::Mode;
 
 use super::{
     answer::{Answerer, Decision, Place},
     opening::Delivery,
+    waiting,
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -80,6 +83,7 @@ impl Answerer<'_> {
         if decision.response != Response::Continue {
             return Some(decision);
         }
+        self.end_waiting(place.notification.target_tid);
         let receipt = Receipt { arguments: arguments_of(&event), alerted: decision.alerted };
         let delivery = self.delivery();
         if let Some(result) = delivery.take_undelivered(place.notification, receipt.arguments) {
@@ -187,11 +191,7 @@ impl Answerer<'_> {
 
     /// Answers with a result that exists once.
     fn deliver(&mut self, place: Place<'_>, result: Response, receipt: Receipt) {
-        if self.takes_answer(place.notification) {
-            self.delivery().result(place.notification, result, receipt);
-        } else {
-            self.delivery().keep(place.notification, result, receipt);
-        }
+        self.delivery().result(place.notification, result, receipt);
     }
 
     /// Lets a thread of its own connect, so that no other call waits behind this one.
@@ -251,9 +251,18 @@ impl Delivery {
             // The call comes again, and its alert is written.
             self.remember(notification, receipt.alerted);
             self.respond(notification, result, None);
+        } else if !self.is_awaited(notification) {
+            self.keep(notification, result, receipt);
         } else if !self.respond(notification, result, receipt.alerted) {
             self.keep_result(notification, result, receipt);
         }
+    }
+
+    /// Whether the target takes an answer now: see [`waiting`].
+    fn is_awaited(&self, notification: &Notification) -> bool {
+        let is_pending = || self.listener.is_pending(notification.id);
+        self.shared.is_wait_killable
+            || waiting::settle(notification.target_tid, is_pending) == waiting::Target::Waits
     }
 
     fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
@@ -321,7 +330,8 @@ fn copy_naming(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
 fn copy_connect(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
     let call = event.call();
     let process = event.caller().ok_or(RequestError::Gone)?;
-    let socket = process.duplicate(call.int(0)).ok_or(RequestError::Errno(libc::EBADF))?;
+    let socket = process.duplicate(call.int(0)).filter(|file| !is_path(file));
+    let socket = socket.ok_or(RequestError::Errno(libc::EBADF))?;
     let address = match event.raw_address() {
         None if call.word(2) == 0 => None,
         None => return Err(RequestError::Errno(libc::EFAULT)),
@@ -332,6 +342,12 @@ fn copy_connect(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
     let start = address.as_ref().and_then(RawAddress::path).map_or(Start::Root, Destination::start);
     event.hold(Arc::new(Handles::take(process, [start]).with_socket(socket)));
     Ok(Copied::Connect(destination))
+}
+
+/// Whether a descriptor is a handle, which calls on sockets do not take.
+fn is_path(file: &OwnedFd) -> bool {
+    let flags = fcntl(file, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+    flags.is_ok_and(|flags| flags.contains(OFlag::O_PATH))
 }
 
 fn arguments_of(event: &CallEvent<'_>) -> u64 {
