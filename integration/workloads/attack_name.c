@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // attack_name SECONDS ENOUGH CALL: makes a call that opens nothing, while a thread flips a word of its argument.
 //
-// CALL: link, linkat (of an unnamed file of O_TMPFILE), rename, symlink and mkdir make a name below /secret; chmod changes
-// a file there; unix and tcp connect to where nobody may connect to.
+// CALL: link, linkat (of an unnamed file of O_TMPFILE), rename, symlink, mkdir and mknod make a name below /secret, as does
+// working, of which the working directory changes; chmod changes a file there; unix and tcp connect to where nobody may
+// connect to.
 #include "attack.h"
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -102,6 +103,33 @@ static Outcome by_mkdir(void) {
   return made(rmdir);
 }
 
+static Outcome by_mknod(void) {
+  mknod(arguments->path, S_IFIFO | 0600, 0);
+  return made(unlink);
+}
+
+// A relative name, from where another thread goes to and fro.
+static void *wander(void *unused) {
+  while (!attack->over) {
+    chdir("/secret");
+    chdir("/public");
+  }
+  return unused;
+}
+
+static uint64_t nothing;
+
+static void prepare_working(void) {
+  flipped = &nothing;
+  chdir("/public");
+  start_thread(wander, NULL);
+}
+
+static Outcome by_working(void) {
+  mkdir("made", 0700);
+  return made(rmdir);
+}
+
 static mode_t mode_of_secret(void) {
   struct stat status;
   require(stat("/secret/log", &status) == 0, "look at the file");
@@ -152,7 +180,8 @@ static const struct Kind {
 } KINDS[] = {
     {"link", prepare_name, by_link},   {"linkat", prepare_name, by_linkat},   {"rename", prepare_name, by_rename},
     {"mkdir", prepare_name, by_mkdir}, {"symlink", prepare_name, by_symlink}, {"chmod", prepare_mode, by_chmod},
-    {"unix", prepare_unix, by_unix},   {"tcp", prepare_tcp, by_tcp},
+    {"unix", prepare_unix, by_unix},   {"tcp", prepare_tcp, by_tcp},          {"mknod", prepare_name, by_mknod},
+    {"working", prepare_working, by_working},
 };
 
 static void *store(void *unused) {

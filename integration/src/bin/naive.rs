@@ -80,7 +80,7 @@ impl Question {
         let question = match i64::from(call.nr) {
             _ if call.arch != NATIVE => return None,
             libc::SYS_open => here(first, Purpose::of_flags(second)),
-            libc::SYS_creat | libc::SYS_mkdir | libc::SYS_chmod => here(first, Purpose::Write),
+            libc::SYS_creat | libc::SYS_mkdir | libc::SYS_mknod | libc::SYS_chmod => here(first, Purpose::Write),
             libc::SYS_openat => below(Purpose::of_flags(third)),
             libc::SYS_openat2 => {
                 let mut how = [[0; 8]; 3];

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const WATCHED: [&str; 6] = ["execve", "execveat", "open", "openat", "openat2", "creat"];
-const ALSO_WATCHED: [&str; 7] = ["link", "linkat", "rename", "symlink", "mkdir", "chmod", "connect"];
+const ALSO_WATCHED: [&str; 8] = ["link", "linkat", "rename", "symlink", "mkdir", "mknod", "chmod", "connect"];
 
 /// How long an attack tries.
 #[derive(Debug, Clone, Copy)]

@@ -42,7 +42,7 @@ pub(crate) const NAME_RULES: &str = r"
 - rule: secret changed
   desc: A name below /secret was made, or a file there changed.
   condition: >
-    evt.type in (link, linkat, rename, symlink, mkdir, chmod)
+    evt.type in (link, linkat, rename, symlink, mkdir, mknod, chmod)
     and (fs.path.name startswith /secret/ or fs.path.source startswith /secret/ or fs.path.target startswith /secret/)
   output: changed %evt.type %fs.path.name %fs.path.source %fs.path.target
   priority: WARNING

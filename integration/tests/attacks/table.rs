@@ -136,8 +136,13 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_name rename", NAME).of_names(),
     race("attack_name symlink", NAME).of_names(),
     race("attack_name mkdir", NAME).of_names(),
+    race("attack_name mkdir", NAME).of_names().within(User),
+    race("attack_name mkdir", NAME).of_names().within(UserNamespace),
+    race("attack_name mknod", NAME).of_names(),
+    race("attack_name working", NAME).of_names(),
     race("attack_name chmod", Trace::Changed("/secret/log")).of_names(),
     race("attack_name unix", Trace::Connected("/secret/socket")).of_names(),
+    race("attack_name unix", Trace::Connected("/secret/socket")).of_names().within(UserNamespace),
     race("attack_name tcp", Trace::Connected(":7777")).of_names(),
     // Executions.
     race("attack_exec path", PROGRAM),

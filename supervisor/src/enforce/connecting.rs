@@ -90,6 +90,12 @@ impl Contact {
         }
     }
 
+    /// Whether the socket is connected now.
+    pub(super) fn is_made(&self) -> bool {
+        let socket = self.handles.socket().and_then(|socket| socket.try_clone_to_owned().ok());
+        socket.and_then(Socket::of).is_some_and(|socket| socket.is_connected())
+    }
+
     /// Whether connecting may wait for somebody else. What is no stream has nobody to wait for.
     pub(crate) fn may_wait(&self) -> bool {
         let Some(socket) = self.handles.socket() else { return false };

@@ -4,8 +4,8 @@
 use std::{collections::HashMap, io, sync::Arc};
 
 use super::{
-    Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener, Prepared,
-    Upheaval,
+    Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener,
+    Prepared, Upheaval,
     locate::acts,
     namespace::{NamespaceError, NamespaceOpener},
     opener::{Look, errno},
@@ -158,9 +158,7 @@ impl Means {
                 let done = self.own.name(process, credentials, naming, (handles, mask), upheaval);
                 Ok(done.map_err(|error| errno(&error)))
             }
-            Way::Namespace(namespace) => {
-                self.ask(*namespace, |opener| opener.name(client.task, naming, handles, mask))
-            }
+            Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.name(client.task, naming, handles, mask)),
         }
     }
 
@@ -190,12 +188,11 @@ impl Means {
         let socket = contact.handles.socket().ok_or(libc::EBADF)?;
         let (peer, file) = (contact.peer(), contact.handle());
         match &client.way {
-            Way::Own(credentials) => {
-                self.own.connect(credentials, socket, &peer, file).map_err(|error| errno(&error))
-            }
+            Way::Own(credentials) => self.own.connect(credentials, socket, &peer, file).map_err(|error| errno(&error)),
             Way::Namespace(namespace) => {
                 let answer = self.ask(*namespace, |opener| opener.connect(client.task, peer, socket, file));
-                answer.unwrap_or(Err(libc::EINTR))
+                // It was ended while it waited, or right after.
+                answer.unwrap_or_else(|_ended| if contact.is_made() { Ok(()) } else { Err(libc::EINTR) })
             }
         }
     }

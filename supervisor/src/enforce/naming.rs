@@ -143,8 +143,9 @@ impl Deed {
             "symlink" | "symlinkat" => text(0).map(|text| Self::MakeSymlink { text }),
             "unlink" => Ok(Self::Remove { is_directory: false }),
             "rmdir" => Ok(Self::Remove { is_directory: true }),
-            "unlinkat" => flags(2, libc::AT_REMOVEDIR)
-                .map(|flags| Self::Remove { is_directory: has(flags, libc::AT_REMOVEDIR) }),
+            "unlinkat" => {
+                flags(2, libc::AT_REMOVEDIR).map(|flags| Self::Remove { is_directory: has(flags, libc::AT_REMOVEDIR) })
+            }
             "rename" | "renameat" => Ok(Self::Rename { flags: 0 }),
             "renameat2" => rename_flags(call.word(4)).map(|flags| Self::Rename { flags }),
             "link" => Ok(Self::Link { follows: false, takes_empty: false }),
@@ -156,9 +157,8 @@ impl Deed {
             "fchmodat" => Ok(Self::SetMode { mode: call.word(2) }),
             "chown" => owner(1, true, false),
             "lchown" => owner(1, false, false),
-            "fchownat" => flags(4, libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH).and_then(|flags| {
-                owner(2, !has(flags, libc::AT_SYMLINK_NOFOLLOW), has(flags, libc::AT_EMPTY_PATH))
-            }),
+            "fchownat" => flags(4, libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH)
+                .and_then(|flags| owner(2, !has(flags, libc::AT_SYMLINK_NOFOLLOW), has(flags, libc::AT_EMPTY_PATH))),
             _ => return None,
         })
     }

@@ -141,12 +141,11 @@ impl Opener {
                 Start::Root => None,
                 start => Some(handles.start(start).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?),
             };
-            let mut handle = |request: &OpenRequest| {
-                match self.locate(process, credentials, (request, start), upheaval) {
-                    Located::Existing { file, .. } => Ok(file),
-                    Located::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
-                    Located::Missing { .. } => Err(io::Error::from_raw_os_error(libc::ENOENT)),
-                }
+            let mut handle = |request: &OpenRequest| match self.locate(process, credentials, (request, start), upheaval)
+            {
+                Located::Existing { file, .. } => Ok(file),
+                Located::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
+                Located::Missing { .. } => Err(io::Error::from_raw_os_error(libc::ENOENT)),
             };
             places.push(match (naming.deed.wants(index, name), start) {
                 (Wanted::Entry, _) => {

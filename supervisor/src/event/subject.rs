@@ -103,8 +103,7 @@ impl CallEvent<'_> {
 
     /// The socket in the call's register.
     pub(super) fn subject_socket(&self) -> Option<&Socket> {
-        let find =
-            || self.held_socket().or_else(|| self.thread()?.socket(self.call.int(self.subject_register()?)));
+        let find = || self.held_socket().or_else(|| self.thread()?.socket(self.call.int(self.subject_register()?)));
         self.file.socket.get_or_init(find).as_ref()
     }
 

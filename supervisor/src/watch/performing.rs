@@ -21,8 +21,8 @@ use super::{
 use crate::{
     decode::{Call, RawAddress},
     enforce::{
-        Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError, Start,
-        Work, forgive_connect,
+        Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError,
+        Start, Work, forgive_connect,
     },
     event::CallEvent,
     in_force::InForce,
@@ -153,7 +153,8 @@ impl Answerer<'_> {
             Ok(client) => client,
             Err(step) => return step,
         };
-        let found = self.means().map(|means| means.approach(&client, process, (destination, handles), &shared.upheaval));
+        let found =
+            self.means().map(|means| means.approach(&client, process, (destination, handles), &shared.upheaval));
         let contact = match found {
             Ok(Ok(contact)) => contact,
             Ok(Err(error)) => return unable(&error),
@@ -261,8 +262,7 @@ impl Delivery {
     /// Whether the target takes an answer now: see [`waiting`].
     fn is_awaited(&self, notification: &Notification) -> bool {
         let is_pending = || self.listener.is_pending(notification.id);
-        self.shared.is_wait_killable
-            || waiting::settle(notification.target_tid, is_pending) == waiting::Target::Waits
+        self.shared.is_wait_killable || waiting::settle(notification.target_tid, is_pending) == waiting::Target::Waits
     }
 
     fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
