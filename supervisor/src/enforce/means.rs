@@ -155,7 +155,7 @@ impl Means {
         let mask = status.map_or(0o077, |status| status.mask);
         match &client.way {
             Way::Own(credentials) => {
-                let done = self.own.name(process, credentials, naming, (handles, mask), upheaval);
+                let done = self.own.name(process, credentials, (naming, handles, mask), upheaval);
                 Ok(done.map_err(|error| errno(&error)))
             }
             Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.name(client.task, naming, handles, mask)),

@@ -248,7 +248,13 @@ impl NamespaceOpener {
             FromOpener::Done => Ok(Ok(())),
             FromOpener::Failed { errno } => Ok(Err(errno)),
             FromOpener::Unable { cause } => Err(NamespaceError::Unable(cause)),
-            _ => Err(NamespaceError::Gone),
+            FromOpener::Entered { .. }
+            | FromOpener::Existing { .. }
+            | FromOpener::Missing { .. }
+            | FromOpener::File
+            | FromOpener::Closed
+            | FromOpener::Blocks
+            | FromOpener::Changed => Err(NamespaceError::Gone),
         }
     }
 
@@ -311,11 +317,9 @@ fn serve_on(control: &Control) -> Result<(), String> {
 fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, Fixed)> {
     // From inside, namespaces that belong to outer users could not be entered any more.
     let mut surroundings = Surroundings::default();
-    let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
-    surroundings.follow(&process)?;
+    surroundings.follow(&Process::open(task).ok_or(io::ErrorKind::NotFound)?)?;
     let descriptors = File::open("/proc/self/fd")?;
     let root = File::open("/")?;
-    surroundings.follow_mounts(&process, root.as_fd())?;
     // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
     keep_capabilities().map_err(|error| error.source)?;
     person.put_on(None, Fixed::Nothing)?;
@@ -359,11 +363,11 @@ impl Server {
     fn answer(&mut self, message: ToOpener, held: Vec<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         match message {
             ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
-            ToOpener::Locate { task, request } => self.locate(task, request, held.into_iter().next()),
+            ToOpener::Locate { task, request } => self.locate(task, request, held.first()),
             ToOpener::Name { task, naming, starts, mask } => {
                 let handles = Handles::from_order(starts, held);
                 let done = self.known(task).and_then(|(process, credentials)| {
-                    let made = self.opener.name(&process, &credentials, &naming, (&handles, mask), &self.upheaval);
+                    let made = self.opener.name(&process, &credentials, (&naming, &handles, mask), &self.upheaval);
                     made.map_err(|error| FromOpener::Failed { errno: errno(&error) })
                 });
                 (done.err().unwrap_or(FromOpener::Done), None)
@@ -399,13 +403,13 @@ impl Server {
         }
     }
 
-    fn locate(&mut self, task: u32, request: OpenRequest, start: Option<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
+    fn locate(&mut self, task: u32, request: OpenRequest, start: Option<&OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         self.found = None;
         let (process, credentials) = match self.known(task) {
             Ok(known) => known,
             Err(answer) => return (answer, None),
         };
-        let look = (&request, start.as_ref().map(AsFd::as_fd));
+        let look = (&request, start.map(AsFd::as_fd));
         let located = Arc::new(self.opener.locate(&process, &credentials, look, &self.upheaval));
         let copy = |handle: &OwnedFd| handle.try_clone().ok();
         let answer = match &*located {

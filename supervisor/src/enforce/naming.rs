@@ -274,7 +274,7 @@ fn permissions(mode: u32) -> Mode {
     Mode::from_bits_truncate(mode & MODE_BITS)
 }
 
-/// A device number of 32 bits, as the C library takes it (`new_decode_dev` of linux/kdev_t.h).
+/// A device number of 32 bits, as the C library takes it (`new_decode_dev` of the kernel).
 fn unpacked(device: u32) -> libc::dev_t {
     let (major, minor) = ((device & 0xf_ff00) >> 8, (device & 0xff) | ((device >> 12) & 0xf_ff00));
     nix::sys::stat::makedev(u64::from(major), u64::from(minor))

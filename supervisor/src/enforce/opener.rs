@@ -72,6 +72,8 @@ pub(crate) struct Opener {
     own_descriptors: OwnedFd,
     wardrobe: Wardrobe,
     surroundings: Surroundings,
+    /// Our own mount namespace, where the thread can leave and come back.
+    own_mounts: Option<OwnedFd>,
     namespace: u64,
 }
 
@@ -80,7 +82,9 @@ impl Opener {
     pub(crate) fn new() -> io::Result<Self> {
         let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let (root, own) = (open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?);
-        Self::with_descriptors(root, own, Surroundings::default(), Wardrobe::new(Fixed::Nothing)?)
+        let mounts = Process::open(std::process::id()).and_then(|own| own.open_file("ns/mnt"));
+        let opener = Self::with_descriptors(root, own, Surroundings::default(), Wardrobe::new(Fixed::Nothing)?)?;
+        Ok(Self { own_mounts: mounts, ..opener })
     }
 
     /// Does the same with the host's root and our own `/proc/self/fd`.
@@ -93,7 +97,7 @@ impl Opener {
         unshare(CloneFlags::CLONE_FS)?;
         let own = Process::open(std::process::id()).and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
-        Ok(Self { host_root, own_descriptors, wardrobe, surroundings, namespace })
+        Ok(Self { host_root, own_descriptors, wardrobe, surroundings, own_mounts: None, namespace })
     }
 
     /// Takes off the ids of the last target.
@@ -127,8 +131,7 @@ impl Opener {
         &mut self,
         process: &Process,
         credentials: &Credentials,
-        naming: &Naming,
-        (handles, mask): (&Handles, u32),
+        (naming, handles, mask): (&Naming, &Handles, u32),
         upheaval: &Upheaval,
     ) -> io::Result<()> {
         let mut places = Vec::with_capacity(naming.names.len());
@@ -139,7 +142,9 @@ impl Opener {
             }
             let start = match name.start {
                 Start::Root => None,
-                start => Some(handles.start(start).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?),
+                start @ (Start::WorkingDirectory | Start::Descriptor(_)) => {
+                    Some(handles.start(start).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?)
+                }
             };
             let mut handle = |request: &OpenRequest| match self.locate(process, credentials, (request, start), upheaval)
             {
@@ -157,19 +162,27 @@ impl Opener {
                 (Wanted::Start, None) => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
             });
         }
-        if naming.deed.spares_mount_points()
-            && let Err(error) = self.surroundings.follow_mounts(process, self.host_root.as_fd())
-        {
-            tracing::debug!(%error, "a task's mount namespace cannot be entered");
-            if places.iter().any(Place::is_mount_point) {
-                return Err(io::Error::from_raw_os_error(libc::EBUSY));
-            }
-        }
+        let is_visit = naming.deed.spares_mount_points() && self.visit_mounts(process, &places)?;
         umask(Mode::from_bits_truncate(mask));
         let worn = self.wardrobe.wear(credentials)?;
         let done = naming.deed.perform(self.own_descriptors.as_fd(), &places);
         drop(worn);
+        // A namespace that a task made for itself must be able to go with the task.
+        if let Some(own) = self.own_mounts.as_ref().filter(|_| is_visit && !upheaval.is_settled()) {
+            self.surroundings.leave_mounts(own, self.host_root.as_fd())?;
+        }
         done
+    }
+
+    /// Makes sure that no mount point is moved or removed; says whether the thread is in the task's mount namespace for that.
+    fn visit_mounts(&mut self, process: &Process, places: &[Place]) -> io::Result<bool> {
+        if self.own_mounts.is_some() {
+            return self.surroundings.follow_mounts(process, self.host_root.as_fd()).map(|()| true);
+        }
+        if places.iter().any(Place::is_mount_point) {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        Ok(false)
     }
 
     /// Connects a socket of the target's.
@@ -233,7 +246,7 @@ impl Opener {
             request,
             own_descriptors: self.own_descriptors.as_fd(),
             root: root.as_fd(),
-            start: held.or(start.as_ref().map(AsFd::as_fd)).unwrap_or(root.as_fd()),
+            start: held.or_else(|| start.as_ref().map(AsFd::as_fd)).unwrap_or_else(|| root.as_fd()),
         };
         if let Some(located) = lookup.without_entering() {
             return located;

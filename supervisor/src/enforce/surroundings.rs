@@ -3,7 +3,10 @@
 //! `/proc/sysvipc` that of its IPC namespace. A thread of ours that stayed in the host's would open the host's settings
 //! for a container.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 
 use nix::{
     sched::{CloneFlags, setns},
@@ -45,6 +48,17 @@ impl Surroundings {
             std::process::abort();
         }
         entered.map(drop)
+    }
+
+    /// Takes the calling thread back into its own mount namespace.
+    pub(super) fn leave_mounts(&mut self, own: &OwnedFd, root: BorrowedFd<'_>) -> io::Result<()> {
+        self.mounts = None;
+        setns(own, CloneFlags::CLONE_NEWNS)?;
+        if fchdir(root).and_then(|()| chroot(".")).is_err() {
+            tracing::error!("the host's root directory is lost");
+            std::process::abort();
+        }
+        Ok(())
     }
 }
 
