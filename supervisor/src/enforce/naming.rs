@@ -14,7 +14,7 @@ use std::{
 use nix::{
     fcntl::{AtFlags, RenameFlags, renameat2},
     sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat},
-    unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat},
+    unistd::{AccessFlags, Gid, Uid, UnlinkatFlags, faccessat, fchownat, linkat, symlinkat, unlinkat},
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,10 @@ use super::{
     opener::descriptor_name,
     request::{OpenRequest, Start},
 };
-use crate::{decode::Call, sys::file_facts};
+use crate::{
+    decode::Call,
+    sys::{FileFacts, file_facts},
+};
 
 /// Permissions, set-id bits and sticky bit.
 const MODE_BITS: u32 = 0o7777;
@@ -87,11 +90,17 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Whether something is mounted on what is found.
-    pub(super) fn is_mount_point(&self) -> bool {
-        let Self::Entry { directory, name, .. } = self else { return false };
-        let mount = |name| file_facts(directory.as_fd(), name, false).map(|facts| facts.mount);
-        matches!((mount(name.as_c_str()), mount(c"")), (Ok(there), Ok(here)) if there != here)
+    /// The entry's facts and those of its directory, where there is such an entry.
+    fn facts(&self) -> Option<(FileFacts, FileFacts)> {
+        let Self::Entry { directory, name, .. } = self else { return None };
+        let of = |name| file_facts(directory.as_fd(), name, false).ok();
+        Some((of(name.as_c_str())?, of(c"")?))
+    }
+
+    /// Whether the calling thread may change the directory.
+    fn may_change(&self) -> bool {
+        let Self::Entry { directory, .. } = self else { return false };
+        faccessat(directory, c".", AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok()
     }
 }
 
@@ -199,6 +208,25 @@ impl Deed {
     /// Whether it must not be done to a directory or file that something is mounted on.
     pub(super) fn spares_mount_points(&self) -> bool {
         matches!(self, Self::Remove { .. } | Self::Rename { .. })
+    }
+
+    /// Whether it would move or remove what something is mounted on, where the kernel does not see it: it looks at the
+    /// mounts of our namespace. Where the call fails for another reason, the kernel says so.
+    pub(super) fn disturbs_mounts(&self, places: &[Place]) -> bool {
+        let facts: Vec<_> = places.iter().map(Place::facts).collect();
+        let is_mounted = facts.iter().flatten().any(|(entry, directory)| entry.mount != directory.mount);
+        if !is_mounted || !places.iter().all(Place::may_change) {
+            return false;
+        }
+        let is_directory = |facts: &(FileFacts, FileFacts)| facts.0.is(libc::S_IFDIR);
+        match (self, facts.as_slice()) {
+            (Self::Remove { is_directory: wanted }, [Some(entry)]) => is_directory(entry) == *wanted,
+            (Self::Rename { .. }, [Some(old), Some(new)]) => {
+                old.1.mount == new.1.mount && (self.is_exchange() || is_directory(old) == is_directory(new))
+            }
+            (Self::Rename { .. }, [Some(_), None]) => true,
+            _ => false,
+        }
     }
 
     /// Does it. The calling thread has the target's credentials; `own_descriptors` is our own `/proc/self/fd`.

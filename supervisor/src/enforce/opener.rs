@@ -162,27 +162,23 @@ impl Opener {
                 (Wanted::Start, None) => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
             });
         }
-        let is_visit = naming.deed.spares_mount_points() && self.visit_mounts(process, &places)?;
+        let is_visit = naming.deed.spares_mount_points() && self.own_mounts.is_some();
+        if is_visit {
+            self.surroundings.follow_mounts(process, self.host_root.as_fd())?;
+        }
         umask(Mode::from_bits_truncate(mask));
         let worn = self.wardrobe.wear(credentials)?;
-        let done = naming.deed.perform(self.own_descriptors.as_fd(), &places);
+        let done = if !is_visit && naming.deed.disturbs_mounts(&places) {
+            Err(io::Error::from_raw_os_error(libc::EBUSY))
+        } else {
+            naming.deed.perform(self.own_descriptors.as_fd(), &places)
+        };
         drop(worn);
         // A namespace that a task made for itself must be able to go with the task.
         if let Some(own) = self.own_mounts.as_ref().filter(|_| is_visit && !upheaval.is_settled()) {
-            self.surroundings.leave_mounts(own, self.host_root.as_fd())?;
+            self.surroundings.leave_mounts(own, self.host_root.as_fd());
         }
         done
-    }
-
-    /// Makes sure that no mount point is moved or removed; says whether the thread is in the task's mount namespace for that.
-    fn visit_mounts(&mut self, process: &Process, places: &[Place]) -> io::Result<bool> {
-        if self.own_mounts.is_some() {
-            return self.surroundings.follow_mounts(process, self.host_root.as_fd()).map(|()| true);
-        }
-        if places.iter().any(Place::is_mount_point) {
-            return Err(io::Error::from_raw_os_error(libc::EBUSY));
-        }
-        Ok(false)
     }
 
     /// Connects a socket of the target's.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nix::{
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     unistd::{chroot, fchdir},
 };
 
@@ -42,23 +42,30 @@ impl Surroundings {
     /// Takes the calling thread into the task's mount namespace, and back to `root`, its own root directory: whether a
     /// name is a mount point, which must not be moved or removed, the kernel says by the caller's namespace.
     pub(super) fn follow_mounts(&mut self, process: &Process, root: BorrowedFd<'_>) -> io::Result<()> {
+        // A thread that this one started has the same file system context until it takes one of its own.
+        unshare(CloneFlags::CLONE_FS)?;
         let entered = enter(process, "ns/mnt", CloneFlags::CLONE_NEWNS, &mut self.mounts);
-        if !matches!(entered, Ok(false)) && fchdir(root).and_then(|()| chroot(".")).is_err() {
-            tracing::error!("the host's root directory is lost");
-            std::process::abort();
+        if !matches!(entered, Ok(false)) {
+            go_home(root);
         }
         entered.map(drop)
     }
 
     /// Takes the calling thread back into its own mount namespace.
-    pub(super) fn leave_mounts(&mut self, own: &OwnedFd, root: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn leave_mounts(&mut self, own: &OwnedFd, root: BorrowedFd<'_>) {
         self.mounts = None;
-        setns(own, CloneFlags::CLONE_NEWNS)?;
-        if fchdir(root).and_then(|()| chroot(".")).is_err() {
-            tracing::error!("the host's root directory is lost");
-            std::process::abort();
+        match unshare(CloneFlags::CLONE_FS).and_then(|()| setns(own, CloneFlags::CLONE_NEWNS)) {
+            Ok(()) => go_home(root),
+            Err(error) => tracing::error!(%error, "a thread stays in the mount namespace of a task"),
         }
-        Ok(())
+    }
+}
+
+/// Makes `root` the calling thread's root directory: entering a mount namespace has given it another one.
+fn go_home(root: BorrowedFd<'_>) {
+    if fchdir(root).and_then(|()| chroot(".")).is_err() {
+        tracing::error!("the host's root directory is lost");
+        std::process::abort();
     }
 }
 
