@@ -187,7 +187,7 @@ impl<'a> Answerer<'a> {
 
     /// Ends what another thread still does for an earlier call of the task.
     pub(super) fn end_waiting(&self, task: u32) {
-        self.blocking.end_for(task);
+        self.unfinished.blocking.end_for(task);
     }
 
     /// What answers need, also on other threads.
