@@ -227,7 +227,7 @@ impl<'a> Slot<'a> {
         (inode != 0).then_some(Position { inode, offset })
     }
 
-    /// Remembers that a file was made for the call, before the target learns of it: a successor that performs the call again
+    /// Remembers that a file is made for the call, before it is: a successor that performs the call again
     /// must not take that file for somebody else's.
     pub(crate) fn mark_made(&self) {
         self.made.store(FILE_MADE, Ordering::Release);

@@ -63,9 +63,10 @@ impl Answerer<'_> {
         in_force: &InForce,
     ) -> Option<Decision> {
         let mut alerted = None;
+        let was_made = place.has_made();
         for _ in 0..ATTEMPTS {
             let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
-            let found = self.find(&event, place.has_made());
+            let found = self.find(&event, was_made);
             if let Found::Place(errand) = &found {
                 event.set_located(Arc::clone(&errand.located));
                 if let Some(root) = self.shared().context.root() {
@@ -131,12 +132,13 @@ impl Answerer<'_> {
     /// Opens and hands over; returns what is left to answer, `None` if nothing is.
     fn open_and_answer(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
+        if matches!(*errand.located, Located::Missing { .. }) {
+            // Before, since nobody knows where this process may die.
+            place.mark_made();
+        }
         let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
             Opened::File(file) => {
-                if matches!(*errand.located, Located::Missing { .. }) {
-                    place.mark_made();
-                }
                 self.settle(place, decision)?;
                 let close_on_exec = errand.request.has(libc::O_CLOEXEC);
                 self.delivery().file(place.notification, file, close_on_exec, decision.alerted);
