@@ -16,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::sys::{Stop, next_stop, resume};
+use crate::sys::{Stop, has_tracee, next_stop, resume};
 
 /// `PTRACE_EVENT_STOP` of linux/ptrace.h; libc has no name for it.
 const EVENT_STOP: i32 = 128;
@@ -159,6 +159,12 @@ fn release(task: Pid, kill: Option<Signal>) {
     if let Err(errno) = ptrace::detach(task, None) {
         tracing::debug!(%errno, %task, "a tracee is gone");
     }
+}
+
+/// Whether the calling thread may trace another task: nothing of the last one is left to be waited for, which its real
+/// parent would wait for, too. The end of a thread lets go of everything.
+pub(crate) fn is_free() -> bool {
+    !has_tracee()
 }
 
 #[cfg(test)]
