@@ -39,5 +39,5 @@ pub(crate) use naming::{Deed, Name, Naming};
 pub(crate) use opener::{ATTEMPTS, Opened};
 use opener::{Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError, Start};
-pub(crate) use tracer::{Fate, Follow, Followed, is_free};
+pub(crate) use tracer::{Fate, Follow, Followed};
 pub(crate) use upheaval::Upheaval;

@@ -16,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::sys::{Stop, has_tracee, next_stop, resume};
+use crate::sys::{Stop, next_stop, resume};
 
 /// `PTRACE_EVENT_STOP` of linux/ptrace.h; libc has no name for it.
 const EVENT_STOP: i32 = 128;
@@ -148,23 +148,16 @@ fn finish(process: Pid, fate: Fate) -> Followed {
 /// Lets a stopped tracee go. One that is to die must be killed before it is let go: a signal given with the release could
 /// be lost to it.
 fn release(task: Pid, kill: Option<Signal>) {
-    if let Some(signal) = kill {
-        if let Err(errno) = nix::sys::signal::kill(task, signal) {
+    let let_go = match kill {
+        Some(signal) => nix::sys::signal::kill(task, signal).inspect_err(|errno| {
             tracing::error!(%errno, %task, "a program that must not run cannot be killed");
-        }
-        // The real parent learns of the end only when its tracer has.
+        }),
+        None => ptrace::detach(task, None).inspect_err(|errno| tracing::debug!(%errno, %task, "a tracee is gone")),
+    };
+    // Of one that was killed, by us or while it was stopped, the real parent learns only when its tracer has.
+    if kill.is_some() || let_go.is_err() {
         while let Ok(Stop::Event(..) | Stop::Signal(..)) = next_stop(Some(task)) {}
-        return;
     }
-    if let Err(errno) = ptrace::detach(task, None) {
-        tracing::debug!(%errno, %task, "a tracee is gone");
-    }
-}
-
-/// Whether the calling thread may trace another task: nothing of the last one is left to be waited for, which its real
-/// parent would wait for, too. The end of a thread lets go of everything.
-pub(crate) fn is_free() -> bool {
-    !has_tracee()
 }
 
 #[cfg(test)]
@@ -242,6 +235,36 @@ mod tests {
         assert!(child.wait().unwrap().success());
         let withdrawn = how.exec(|| false, || panic!("it has no call to answer"), || (), |_| Fate::Lives);
         assert_eq!(withdrawn, Followed::NotExecuted);
+    }
+
+    #[test]
+    fn a_program_that_is_killed_while_it_is_judged_is_left_to_its_parent() {
+        // Its parent is another process: ours could wait for it in any case.
+        let mut parent = started("echo ready; sh -c 'echo $$; read line; exec sleep 60'; echo ended");
+        let mut reports = BufReader::new(parent.stdout.take().unwrap()).lines();
+        let task = Pid::from_raw(reports.next().unwrap().unwrap().parse().unwrap());
+        let mut input = parent.stdin.take().unwrap();
+        let (done, is_done) = std::sync::mpsc::channel::<()>();
+        // The thread lives on, as those of a watch do: the end of a tracer would let go of everything.
+        let tracer = thread::spawn(move || {
+            ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
+            input.write_all(b"go\n").unwrap();
+            let followed = wait_for_stop(|_| {
+                nix::sys::signal::kill(task, Signal::SIGKILL).unwrap();
+                while fs::read_to_string(format!("/proc/{task}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+                    thread::sleep(PAUSE);
+                }
+                Fate::Lives
+            });
+            let _in_time = is_done.recv_timeout(Duration::from_secs(5));
+            followed
+        });
+        let begin = std::time::Instant::now();
+        assert_eq!(reports.next().unwrap().unwrap(), "ended");
+        assert!(begin.elapsed() < Duration::from_secs(4), "its parent waited for the end of its tracer");
+        done.send(()).unwrap();
+        assert_eq!(tracer.join().unwrap(), Followed::Executed);
+        assert!(parent.wait().unwrap().success());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) use seccomp::{
     supports_wait_killable,
 };
 pub(crate) use socket::connect;
-pub(crate) use tracee::{Stop, has_tracee, next_stop, resume};
+pub(crate) use tracee::{Stop, next_stop, resume};
 
 /// A system call failed in a way that nobody decides on.
 #[derive(Debug, thiserror::Error)]

@@ -37,14 +37,6 @@ pub(crate) fn next_stop(task: Option<Pid>) -> io::Result<Stop> {
     }
 }
 
-/// Whether the calling thread has a tracee, alive or dead.
-pub(crate) fn has_tracee() -> bool {
-    let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG | libc::WNOWAIT | libc::WEXITED | libc::WSTOPPED;
-    // SAFETY: without a place for it, nothing is written; WNOWAIT leaves what is reported where it is.
-    let found = unsafe { libc::waitid(libc::P_ALL, 0, ptr::null_mut(), flags) };
-    found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ECHILD)
-}
-
 /// Lets a stopped tracee of the calling thread run on, with a signal delivered if it is not 0.
 pub(crate) fn resume(task: Pid, signal: i32) -> io::Result<()> {
     let none = ptr::null_mut::<libc::c_void>();

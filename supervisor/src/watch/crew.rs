@@ -31,7 +31,6 @@ use super::{
     life::Watch,
 };
 use crate::{
-    enforce::is_free,
     shared::Shared,
     slots::{Slot, Slots},
     sys::{Listener, Notification, ReceiveError},
@@ -265,7 +264,7 @@ impl Crew {
         let mut answerer = Answerer::new(&self.shared, *number, listener, slots, &self.unfinished);
         answerer.note_init();
         if let Some(slot) = slots.slot(slot) {
-            while self.receive_all(&mut answerer, slot, member) && is_free() && self.stand_by(member) {}
+            while self.receive_all(&mut answerer, slot, member) && self.stand_by(member) {}
         }
         slots.release(slot);
         tracing::debug!(listener = number, member, "a watch thread ends");
