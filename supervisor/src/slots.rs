@@ -6,7 +6,7 @@
 //!
 //! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
 //! more than the last slot that a call was ever parked in), then slots of 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free),
-//! the number of supervisors that died on it, where the event log ended before its alert was written (inode, position), and whether a file was made for the call, or how far it has come.
+//! the number of supervisors that died on it, where the event log ended before its alert was written (inode, position), and how far a call that is made here has come.
 //! The first slot is the supervisor's to receive into, the second one the guard's; the others are for calls that wait for
 //! something else than a decision, and for threads that relieve one of the supervisor's.
 
@@ -72,10 +72,9 @@ pub(crate) enum Progress {
     Done(i32),
 }
 
-/// Values of a slot's cell for what was made: a file for an open, or a call as far as it has come; errnos follow.
-const FILE_MADE: u64 = 1;
-const CALL_BEGUN: u64 = 2;
-const CALL_DONE: u64 = 3;
+/// Values of a slot's cell for how far a call has come; errnos follow.
+const BEGUN: u64 = 1;
+const DONE: u64 = 2;
 
 /// How far the process that installed the filter has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,32 +226,22 @@ impl<'a> Slot<'a> {
         (inode != 0).then_some(Position { inode, offset })
     }
 
-    /// Remembers that a file is made for the call, before it is: a successor that performs the call again
-    /// must not take that file for somebody else's.
-    pub(crate) fn mark_made(&self) {
-        self.made.store(FILE_MADE, Ordering::Release);
-    }
-
-    /// Whether a file was made for the call.
-    pub(crate) fn has_made(&self) -> bool {
-        self.made.load(Ordering::Acquire) == FILE_MADE
-    }
-
-    /// Remembers that the call is about to be made.
+    /// Remembers that the call, or the file that an open makes, is about to be made: a successor that makes it again must
+    /// not take what is there for somebody else's.
     pub(crate) fn mark_begun(&self) {
-        self.made.store(CALL_BEGUN, Ordering::Release);
+        self.made.store(BEGUN, Ordering::Release);
     }
 
     /// Remembers what the call came to, before the target learns of it.
     pub(crate) fn mark_done(&self, errno: i32) {
-        self.made.store(CALL_DONE + u64::try_from(errno).unwrap_or(0), Ordering::Release);
+        self.made.store(DONE + u64::try_from(errno).unwrap_or(0), Ordering::Release);
     }
 
     /// How far the call has come.
     pub(crate) fn progress(&self) -> Progress {
         match self.made.load(Ordering::Acquire) {
-            CALL_BEGUN => Progress::Begun,
-            done if done >= CALL_DONE => Progress::Done(i32::try_from(done - CALL_DONE).unwrap_or(libc::EIO)),
+            BEGUN => Progress::Begun,
+            done if done >= DONE => Progress::Done(i32::try_from(done - DONE).unwrap_or(libc::EIO)),
             _ => Progress::None,
         }
     }

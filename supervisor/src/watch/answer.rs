@@ -4,7 +4,7 @@
 use std::{
     error::Error,
     io,
-    sync::{Arc, LazyLock, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, LazyLock, PoisonError},
     time::Instant,
 };
 
@@ -15,21 +15,19 @@ use rules::{Argument, Event, EventType, Field, ProcField, Value};
 use super::{
     alerting::{AlertId, Matches},
     crew::Turn,
-    interrupted::Interrupted,
-    opening::{self, Delivery},
-    undelivered::Undelivered,
-    waiting,
+    delivery::Delivery,
+    opening,
 };
 use crate::{
     counters::Counter,
     decode::{Call, Undecodable},
-    enforce::{Blocking, Job, Means},
+    enforce::{Job, Means},
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
     shared::Shared,
-    slots::{Phase, Progress, Slot, Slots},
-    sys::{Listener, Notification, Pidfd, Response},
+    slots::{Phase, Slot, Slots},
+    sys::{Notification, Pidfd, Response},
     target::Target,
 };
 
@@ -52,33 +50,12 @@ pub(super) enum Origin {
     },
 }
 
-/// Calls of one listener that are not at their end, for all its threads.
-#[derive(Debug)]
-pub(super) struct Unfinished {
-    interrupted: Arc<Mutex<Interrupted>>,
-    undelivered: Arc<Mutex<Undelivered>>,
-    /// Opens that wait.
-    blocking: Blocking,
-    /// How many execs are being followed.
-    pub(super) followed: AtomicUsize,
-}
-
-impl Unfinished {
-    /// None, of a listener whose calls are, or are not, shielded from signals by the kernel.
-    pub(super) fn new(is_wait_killable: bool) -> Self {
-        let blocking = Blocking::new(is_wait_killable);
-        Self { interrupted: Arc::default(), undelivered: Arc::default(), blocking, followed: AtomicUsize::new(0) }
-    }
-}
-
 /// Answers the notifications of one listener, on one thread.
 #[derive(Debug)]
 pub(super) struct Answerer<'a> {
-    shared: &'a Arc<Shared>,
+    delivery: &'a Delivery,
     number: u32,
-    listener: &'a Arc<Listener>,
     slots: &'a Arc<Slots>,
-    unfinished: &'a Unfinished,
     /// The means to open for targets, once they are needed.
     means: Option<Means>,
     /// Places of the rules that the last call matched.
@@ -97,33 +74,6 @@ pub(super) struct Place<'a> {
     origin: Origin,
 }
 
-impl Place<'_> {
-    /// Remembers that a file was made for the call.
-    pub(super) fn mark_made(&self) {
-        self.slot.mark_made();
-    }
-
-    /// Whether a supervisor that died had made a file for the call.
-    pub(super) fn has_made(&self) -> bool {
-        self.slot.has_made()
-    }
-
-    /// Remembers that the call is about to be made.
-    pub(super) fn mark_begun(&self) {
-        self.slot.mark_begun();
-    }
-
-    /// Remembers what the call came to.
-    pub(super) fn mark_done(&self, errno: i32) {
-        self.slot.mark_done(errno);
-    }
-
-    /// How far a supervisor that died had come with the call.
-    pub(super) fn progress(&self) -> Progress {
-        self.slot.progress()
-    }
-}
-
 /// What is decided about one call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decision {
@@ -140,24 +90,13 @@ impl Decision {
 
 impl<'a> Answerer<'a> {
     /// For listener `number` of the container.
-    pub(super) fn new(
-        shared: &'a Arc<Shared>,
-        number: u32,
-        listener: &'a Arc<Listener>,
-        slots: &'a Arc<Slots>,
-        unfinished: &'a Unfinished,
-    ) -> Self {
-        Self { shared, number, listener, slots, unfinished, means: None, matched: Vec::new(), lines: Vec::new() }
+    pub(super) fn new(delivery: &'a Delivery, number: u32, slots: &'a Arc<Slots>) -> Self {
+        Self { delivery, number, slots, means: None, matched: Vec::new(), lines: Vec::new() }
     }
 
     /// The listener's number within its container.
     pub(super) fn number(&self) -> u32 {
         self.number
-    }
-
-    /// Calls that are not at their end.
-    pub(super) fn unfinished(&self) -> &'a Unfinished {
-        self.unfinished
     }
 
     /// Places of the rules that the last call matched.
@@ -166,7 +105,7 @@ impl<'a> Answerer<'a> {
     }
 
     pub(super) fn shared(&self) -> &'a Shared {
-        self.shared
+        &self.delivery.shared
     }
 
     pub(super) fn slots(&self) -> &'a Slots {
@@ -182,35 +121,25 @@ impl<'a> Answerer<'a> {
     }
 
     pub(super) fn start_blocking(&self, job: Job) {
-        self.unfinished.blocking.start(job, Arc::clone(&self.shared.devices));
-    }
-
-    /// Ends what another thread still does for an earlier call of the task.
-    pub(super) fn end_waiting(&self, task: u32) {
-        self.unfinished.blocking.end_for(task);
+        self.delivery.unfinished.blocking.start(job, Arc::clone(&self.shared().devices));
     }
 
     /// What answers need, also on other threads.
-    pub(super) fn delivery(&self) -> Delivery {
-        Delivery {
-            listener: Arc::clone(self.listener),
-            shared: Arc::clone(self.shared),
-            interrupted: Arc::clone(&self.unfinished.interrupted),
-            undelivered: Arc::clone(&self.unfinished.undelivered),
-        }
+    pub(super) fn delivery(&self) -> &'a Delivery {
+        self.delivery
     }
 
     /// The first program of a container's first listener is executed by the container's first process.
     pub(super) fn note_init(&self) {
         if let (0, Phase::Started { task }) = (self.number, self.slots.phase()) {
-            self.shared.context.set_init(task);
+            self.shared().context.set_init(task);
         }
     }
 
     /// Decides and answers. Returning without an answer means that nobody waits for one any more, or another thread will
     /// answer.
     pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin, turn: Turn<'_>) {
-        let listener = self.listener;
+        let listener = &self.delivery.listener;
         let caution = |address| turn.mind(address);
         let still_pending = || listener.is_pending(notification.id);
         let target = Target::new(notification.target_tid, &still_pending).with_caution(&caution);
@@ -247,7 +176,7 @@ impl<'a> Answerer<'a> {
 
     /// Asks the rules; `None` when nobody waits for an answer any more.
     fn judge(&mut self, place: Place<'_>, call: Call, target: Target<'_>) -> Option<Decision> {
-        let shared = self.shared;
+        let shared = self.shared();
         shared.counters.add(Counter::Events, 1);
         if Some(call.event_type()) == *IO_URING_SETUP {
             InternalAlert::io_uring(target.tid()).write(shared);
@@ -288,7 +217,7 @@ impl<'a> Answerer<'a> {
         in_force: &InForce,
         alerted: Option<u64>,
     ) -> Option<Decision> {
-        let shared = self.shared;
+        let shared = self.shared();
         self.matched.clear();
         let Some(mut matches) = Matches::of(in_force, event) else {
             return Some(Decision { alerted, ..Decision::CONTINUE });
@@ -320,7 +249,7 @@ impl<'a> Answerer<'a> {
         matches: &mut Matches<'_>,
         alerted: Option<u64>,
     ) -> Result<Option<u64>, Box<dyn Error>> {
-        let shared = self.shared;
+        let shared = self.shared();
         let id = AlertId {
             container: &shared.context.identity.id,
             listener: self.number,
@@ -329,10 +258,7 @@ impl<'a> Answerer<'a> {
         };
         let now = Instant::now();
         let words = matches.words(event);
-        let was_alerted = || {
-            let mut interrupted = self.unfinished.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-            interrupted.was_alerted(notification, words, now)
-        };
+        let was_alerted = || self.delivery.unfinished.interrupted().take(notification, words, now).is_some();
         if alerted == Some(words) || was_alerted() {
             return Ok(Some(words));
         }
@@ -345,7 +271,7 @@ impl<'a> Answerer<'a> {
             return Ok(Some(words));
         }
         // Asked when everything was read: a target that left meanwhile left facts absent, or another task's in their place.
-        if !self.listener.is_pending(notification.id) {
+        if !self.delivery.listener.is_pending(notification.id) {
             return Ok(None);
         }
         slot.mark_log(shared.log.end()?);
@@ -356,11 +282,11 @@ impl<'a> Answerer<'a> {
 
     /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.
     pub(super) fn failure(&self, why: &'static str) -> Decision {
-        self.shared.counters.add(Counter::Failures, 1);
-        tracing::error!(container = %self.shared.context.identity.id, why, "a call gets the failure verdict");
-        let response = match self.shared.mode {
+        self.shared().counters.add(Counter::Failures, 1);
+        tracing::error!(container = %self.shared().context.identity.id, why, "a call gets the failure verdict");
+        let response = match self.shared().mode {
             Mode::Audit => Response::Continue,
-            Mode::Enforce => Response::Errno(self.shared.in_force.load().errno.number()),
+            Mode::Enforce => Response::Errno(self.shared().in_force.load().errno.number()),
         };
         Decision { response, ..Decision::CONTINUE }
     }
@@ -370,21 +296,18 @@ impl<'a> Answerer<'a> {
             self.kill(notification, process);
         }
         if decision.response != Response::Continue {
-            self.shared.counters.add(Counter::Denied, 1);
+            self.shared().counters.add(Counter::Denied, 1);
         }
         if self.waits(notification, decision) {
-            self.delivery().respond(notification, decision.response, decision.alerted);
+            self.delivery.respond(notification, decision.response, decision.alerted);
         } else {
-            self.delivery().remember(notification, decision.alerted);
+            self.delivery.remember(notification, decision.alerted);
         }
     }
 
-    /// Whether the target takes an answer now: see [`waiting`].
+    /// Whether the target takes an answer now; without an alert it makes no difference.
     fn waits(&self, notification: &Notification, decision: Decision) -> bool {
-        decision.alerted.is_none()
-            || self.shared.is_wait_killable
-            || waiting::settle(notification.target_tid, || self.listener.is_pending(notification.id))
-                == waiting::Target::Waits
+        decision.alerted.is_none() || self.delivery.is_awaited(notification)
     }
 
     /// Makes sure that the target takes what it is going to get; `None` if it has left.
@@ -392,7 +315,7 @@ impl<'a> Answerer<'a> {
         if self.waits(place.notification, decision) {
             return Some(());
         }
-        self.delivery().remember(place.notification, decision.alerted);
+        self.delivery.remember(place.notification, decision.alerted);
         None
     }
 
@@ -401,7 +324,7 @@ impl<'a> Answerer<'a> {
     fn kill(&self, notification: &Notification, process: u32) {
         let pid = Pid::from_raw(i32::try_from(process).unwrap_or(i32::MAX));
         let killed = match Pidfd::open(pid) {
-            Ok(pidfd) if self.listener.is_pending(notification.id) => pidfd.kill(),
+            Ok(pidfd) if self.delivery.listener.is_pending(notification.id) => pidfd.kill(),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };

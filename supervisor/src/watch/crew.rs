@@ -27,7 +27,8 @@ use nix::{
 };
 
 use super::{
-    answer::{Answerer, Origin, Unfinished},
+    answer::{Answerer, Origin},
+    delivery::Delivery,
     life::Watch,
 };
 use crate::{
@@ -49,10 +50,9 @@ const MAX_STANDING_BY: usize = 4;
 #[derive(Debug)]
 pub(super) struct Crew {
     watch: Watch,
-    shared: Arc<Shared>,
+    delivery: Delivery,
     lead: Lead,
     members: Mutex<Members>,
-    unfinished: Unfinished,
     /// Slots of what a predecessor received and did not answer, with what they hold.
     left: Mutex<VecDeque<(usize, Notification)>>,
 }
@@ -144,9 +144,9 @@ impl Crew {
         // A predecessor that died while it parked a call has left it in two slots.
         let (left, doubled): (Vec<_>, Vec<_>) = left.partition(|(_, notification)| seen.insert(notification.id));
         doubled.into_iter().filter_map(|(index, _)| watch.slots.slot(index)).for_each(|slot| slot.clear());
-        let unfinished = Unfinished::new(shared.is_wait_killable);
+        let delivery = Delivery::new(Arc::clone(&watch.listener), shared);
         let (members, left) = (Mutex::default(), Mutex::new(left.into()));
-        let crew = Arc::new(Self { watch, shared, lead, members, unfinished, left });
+        let crew = Arc::new(Self { watch, delivery, lead, members, left });
         crew.enlist(&mut crew.members())?;
         Ok(crew)
     }
@@ -261,7 +261,7 @@ impl Crew {
         let Watch { number, listener, slots } = &self.watch;
         let synchronous = listener.wake_synchronously();
         tracing::debug!(listener = number, synchronous, member, "a watch thread begins");
-        let mut answerer = Answerer::new(&self.shared, *number, listener, slots, &self.unfinished);
+        let mut answerer = Answerer::new(&self.delivery, *number, slots);
         answerer.note_init();
         if let Some(slot) = slots.slot(slot) {
             while self.receive_all(&mut answerer, slot, member) && self.stand_by(member) {}
@@ -287,10 +287,7 @@ impl Crew {
         let Watch { number, listener, .. } = &self.watch;
         match listener.receive(slot.cells()) {
             Ok(notification) => {
-                let turn = Turn { crew: self, member, task: notification.target_tid };
-                self.lead.during(|| answerer.answer(slot, &notification, Origin::Received, turn));
-                slot.clear();
-                self.shared.context.processes.sweep();
+                self.answer(answerer, (slot, &notification), Origin::Received, member);
                 return true;
             }
             // Everyday: the target died or was interrupted while we woke up. From Linux 6.11 on it is also what a
@@ -333,11 +330,25 @@ impl Crew {
             let Some(slot) = self.watch.slots.slot(index) else { continue };
             if listener.is_pending(notification.id) {
                 let attempts = slot.count_attempt();
-                let turn = Turn { crew: self, member, task: notification.target_tid };
-                self.lead.during(|| answerer.answer(slot, &notification, Origin::Adopted { attempts }, turn));
+                self.answer(answerer, (slot, &notification), Origin::Adopted { attempts }, member);
+            } else {
+                slot.clear();
             }
-            slot.clear();
         }
+    }
+
+    /// Answers what a slot holds, and frees it.
+    fn answer(
+        self: &Arc<Self>,
+        answerer: &mut Answerer<'_>,
+        (slot, notification): (Slot<'_>, &Notification),
+        origin: Origin,
+        member: usize,
+    ) {
+        let turn = Turn { crew: self, member, task: notification.target_tid };
+        self.lead.during(|| answerer.answer(slot, notification, origin, turn));
+        slot.clear();
+        self.delivery.shared.context.processes.sweep();
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     alerting::{AlertId, Matches},
     answer::{Answerer, Decision, Place},
     crew::Turn,
-    opening::Delivery,
+    delivery::Delivery,
 };
 use crate::{
     counters::Counter,
@@ -52,7 +52,7 @@ impl Answerer<'_> {
         event: &CallEvent<'_>,
         decision: Decision,
     ) -> Option<Decision> {
-        let followed = &self.unfinished().followed;
+        let followed = &self.delivery().unfinished.followed;
         if followed.fetch_add(1, Ordering::AcqRel) >= MAX_FOLLOWED || !place.turn.may_hand_over() {
             followed.fetch_sub(1, Ordering::AcqRel);
             return Some(self.unfollowed(decision));
@@ -63,7 +63,7 @@ impl Answerer<'_> {
         let judged = Judged { call, moment, caller, rules, program };
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
         self.delivery().remember(place.notification, decision.alerted);
-        let (delivery, listener, notification) = (self.delivery(), self.number(), *place.notification);
+        let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
         Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
         followed.fetch_sub(1, Ordering::AcqRel);
         None
@@ -81,9 +81,9 @@ impl Answerer<'_> {
 /// One exec on its way.
 struct Verification<'a> {
     turn: Turn<'a>,
-    delivery: Delivery,
+    delivery: &'a Delivery,
     listener: u32,
-    notification: Notification,
+    notification: &'a Notification,
     decision: Decision,
     judged: Judged,
 }
@@ -97,7 +97,7 @@ impl Verification<'_> {
             kill_on_exit: shared.mode == Mode::Enforce,
         };
         let pending = || self.delivery.listener.is_pending(self.notification.id);
-        let proceed = || self.delivery.proceed(&self.notification, self.decision.alerted);
+        let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         // After the answer, so that the target does not wait for it.
         let before_wait = || _ = self.turn.hand_over();
         if follow.exec(pending, proceed, before_wait, |process| self.judge(process)) == Followed::Untraceable {
@@ -112,7 +112,7 @@ impl Verification<'_> {
         let process = Process::open(task);
         let program = || process.as_ref().and_then(Process::program_mark);
         let before = program();
-        if !self.delivery.proceed(&self.notification, self.decision.alerted) {
+        if !self.delivery.proceed(self.notification, self.decision.alerted) {
             return;
         }
         let _none_left = self.turn.hand_over();

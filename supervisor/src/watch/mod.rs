@@ -7,12 +7,12 @@
 mod alerting;
 mod answer;
 mod crew;
+mod delivery;
 mod executing;
-mod interrupted;
 mod life;
 mod opening;
 mod performing;
-mod undelivered;
 mod waiting;
+mod withdrawn;
 
 pub(crate) use life::{RunningWatch, Watch};

@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An open in enforce mode: find the file, judge it, open it, hand it over.
 
-use std::{
-    error::Error,
-    os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{error::Error, sync::Arc};
 
-use super::{
-    answer::{Answerer, Decision, Place},
-    interrupted::Interrupted,
-    undelivered::Undelivered,
-    waiting,
-};
+use super::answer::{Answerer, Decision, Place};
 use crate::{
-    counters::Counter,
     decode::Call,
     enforce::{ATTEMPTS, Ended, Errand, Job, Located, Means, MeansError, Opened, RequestError, Work},
     event::CallEvent,
     in_force::InForce,
-    shared::Shared,
-    sys::{InjectError, Listener, Notification, Response, SendError},
+    slots::Progress,
+    sys::Response,
     target::Target,
 };
 
@@ -40,15 +29,6 @@ enum Found {
     Unable(&'static str),
 }
 
-/// Everything that an answer needs, also on another thread.
-#[derive(Clone)]
-pub(super) struct Delivery {
-    pub(super) listener: Arc<Listener>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) interrupted: Arc<Mutex<Interrupted>>,
-    pub(super) undelivered: Arc<Mutex<Undelivered>>,
-}
-
 impl Answerer<'_> {
     /// Whether this call is opened for the target rather than by it.
     pub(super) fn performs(&self, in_force: &InForce, call: &Call) -> bool {
@@ -63,7 +43,7 @@ impl Answerer<'_> {
         in_force: &InForce,
     ) -> Option<Decision> {
         let mut alerted = None;
-        let was_made = place.has_made();
+        let was_made = place.slot.progress() == Progress::Begun;
         for _ in 0..ATTEMPTS {
             let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
             let found = self.find(&event, was_made);
@@ -134,7 +114,7 @@ impl Answerer<'_> {
         let devices = Arc::clone(&self.shared().devices);
         if matches!(*errand.located, Located::Missing { .. }) {
             // Before, since nobody knows where this process may die.
-            place.mark_made();
+            place.slot.mark_begun();
         }
         let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
@@ -152,7 +132,7 @@ impl Answerer<'_> {
     /// Lets a thread of its own open, so that no other call waits behind this one.
     fn open_aside(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
         let Some(parked) = self.slots().park(place.slot) else { return Some(Opened::Failed(libc::ENFILE)) };
-        let (delivery, slots) = (self.delivery(), self.shared_slots());
+        let (delivery, slots) = (self.delivery().clone(), self.shared_slots());
         let (notification, alerted) = (*place.notification, decision.alerted);
         let close_on_exec = errand.request.has(libc::O_CLOEXEC);
         let pending = Arc::clone(&delivery.listener);
@@ -174,73 +154,6 @@ impl Answerer<'_> {
             }),
         });
         None
-    }
-}
-
-impl Delivery {
-    /// Hands a file over.
-    fn file(&self, notification: &Notification, file: OwnedFd, close_on_exec: bool, alerted: Option<u64>) {
-        let under_way = self.shared.handing_over.read().unwrap_or_else(PoisonError::into_inner);
-        let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
-        drop(file);
-        drop(under_way);
-        match handed_over {
-            Ok(()) => {}
-            Err(InjectError::Gone) => self.remember(notification, alerted),
-            // The target is at its limit of descriptors, for instance.
-            Err(InjectError::Refused(error)) => {
-                self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
-            }
-        }
-    }
-
-    fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {
-        self.respond(notification, Response::Errno(errno), alerted);
-    }
-
-    /// Answers without a file; says whether the target was still there.
-    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
-        match self.listener.send(notification.id, response) {
-            Ok(()) => return true,
-            Err(SendError::Gone) => self.remember(notification, alerted),
-            Err(error) => {
-                self.shared.counters.add(Counter::Failures, 1);
-                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
-            }
-        }
-        false
-    }
-
-    /// Lets a call go on that another thread paid for in advance (see [`Self::remember`]); says whether the target took the
-    /// answer. While the answer is on its way nobody can take the payment for that of a later call.
-    pub(super) fn proceed(&self, notification: &Notification, alerted: Option<u64>) -> bool {
-        let pending = || self.listener.is_pending(notification.id);
-        let may_leave = alerted.is_some() && !self.shared.is_wait_killable;
-        if may_leave && waiting::settle(notification.target_tid, pending) == waiting::Target::Left {
-            return false;
-        }
-        let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-        let paid = alerted.filter(|words| interrupted.take_back(notification, *words));
-        match self.listener.send(notification.id, Response::Continue) {
-            Ok(()) => return true,
-            Err(SendError::Gone) => {}
-            Err(error) => {
-                self.shared.counters.add(Counter::Failures, 1);
-                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
-            }
-        }
-        if let Some(words) = paid {
-            interrupted.remember(notification, words, Instant::now());
-        }
-        false
-    }
-
-    /// Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
-    pub(super) fn remember(&self, notification: &Notification, alerted: Option<u64>) {
-        if let Some(words) = alerted {
-            let mut interrupted = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-            interrupted.remember(notification, words, Instant::now());
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     ffi::CString,
     hash::{DefaultHasher, Hasher},
     os::fd::OwnedFd,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::Instant,
 };
 
@@ -15,8 +15,7 @@ use policy::Mode;
 
 use super::{
     answer::{Answerer, Decision, Place},
-    opening::Delivery,
-    waiting,
+    delivery::Delivery,
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -83,7 +82,7 @@ impl Answerer<'_> {
         if decision.response != Response::Continue {
             return Some(decision);
         }
-        self.end_waiting(place.notification.target_tid);
+        self.delivery().unfinished.blocking.end_for(place.notification.target_tid);
         let receipt = Receipt { arguments: arguments_of(&event), alerted: decision.alerted };
         let delivery = self.delivery();
         if let Some(result) = delivery.take_undelivered(place.notification, receipt.arguments) {
@@ -91,7 +90,7 @@ impl Answerer<'_> {
             self.deliver(place, result, receipt);
             return None;
         }
-        let step = match (copied, place.progress()) {
+        let step = match (copied, place.slot.progress()) {
             (_, Progress::Done(errno)) => Step::Done(if errno == 0 { Ok(()) } else { Err(errno) }),
             (Copied::Gone, _) => Step::Gone,
             (Copied::Fails(errno), _) => Step::Done(Err(errno)),
@@ -126,12 +125,12 @@ impl Answerer<'_> {
         if !event.is_pending() {
             return Step::Gone;
         }
-        place.mark_begun();
+        place.slot.mark_begun();
         let named = self.means().map(|means| means.name(&client, process, (naming, &handles), &shared.upheaval));
         match named {
             Ok(Ok(outcome)) => {
                 let outcome = if has_begun { naming.deed.forgive(outcome) } else { outcome };
-                place.mark_done(outcome.err().unwrap_or(0));
+                place.slot.mark_done(outcome.err().unwrap_or(0));
                 Step::Done(outcome)
             }
             Ok(Err(error)) => unable(&error),
@@ -164,14 +163,14 @@ impl Answerer<'_> {
             return Step::Gone;
         }
         let has_begun = progress == Progress::Begun;
-        place.mark_begun();
+        place.slot.mark_begun();
         if contact.may_wait() {
             return Step::Waits(client, contact, has_begun);
         }
         match self.means().map(|means| means.connect(&client, &contact)) {
             Ok(outcome) => {
                 let outcome = if has_begun { forgive_connect(outcome) } else { outcome };
-                place.mark_done(outcome.err().unwrap_or(0));
+                place.slot.mark_done(outcome.err().unwrap_or(0));
                 Step::Done(outcome)
             }
             Err(_) => Step::Unable,
@@ -206,8 +205,8 @@ impl Answerer<'_> {
         let Some(parked) = self.slots().park(place.slot) else {
             return self.deliver(place, Response::Errno(libc::ENFILE), receipt);
         };
-        let (delivery, slots) = (self.delivery(), self.shared_slots());
-        let (kept, done) = (self.delivery(), self.shared_slots());
+        let (delivery, slots) = (self.delivery().clone(), self.shared_slots());
+        let (kept, done) = (delivery.clone(), Arc::clone(&slots));
         let notification = *place.notification;
         let pending = Arc::clone(&delivery.listener);
         let restarts = contact.restarts();
@@ -259,25 +258,17 @@ impl Delivery {
         }
     }
 
-    /// Whether the target takes an answer now: see [`waiting`].
-    fn is_awaited(&self, notification: &Notification) -> bool {
-        let is_pending = || self.listener.is_pending(notification.id);
-        self.shared.is_wait_killable || waiting::settle(notification.target_tid, is_pending) == waiting::Target::Waits
-    }
-
     fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
         self.remember(notification, receipt.alerted);
         self.keep_result(notification, result, receipt);
     }
 
     fn keep_result(&self, notification: &Notification, result: Response, receipt: Receipt) {
-        let mut undelivered = self.undelivered.lock().unwrap_or_else(PoisonError::into_inner);
-        undelivered.keep(notification, receipt.arguments, result, Instant::now());
+        self.unfinished.undelivered().keep(notification, receipt.arguments, result, Instant::now());
     }
 
     fn take_undelivered(&self, notification: &Notification, arguments: u64) -> Option<Response> {
-        let mut undelivered = self.undelivered.lock().unwrap_or_else(PoisonError::into_inner);
-        undelivered.take(notification, arguments, Instant::now())
+        self.unfinished.undelivered().take(notification, arguments, Instant::now())
     }
 }
 

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Sending answers, from whatever thread: every call is answered once, and what a withdrawn one leaves is remembered.
+
+use std::{
+    error::Error,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    time::Instant,
+};
+
+use super::{
+    waiting,
+    withdrawn::{Interrupted, Undelivered},
+};
+use crate::{
+    counters::Counter,
+    enforce::Blocking,
+    shared::Shared,
+    sys::{InjectError, Listener, Notification, Response, SendError},
+};
+
+/// Everything that an answer needs.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) listener: Arc<Listener>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) unfinished: Arc<Unfinished>,
+}
+
+/// Calls of one listener that are not at their end, for all its threads.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    interrupted: Mutex<Interrupted>,
+    undelivered: Mutex<Undelivered>,
+    /// Calls that wait.
+    pub(super) blocking: Blocking,
+    /// How many execs are being followed.
+    pub(super) followed: AtomicUsize,
+}
+
+impl Unfinished {
+    fn new(is_wait_killable: bool) -> Self {
+        let blocking = Blocking::new(is_wait_killable);
+        Self { interrupted: Mutex::default(), undelivered: Mutex::default(), blocking, followed: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn interrupted(&self) -> MutexGuard<'_, Interrupted> {
+        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn undelivered(&self) -> MutexGuard<'_, Undelivered> {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delivery {
+    /// For the calls of a listener.
+    pub(super) fn new(listener: Arc<Listener>, shared: Arc<Shared>) -> Self {
+        let unfinished = Arc::new(Unfinished::new(shared.is_wait_killable));
+        Self { listener, shared, unfinished }
+    }
+
+    /// Whether the target takes an answer now: see [`waiting`].
+    pub(super) fn is_awaited(&self, notification: &Notification) -> bool {
+        let is_pending = || self.listener.is_pending(notification.id);
+        self.shared.is_wait_killable || waiting::settle(notification.target_tid, is_pending) == waiting::Target::Waits
+    }
+
+    /// Hands a file over.
+    pub(super) fn file(&self, notification: &Notification, file: OwnedFd, close_on_exec: bool, alerted: Option<u64>) {
+        let under_way = self.shared.handing_over.read().unwrap_or_else(PoisonError::into_inner);
+        let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
+        drop(file);
+        drop(under_way);
+        match handed_over {
+            Ok(()) => {}
+            Err(InjectError::Gone) => self.remember(notification, alerted),
+            // The target is at its limit of descriptors, for instance.
+            Err(InjectError::Refused(error)) => {
+                self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
+            }
+        }
+    }
+
+    pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {
+        self.respond(notification, Response::Errno(errno), alerted);
+    }
+
+    /// Answers without a file; says whether the target was still there.
+    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
+        match self.listener.send(notification.id, response) {
+            Ok(()) => return true,
+            Err(SendError::Gone) => self.remember(notification, alerted),
+            Err(error) => {
+                self.shared.counters.add(Counter::Failures, 1);
+                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
+            }
+        }
+        false
+    }
+
+    /// Lets a call go on that another thread paid for in advance (see [`Self::remember`]); says whether the target took the
+    /// answer. While the answer is on its way nobody can take the payment for that of a later call.
+    pub(super) fn proceed(&self, notification: &Notification, alerted: Option<u64>) -> bool {
+        if alerted.is_some() && !self.is_awaited(notification) {
+            return false;
+        }
+        let mut interrupted = self.unfinished.interrupted();
+        let paid = alerted.filter(|words| interrupted.take_back(notification, *words).is_some());
+        match self.listener.send(notification.id, Response::Continue) {
+            Ok(()) => return true,
+            Err(SendError::Gone) => {}
+            Err(error) => {
+                self.shared.counters.add(Counter::Failures, 1);
+                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
+            }
+        }
+        if let Some(words) = paid {
+            interrupted.keep(notification, words, (), Instant::now());
+        }
+        false
+    }
+
+    /// Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
+    pub(super) fn remember(&self, notification: &Notification, alerted: Option<u64>) {
+        if let Some(words) = alerted {
+            self.unfinished.interrupted().keep(notification, words, (), Instant::now());
+        }
+    }
+}

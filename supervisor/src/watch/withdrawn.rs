@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is kept of calls whose notifications were withdrawn: one call, one alert and one deed, although a signal makes the
+//! kernel notify a call twice.
+//!
+//! When a signal interrupts a call that waits for its answer, the notification is withdrawn and, after the handler, the
+//! call is notified anew under another id (`SA_RESTART`; `seccomp_unotify(2)`, "Interaction with `SA_RESTART` signal
+//! handlers"). What belongs to the call then goes to the next notification of the same thread with the same registers and
+//! the same hash, and to no other:
+//!
+//! - An alert that was written before the withdrawal showed stands for a call that has not happened, and is paid in
+//!   advance: the next notification with the same words in its alert uses it up instead of writing a second one. Nothing
+//!   can be hidden that way: every use was paid for by one alert with the same words, and one alert pays for one call.
+//! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
+//!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result.
+
+use std::time::{Duration, Instant};
+
+use crate::sys::{Notification, Response};
+
+/// Calls remembered at a time: one per thread, and a program has few threads inside signal handlers.
+const MAX_ENTRIES: usize = 256;
+/// After a handler that runs longer than this there is a second alert rather than a silent call, and a call is made again.
+const LIFETIME: Duration = Duration::from_secs(10);
+
+/// Alerts that were paid for in advance, by the hash of their words.
+pub(super) type Interrupted = Withdrawn<()>;
+/// Results that their calls did not get, by the hash of the arguments in memory.
+pub(super) type Undelivered = Withdrawn<Response>;
+
+/// What belongs to calls that will be notified anew.
+#[derive(Debug)]
+pub(super) struct Withdrawn<T>(Vec<Entry<T>>);
+
+#[derive(Debug)]
+struct Entry<T> {
+    call: CallKey,
+    hash: u64,
+    kept: T,
+    at: Instant,
+}
+
+/// What a restarted call has in common with its first notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CallKey {
+    target_tid: u32,
+    nr: i32,
+    arch: u32,
+    instruction_pointer: u64,
+    args: [u64; 6],
+}
+
+impl From<&Notification> for CallKey {
+    fn from(notification: &Notification) -> Self {
+        let Notification { id: _, target_tid, nr, arch, instruction_pointer, args } = *notification;
+        Self { target_tid, nr, arch, instruction_pointer, args }
+    }
+}
+
+impl<T> Default for Withdrawn<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Withdrawn<T> {
+    /// Keeps something for the call's next notification.
+    pub(super) fn keep(&mut self, notification: &Notification, hash: u64, kept: T, now: Instant) {
+        self.forget_old(now);
+        if self.0.len() >= MAX_ENTRIES {
+            self.0.remove(0);
+        }
+        self.0.push(Entry { call: notification.into(), hash, kept, at: now });
+    }
+
+    /// What was kept for this call; it is handed out once.
+    pub(super) fn take(&mut self, notification: &Notification, hash: u64, now: Instant) -> Option<T> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.forget_old(now);
+        self.take_back(notification, hash)
+    }
+
+    /// The same, however old it is; `None` where it was handed out meanwhile.
+    pub(super) fn take_back(&mut self, notification: &Notification, hash: u64) -> Option<T> {
+        let call = CallKey::from(notification);
+        let place = self.0.iter().position(|entry| entry.call == call && entry.hash == hash)?;
+        Some(self.0.remove(place).kept)
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.0.retain(|entry| now.saturating_duration_since(entry.at) < LIFETIME);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: u64, tid: u32, path: u64) -> Notification {
+        let args = [0, path, 0, 0, 0, 0];
+        Notification { id, target_tid: tid, nr: 257, arch: 0xc000_003e, instruction_pointer: 0x1000, args }
+    }
+
+    #[test]
+    fn one_alert_pays_for_one_call_of_the_same_thread_registers_and_words() {
+        let mut interrupted = Interrupted::default();
+        let now = Instant::now();
+        interrupted.keep(&call(1, 10, 0x5000), 77, (), now);
+        assert_eq!(interrupted.take(&call(2, 11, 0x5000), 77, now), None, "another thread");
+        assert_eq!(interrupted.take(&call(2, 10, 0x6000), 77, now), None, "other registers");
+        assert_eq!(interrupted.take(&call(2, 10, 0x5000), 78, now), None, "other words");
+        assert_eq!(interrupted.take(&call(2, 10, 0x5000), 77, now), Some(()));
+        assert_eq!(interrupted.take(&call(3, 10, 0x5000), 77, now), None, "used up");
+        interrupted.keep(&call(4, 10, 0x5000), 77, (), now);
+        assert_eq!(interrupted.take_back(&call(4, 10, 0x5000), 77), Some(()));
+        assert_eq!(interrupted.take(&call(5, 10, 0x5000), 77, now), None, "taken back");
+    }
+
+    #[test]
+    fn nested_handlers_keep_both_calls_and_old_ones_are_forgotten() {
+        let mut interrupted = Interrupted::default();
+        let now = Instant::now();
+        interrupted.keep(&call(1, 10, 0x5000), 77, (), now);
+        interrupted.keep(&call(2, 10, 0x6000), 78, (), now);
+        assert_eq!(interrupted.take(&call(3, 10, 0x6000), 78, now), Some(()));
+        assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now + LIFETIME), None);
+    }
+
+    #[test]
+    fn a_result_goes_once_to_the_same_call_of_the_same_thread() {
+        let (mut undelivered, now) = (Undelivered::default(), Instant::now());
+        undelivered.keep(&call(1, 10, 0x5000), 77, Response::Value(0), now);
+        assert_eq!(undelivered.take(&call(2, 11, 0x5000), 77, now), None, "another thread");
+        assert_eq!(undelivered.take(&call(2, 10, 0x5000), 78, now), None, "other arguments");
+        assert_eq!(undelivered.take(&call(2, 10, 0x5000), 77, now), Some(Response::Value(0)));
+        assert_eq!(undelivered.take(&call(3, 10, 0x5000), 77, now), None, "handed out");
+        undelivered.keep(&call(4, 10, 0x5000), 77, Response::Errno(libc::EEXIST), now);
+        assert_eq!(undelivered.take(&call(5, 10, 0x5000), 77, now + LIFETIME), None, "too old");
+    }
+}
