@@ -9,8 +9,6 @@ use policy::{Mode, Verdict};
 use rules::{Action, Priority};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::event_log::RECORD_START;
-
 /// The source of messages about Lanner itself, as in Falco.
 pub(crate) const INTERNAL_SOURCE: &str = "internal";
 
@@ -113,7 +111,7 @@ impl Alert {
     pub(crate) fn parse_record(line: &[u8]) -> Option<(Self, &[u8])> {
         let whole = |record| serde_json::from_slice(record).ok().map(|alert| (alert, record));
         whole(line).or_else(|| {
-            let start = memchr::memmem::rfind(line, RECORD_START)?;
+            let start = memchr::memmem::rfind(line, br#"{"time":"#)?;
             whole(line.get(start..)?)
         })
     }

@@ -14,16 +14,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use memchr::memmem;
-use serde::de::IgnoredAny;
+
+use crate::alert::Alert;
 
 /// How much of the log is searched for a predecessor's alert: far more than all containers of a node write while one
 /// supervisor is replaced.
 const MAX_SEARCH_BYTES: u64 = 64 << 20;
 /// Piece in which the log is searched.
 const SEARCH_CHUNK: usize = 64 << 10;
-
-/// What every record begins with, and no other part of a record holds: there, quotes are escaped.
-pub(crate) const RECORD_START: &[u8] = br#"{"time":"#;
 
 /// The event log, open for appending.
 #[derive(Debug)]
@@ -127,21 +125,14 @@ impl EventLog {
             let mut lines = BufReader::with_capacity(SEARCH_CHUNK, file);
             let mut line = Vec::new();
             while lines.read_until(b'\n', &mut line)? > 0 {
-                let is_meant = finder.find(&line).is_some()
-                    && last_record(&line).is_some_and(|record| finder.find(record).is_some());
-                count += usize::from(is_meant);
+                let is_whole = line.ends_with(b"\n");
+                let is_meant = || Alert::parse(&line).is_some_and(|alert| alert.id == id);
+                count += usize::from(is_whole && finder.find(&line).is_some() && is_meant());
                 line.clear();
             }
         }
         Ok(count)
     }
-}
-
-/// The record that a line ends with, if it is whole; before it may stand a part of another one.
-fn last_record(line: &[u8]) -> Option<&[u8]> {
-    let record = line.get(memmem::rfind(line, RECORD_START)?..)?;
-    let is_whole = record.ends_with(b"\n") && serde_json::from_slice::<IgnoredAny>(record).is_ok();
-    is_whole.then_some(record)
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
@@ -161,11 +152,18 @@ mod tests {
         (folder, log)
     }
 
+    fn record(id: &str) -> Vec<u8> {
+        let record = format!(
+            r#"{{"time":1,"id":"{id}","rule":"R","priority":"Notice","source":"syscall","hostname":"h","message":"m"}}"#
+        );
+        [record.as_bytes(), b"\n"].concat()
+    }
+
     #[test]
     fn a_record_is_found_from_the_position_before_it_and_not_from_behind() {
         let (_folder, log) = log();
         let before = log.end().unwrap();
-        log.append(b"{\"time\":1,\"id\":\"a-1-2\"}\n").unwrap();
+        log.append(&record("a-1-2")).unwrap();
         assert_eq!(log.count("a-1-2", before).unwrap(), 1);
         assert_eq!(log.count("a-1-3", before).unwrap(), 0);
         assert_eq!(log.count("a-1-2", log.end().unwrap()).unwrap(), 0);
@@ -175,12 +173,12 @@ mod tests {
     fn a_part_of_a_record_does_not_count() {
         let (_folder, log) = log();
         let before = log.end().unwrap();
-        log.append(b"{\"time\":1,\"id\":\"a-1-2\",\"rule\":\"R").unwrap();
+        log.append(&record("a-1-2")[..40]).unwrap();
         assert_eq!(log.count("a-1-2", before).unwrap(), 0);
-        log.append(b"{\"time\":2,\"id\":\"a-1-3\",\"rule\":\"R\"}\n").unwrap();
+        log.append(&record("a-1-3")).unwrap();
         assert_eq!(log.count("a-1-2", before).unwrap(), 0);
         assert_eq!(log.count("a-1-3", before).unwrap(), 1);
-        log.append(b"{\"time\":1,\"id\":\"a-1-2\",\"rule\":\"R\"}\n").unwrap();
+        log.append(&record("a-1-2")).unwrap();
         assert_eq!(log.count("a-1-2", before).unwrap(), 1);
     }
 
@@ -189,7 +187,7 @@ mod tests {
         let (_folder, log) = log();
         let before = log.end().unwrap();
         log.append(&vec![b'x'; SEARCH_CHUNK - 5]).unwrap();
-        log.append(b"{\"time\":1,\"id\":\"border\"}\n").unwrap();
+        log.append(&record("border")).unwrap();
         log.append(&vec![b'y'; 3 * SEARCH_CHUNK]).unwrap();
         assert_eq!(log.count("border", before).unwrap(), 1);
     }
@@ -198,12 +196,12 @@ mod tests {
     fn a_rotated_log_is_followed_and_still_searched() {
         let (folder, log) = log();
         let before = log.end().unwrap();
-        log.append(b"{\"time\":1,\"id\":\"old\"}\n").unwrap();
+        log.append(&record("old")).unwrap();
         let path = folder.path().join("logs/events.jsonl");
         std::fs::rename(&path, folder.path().join("logs/events.jsonl.1")).unwrap();
         log.reopen_if_moved().unwrap();
-        log.append(b"{\"time\":1,\"id\":\"new\"}\n").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"{\"time\":1,\"id\":\"new\"}\n");
+        log.append(&record("new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), record("new"));
         assert_eq!(log.count("old", before).unwrap(), 1);
         assert_eq!(log.count("new", before).unwrap(), 1);
     }
