@@ -82,7 +82,7 @@ impl Opener {
     pub(crate) fn new() -> io::Result<Self> {
         let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let (root, own) = (open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?);
-        let mounts = Process::open(std::process::id()).and_then(|own| own.open_file("ns/mnt"));
+        let mounts = Process::own().and_then(|own| own.open_file("ns/mnt"));
         let opener = Self::with_descriptors(root, own, Surroundings::default(), Wardrobe::new(Fixed::Nothing)?)?;
         Ok(Self { own_mounts: mounts, ..opener })
     }
@@ -95,7 +95,7 @@ impl Opener {
         wardrobe: Wardrobe,
     ) -> io::Result<Self> {
         unshare(CloneFlags::CLONE_FS)?;
-        let own = Process::open(std::process::id()).and_then(|own| own.file_facts("ns/user"));
+        let own = Process::own().and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
         Ok(Self { host_root, own_descriptors, wardrobe, surroundings, own_mounts: None, namespace })
     }

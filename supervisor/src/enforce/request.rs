@@ -98,12 +98,10 @@ impl OpenRequest {
     /// The request of `call`, whose arguments in memory are `path` and `open`.
     pub(crate) fn new(call: &Call, path: &[u8], open: Open) -> Option<Self> {
         let (directory, _) = call.paths().next()?;
-        let start = match directory.map_or(libc::AT_FDCWD, |register| call.int(register)) {
-            // Where the start counts as root directory, a leading slash leads there.
-            _ if path.starts_with(b"/") && open.resolve & libc::RESOLVE_IN_ROOT == 0 => Start::Root,
-            libc::AT_FDCWD => Start::WorkingDirectory,
-            number => Start::Descriptor(number),
-        };
+        let descriptor = directory.map_or(libc::AT_FDCWD, |register| call.int(register));
+        // Where the start counts as root directory, a leading slash leads there.
+        let starts_in_root = open.resolve & libc::RESOLVE_IN_ROOT != 0;
+        let start = if starts_in_root { Start::of_descriptor(descriptor) } else { Start::of(path, descriptor) };
         let is_strict = call.has_open_how();
         let flags = open.flags.unwrap_or_else(|| bits(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC));
         let flags = if is_strict { flags } else { flags & bits(KNOWN) };

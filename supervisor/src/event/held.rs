@@ -55,7 +55,7 @@ impl CallEvent<'_> {
     pub(super) fn held_start(&self, start: Start) -> Option<Descriptor> {
         let handle = self.held.handles.get()?.start(start)?;
         // Of our own descriptor the kernel says what it says of the caller's.
-        Process::open(std::process::id())?.descriptor(std::os::fd::AsRawFd::as_raw_fd(&handle))
+        Process::own()?.descriptor(std::os::fd::AsRawFd::as_raw_fd(&handle))
     }
 
     /// What `stat` says of the held file of a descriptor.

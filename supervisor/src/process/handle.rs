@@ -90,6 +90,11 @@ impl Process {
         Self::open_in(proc_root()?, task)
     }
 
+    /// This process.
+    pub(crate) fn own() -> Option<Self> {
+        Self::open(std::process::id())
+    }
+
     /// The task that has this number in the procfs whose root is `directory`.
     pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
