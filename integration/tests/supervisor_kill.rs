@@ -22,8 +22,8 @@ const LONG_LIFE: Duration = Duration::from_millis(300); // what the guard takes 
 struct Account {
     process: usize,
     opens: usize,
-    /// Or descriptors that were lost.
-    executions: usize,
+    /// Executions of `loop`, lost descriptors of `made`.
+    others: usize,
     failed: usize,
 }
 
@@ -33,27 +33,7 @@ fn a_hundred_deaths_under_load_lose_and_double_nothing() {
         return;
     }
     let lanner = Lanner::new(&Settings::audit(PROBES));
-    let processes = PROCESSES.to_string();
-    let bundle = Bundle::new(&["/bin/loop", &processes, "/tmp/stop"]);
-    let bundle = bundle.file(&workload("loop"), "/bin/loop").file(&workload("nothing"), "/bin/nothing");
-    let stop = bundle.inside("/tmp/stop");
-    let container = Container::start(&lanner.engine(), bundle);
-    for death in 0..DEATHS {
-        if death % 4 == 3 {
-            thread::sleep(LONG_LIFE); // after several short lives the guard takes its time, and the test would
-        }
-        kill_once(&lanner);
-    }
-    fs::write(stop, "").unwrap();
-    container.wait(PATIENCE);
-
-    let accounts = accounts(&container.output());
-    assert_eq!(accounts.len(), PROCESSES, "the container printed: {}", container.output());
-    assert!(
-        accounts.iter().all(|account| account.failed == 0 && account.opens > 0),
-        "{accounts:?}: {}",
-        container.output()
-    );
+    let (container, accounts) = survive(&lanner, "loop", |_death| Duration::ZERO);
     let calls = |count: fn(&Account) -> usize, before: &'static str| -> Tally {
         let names = |account: &Account| {
             let process = account.process;
@@ -63,7 +43,7 @@ fn a_hundred_deaths_under_load_lose_and_double_nothing() {
     };
     field(&lanner.alerts_of("opened"), "fd.name").expect("opens", &calls(|account| account.opens, "/probe/"));
     let executed = lanner.alerts_of("executed");
-    field(&executed, "proc.cmdline").expect("executions", &calls(|account| account.executions, "nothing "));
+    field(&executed, "proc.cmdline").expect("executions", &calls(|account| account.others, "nothing "));
     container.delete();
     lanner.expect_nothing_left();
 }
@@ -75,13 +55,27 @@ fn what_is_made_for_a_container_is_made_once_whoever_dies() {
     }
     let probes = PROBES.replace("priority: NOTICE", "priority: NOTICE\n  action: alert");
     let lanner = Lanner::new(&Settings::enforce(&(probes + UNRELATED)));
-    let processes = PROCESSES.to_string();
-    let bundle = Bundle::new(&["/bin/made", &processes, "/tmp/stop"]).file(&workload("made"), "/bin/made");
+    let (container, accounts) = survive(&lanner, "made", |death| Duration::from_millis(death % 17));
+    // Killed while the target takes a descriptor, which the kernel then takes back: docs/enforcement.md.
+    let lost: usize = accounts.iter().map(|account| account.others).sum();
+    assert!(lost <= MAX_LOST, "{lost} descriptors were lost: {accounts:?}");
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
+/// Runs a workload while its supervisor dies again and again, each time after it has lived for so long; nothing that the
+/// workload does may fail.
+#[track_caller]
+fn survive(lanner: &Lanner, program: &str, life: impl Fn(u64) -> Duration) -> (Container, Vec<Account>) {
+    let (processes, path) = (PROCESSES.to_string(), format!("/bin/{program}"));
+    let bundle = Bundle::new(&[&path, &processes, "/tmp/stop"]);
+    let bundle = bundle.file(&workload(program), &path).file(&workload("nothing"), "/bin/nothing");
     let stop = bundle.inside("/tmp/stop");
     let container = Container::start(&lanner.engine(), bundle);
     for death in 0..DEATHS {
-        thread::sleep(if death % 4 == 3 { LONG_LIFE } else { Duration::from_millis(death % 17) });
-        kill_once(&lanner);
+        // After several short lives the guard takes its time, and the test would.
+        thread::sleep(if death % 4 == 3 { LONG_LIFE } else { life(death) });
+        kill_once(lanner);
     }
     fs::write(stop, "").unwrap();
     container.wait(PATIENCE);
@@ -89,11 +83,7 @@ fn what_is_made_for_a_container_is_made_once_whoever_dies() {
     assert_eq!(accounts.len(), PROCESSES, "the container printed: {}", container.output());
     let is_sound = |account: &Account| account.failed == 0 && account.opens > 0;
     assert!(accounts.iter().all(is_sound), "{accounts:?}: {}", container.output());
-    // Killed while the target takes a descriptor, which the kernel then takes back: docs/enforcement.md.
-    let lost: usize = accounts.iter().map(|account| account.executions).sum();
-    assert!(lost <= MAX_LOST, "{lost} descriptors were lost: {accounts:?}");
-    container.delete();
-    lanner.expect_nothing_left();
+    (container, accounts)
 }
 
 /// Kills the supervisor as soon as there is one that has work, and waits until another has taken its place.
@@ -113,8 +103,8 @@ fn field(alerts: &[Alert], name: &str) -> Tally {
 fn accounts(output: &str) -> Vec<Account> {
     let parse = |line: &str| {
         let numbers: Option<Vec<usize>> = line.split(' ').map(|word| word.parse().ok()).collect();
-        let [process, opens, executions, failed] = *numbers? else { return None };
-        Some(Account { process, opens, executions, failed })
+        let [process, opens, others, failed] = *numbers? else { return None };
+        Some(Account { process, opens, others, failed })
     };
     output.lines().filter_map(parse).collect()
 }

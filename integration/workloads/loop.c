@@ -3,11 +3,9 @@
 // exists. Each prints `P OPENS EXECS FAILED` at its end.
 #include "workload.h"
 
-static int stopped(const char *file) { return syscall(SYS_access, file, F_OK) == 0; }
-
 static int work(long process, const char *stop) {
   long calls = 0, failed = 0;
-  for (; !stopped(stop); calls++) {
+  for (; !exists(stop); calls++) {
     char path[64], name[48];
     snprintf(name, sizeof name, "%ld-%ld", process, calls);
     snprintf(path, sizeof path, "/probe/%s", name);
@@ -20,12 +18,4 @@ static int work(long process, const char *stop) {
   return failed != 0;
 }
 
-int main(int argc, char **argv) {
-  long processes = number(argc, argv, 1, 1);
-  const char *stop = argc > 2 ? argv[2] : "/tmp/stop";
-  for (long process = 0; process < processes; process++)
-    if (fork() == 0) _exit(work(process, stop));
-  int status, bad = 0;
-  while (wait(&status) > 0) bad |= status != 0;
-  return bad;
-}
+int main(int argc, char **argv) { return in_processes(argc, argv, work); }

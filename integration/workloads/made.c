@@ -13,8 +13,6 @@ static int holds(int result, const char *call) {
   return 0;
 }
 
-static int stopped(const char *file) { return syscall(SYS_access, file, F_OK) == 0; }
-
 static int work_once(void) {
   char probed[64], folder[64], file[80], moved[80], link_name[80], symbolic[80];
   snprintf(probed, sizeof probed, "/probe/%ld-%ld", process, round_number);
@@ -33,20 +31,13 @@ static int work_once(void) {
   return good && holds(unlink(moved), "unlink") && holds(rmdir(folder), "rmdir");
 }
 
-static int work(const char *stop) {
+static int work(long number, const char *stop) {
   long failed = 0;
-  for (; !stopped(stop); round_number++) failed += !work_once();
+  process = number;
+  for (; !exists(stop); round_number++) failed += !work_once();
   printf("%ld %ld %ld %ld\n", process, round_number, lost, failed);
   fflush(stdout);
   return failed != 0;
 }
 
-int main(int argc, char **argv) {
-  long processes = number(argc, argv, 1, 1);
-  const char *stop = argc > 2 ? argv[2] : "/tmp/stop";
-  for (process = 0; process < processes; process++)
-    if (fork() == 0) _exit(work(stop));
-  int status, bad = 0;
-  while (wait(&status) > 0) bad |= status != 0;
-  return bad;
-}
+int main(int argc, char **argv) { return in_processes(argc, argv, work); }

@@ -75,6 +75,12 @@ void execute(char *const argv[]);    // in a child; says how it failed or ended
 void become(uid_t uid, gid_t gid);   // without further groups and capabilities
 void nap(int milliseconds);
 int within(int milliseconds, int (*condition)(void));
+void report_through(int fd);         // a child's words go there, to be read by say_reports
+void tell(const char *word);
+void tell_of_signal(int number);     // a handler
+void say_reports(int reports, const char *word); // what a child told until `word`, or until nothing more comes
+void start_ticks(int microseconds);  // SIGALRM again and again, to a handler that restarts calls
+int stop_ticks(void);                // whether any came
 
 // The program that exec checks execute: `semantics report=WORD,WORD.. ARGUMENTS`.
 int report(int argc, char **argv);

@@ -234,15 +234,6 @@ static int full_unix(void) {
   return listener;
 }
 
-static int report_to;
-static void tell(const char *word) {
-  if (write(report_to, word, strlen(word)) < 0) _exit(8);
-}
-static void handler(int number) {
-  (void)number;
-  tell("handled ");
-}
-
 static int domain, limit; // of the waiter's socket
 static struct sockaddr_in full_port;
 
@@ -253,10 +244,10 @@ static pid_t waiter(int flags, int *reports) {
   *reports = ends[0];
   pid_t child = fork();
   if (child) return close(ends[1]), child;
-  report_to = ends[1];
-  sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
+  report_through(ends[1]);
+  sigaction(SIGUSR1, &(struct sigaction){.sa_handler = tell_of_signal, .sa_flags = flags}, NULL);
   struct sockaddr_un address;
-  struct timeval time = {0, limit * 1000};
+  struct timeval time = {limit / SECOND, limit % SECOND * 1000};
   int fd = socket(domain, SOCK_STREAM, 0);
   if (limit) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
   tell("started ");
@@ -264,18 +255,6 @@ static pid_t waiter(int flags, int *reports) {
                                  : connect(fd, (struct sockaddr *)&full_port, sizeof full_port);
   tell(result == 0 ? "connected " : strerrorname_np(errno));
   _exit(0);
-}
-
-static void say_reports(int reports, const char *word) {
-  char text[256] = "";
-  size_t length = 0;
-  struct pollfd ready = {reports, POLLIN, 0};
-  while (!strstr(text, word) && poll(&ready, 1, PATIENCE) > 0) {
-    ssize_t count = read(reports, text + length, sizeof text - 1 - length);
-    if (count <= 0) break;
-    text[length += (size_t)count] = 0;
-  }
-  say("[%s]%s", text, strstr(text, word) ? "" : " IN VAIN");
 }
 
 static pid_t start_waiter(int flags, int *reports) {
@@ -314,6 +293,17 @@ static void signal_restarts_connect(void) {
   nap(LINGER);
   attempt("accept", accept(listener, NULL, NULL) < 0 ? -1 : 0);
   say_reports(reports, "connected ");
+  say_exit(child);
+}
+
+static void signal_and_limit(void) {
+  domain = AF_UNIX;
+  limit = PATIENCE;
+  full_unix();
+  int reports;
+  pid_t child = start_waiter(SA_RESTART, &reports);
+  kill(child, SIGUSR1);
+  say_reports(reports, "EINTR");
   say_exit(child);
 }
 
@@ -395,25 +385,20 @@ static void closes_at_once(void) {
   say("%d late", late);
 }
 
-static volatile sig_atomic_t ticks;
-static void tick(int number) { ticks += number != 0; }
-
 static void among_signals(void) {
   struct sockaddr_in address = local(0);
   socklen_t length = sizeof address;
   int listener = server(SOCK_STREAM, &address, sizeof address, 100), failed = 0;
   getsockname(listener, (struct sockaddr *)&address, &length);
-  sigaction(SIGALRM, &(struct sigaction){.sa_handler = tick, .sa_flags = SA_RESTART}, NULL);
-  setitimer(ITIMER_REAL, &(struct itimerval){{0, 300}, {0, 300}}, NULL);
-  for (int round = 0; round < 30; round++) {
+  start_ticks(300);
+  for (int round = 0; round < 300; round++) {
     int fd = socket(AF_INET, SOCK_STREAM, 0), error = 0;
     if (connect(fd, (struct sockaddr *)&address, sizeof address)) error = errno;
     if (error && failed++ < 3) say_errno(error);
     if (!error) close(accept(listener, NULL, NULL));
     close(fd);
   }
-  setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
-  say("%d failed %d", failed, ticks > 0);
+  say("%d failed %d", failed, stop_ticks());
 }
 
 static void map(const char *path, const char *text) {
@@ -454,7 +439,7 @@ FAMILY(connections, {"to-loopback", to_loopback}, {"connect-without-blocking", w
        {"credentials-of-peer", credentials_of_peer}, {"process-of-peer", process_of_peer},
        {"passed-credentials", passed_credentials}, {"waits-for-queue", waits_for_queue},
        {"signal-ends-connect", signal_ends_connect}, {"signal-restarts-connect", signal_restarts_connect},
-       {"limit-of-wait", limit_of_wait},
+       {"signal-and-limit", signal_and_limit}, {"limit-of-wait", limit_of_wait},
        {"killed-while-connecting", killed_while_connecting}, {"tcp-that-waits", tcp_that_waits},
        {"end-comes-with-close", closes_at_once}, {"connects-among-signals", among_signals},
        {"connects-of-own-users", own_users});

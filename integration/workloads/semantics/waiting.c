@@ -9,17 +9,6 @@ struct waiter {
   int result; // the read end of its reports
 };
 
-static int report_to;
-
-static void tell(const char *word) {
-  if (write(report_to, word, strlen(word)) < 0) _exit(8);
-}
-
-static void handler(int number) {
-  (void)number;
-  tell("handled ");
-}
-
 static void open_and_tell(const char *path, int flags) {
   int fd = open(path, flags);
   tell(fd >= 0 ? "opened " : strerrorname_np(errno));
@@ -32,7 +21,7 @@ static struct waiter waiting_with(void (*prepare)(void), int flags) {
   if (pipe(reports)) return say_errno(errno), waiter;
   waiter.pid = fork();
   if (waiter.pid == 0) {
-    report_to = reports[1];
+    report_through(reports[1]);
     close(reports[0]);
     prepare();
     tell("started ");
@@ -44,31 +33,18 @@ static struct waiter waiting_with(void (*prepare)(void), int flags) {
   return waiter;
 }
 
-// What the waiter reported until `word`, or until nothing more comes.
-static void say_reports(const struct waiter *waiter, const char *word) {
-  char text[256] = "";
-  size_t length = 0;
-  struct pollfd ready = {waiter->result, POLLIN, 0};
-  while (!strstr(text, word) && poll(&ready, 1, PATIENCE) > 0) {
-    ssize_t count = read(waiter->result, text + length, sizeof text - 1 - length);
-    if (count <= 0) break;
-    text[length += (size_t)count] = 0;
-  }
-  say("[%s]%s", text, strstr(text, word) ? "" : " IN VAIN");
-}
-
 static void start_waiting(struct waiter *waiter, void (*prepare)(void), int flags) {
   attempt("fifo", mkfifo("fifo", 0666));
   *waiter = waiting_with(prepare, flags);
-  say_reports(waiter, "started ");
+  say_reports(waiter->result, "started ");
   nap(LINGER);
 }
 
 static void nothing(void) {}
 static void restarting(void) {
-  sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = SA_RESTART}, NULL);
+  sigaction(SIGUSR1, &(struct sigaction){.sa_handler = tell_of_signal, .sa_flags = SA_RESTART}, NULL);
 }
-static void not_restarting(void) { sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler}, NULL); }
+static void not_restarting(void) { sigaction(SIGUSR1, &(struct sigaction){.sa_handler = tell_of_signal}, NULL); }
 static void ignoring(void) { signal(SIGUSR1, SIG_IGN); }
 
 static int released_with, released;
@@ -93,7 +69,7 @@ static void reader_waits_for_writer(void) {
   struct waiter waiter;
   start_waiting(&waiter, nothing, O_RDONLY);
   release(O_WRONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -101,7 +77,7 @@ static void writer_waits_for_reader(void) {
   struct waiter waiter;
   start_waiting(&waiter, nothing, O_WRONLY);
   release(O_RDONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -109,8 +85,8 @@ static void reader_and_writer_meet(void) {
   struct waiter reader, writer;
   start_waiting(&reader, nothing, O_RDONLY | O_CLOEXEC);
   writer = waiting_with(nothing, O_WRONLY | O_CREAT | O_TRUNC);
-  say_reports(&reader, "opened");
-  say_reports(&writer, "opened");
+  say_reports(reader.result, "opened");
+  say_reports(writer.result, "opened");
   say_exit(reader.pid);
   say_exit(writer.pid);
 }
@@ -130,7 +106,7 @@ static void signal_ends_the_wait(void) {
   struct waiter waiter;
   start_waiting(&waiter, not_restarting, O_RDONLY);
   kill(waiter.pid, SIGUSR1);
-  say_reports(&waiter, "EINTR");
+  say_reports(waiter.result, "EINTR");
   say_exit(waiter.pid);
   say_deserted();
 }
@@ -139,10 +115,10 @@ static void signal_with_restart(void) {
   struct waiter waiter;
   start_waiting(&waiter, restarting, O_RDONLY);
   kill(waiter.pid, SIGUSR1);
-  say_reports(&waiter, "handled");
+  say_reports(waiter.result, "handled");
   nap(LINGER);
   release(O_WRONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -151,11 +127,11 @@ static void signals_again_and_again(void) {
   start_waiting(&waiter, restarting, O_WRONLY);
   for (int count = 0; count < 3; count++) {
     kill(waiter.pid, SIGUSR1);
-    say_reports(&waiter, "handled");
+    say_reports(waiter.result, "handled");
     nap(LINGER / 2);
   }
   release(O_RDONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -165,7 +141,7 @@ static void ignored_signal(void) {
   kill(waiter.pid, SIGUSR1);
   nap(LINGER);
   release(O_WRONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -208,7 +184,7 @@ static void stopped_while_waiting(void) {
   say("continued %d", within(PATIENCE, is_continued) && WIFCONTINUED(wait_result));
   nap(LINGER);
   release(O_WRONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -223,7 +199,7 @@ static void seized_while_waiting(void) {
   attempt("detach", ptrace(PTRACE_DETACH, stopped, NULL, NULL));
   nap(LINGER);
   release(O_WRONLY);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -280,7 +256,7 @@ static void waits_at_the_name_it_had(void) {
   attempt("not this", open("fifo", O_WRONLY | O_NONBLOCK));
   int fd = open("moved", O_WRONLY | O_NONBLOCK);
   say("%d", fd >= 0);
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -291,7 +267,7 @@ static void through_links_and_descriptors(void) {
   attempt("link", symlink("fifo", "link"));
   snprintf(path, sizeof path, "/proc/self/fd/%d", open("link", O_PATH));
   shown(open(path, O_RDONLY));
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -308,10 +284,10 @@ static void broken_lease(void) {
   say("signal %d", within(PATIENCE, is_breaking));
   breaking = 0;
   struct waiter waiter = waiting_with(nothing, O_RDONLY);
-  say_reports(&waiter, "started ");
+  say_reports(waiter.result, "started ");
   nap(LINGER);
   attempt("give up", fcntl(fd, F_SETLEASE, F_UNLCK));
-  say_reports(&waiter, "opened");
+  say_reports(waiter.result, "opened");
   say_exit(waiter.pid);
 }
 
@@ -323,11 +299,11 @@ static void lease_for_reading(void) {
   attempt("read", open("fifo", O_RDONLY));
   say("signal %d", is_breaking());
   struct waiter waiter = waiting_with(not_restarting, O_WRONLY | O_TRUNC);
-  say_reports(&waiter, "started ");
+  say_reports(waiter.result, "started ");
   say("signal %d", within(PATIENCE, is_breaking));
   nap(LINGER);
   kill(waiter.pid, SIGUSR1);
-  say_reports(&waiter, "EINTR");
+  say_reports(waiter.result, "EINTR");
   say_exit(waiter.pid);
   attempt("type", fcntl(fd, F_GETLEASE));
   say_text("fifo");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vocabulary of the checks: words of the outcome, files, children.
 #include "check.h"
+#include <sys/time.h>
 #include <dirent.h>
 #include <grp.h>
 #include <stdarg.h>
@@ -214,4 +215,43 @@ int within(int milliseconds, int (*condition)(void)) {
     nap(2);
   }
   return 1;
+}
+
+static int report_to;
+
+void report_through(int fd) { report_to = fd; }
+
+void tell(const char *word) {
+  if (write(report_to, word, strlen(word)) < 0) _exit(8);
+}
+
+void tell_of_signal(int number) {
+  (void)number;
+  tell("handled ");
+}
+
+void say_reports(int reports, const char *word) {
+  char text[256] = "";
+  size_t length = 0;
+  struct pollfd ready = {reports, POLLIN, 0};
+  while (!strstr(text, word) && poll(&ready, 1, PATIENCE) > 0) {
+    ssize_t count = read(reports, text + length, sizeof text - 1 - length);
+    if (count <= 0) break;
+    text[length += (size_t)count] = 0;
+  }
+  say("[%s]%s", text, strstr(text, word) ? "" : " IN VAIN");
+}
+
+static volatile sig_atomic_t ticks;
+
+static void tick(int number) { ticks += number != 0; }
+
+void start_ticks(int microseconds) {
+  sigaction(SIGALRM, &(struct sigaction){.sa_handler = tick, .sa_flags = SA_RESTART}, NULL);
+  setitimer(ITIMER_REAL, &(struct itimerval){{0, microseconds}, {0, microseconds}}, NULL);
+}
+
+int stop_ticks(void) {
+  setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+  return ticks > 0;
 }
