@@ -9,9 +9,9 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    cover::{Cover, covers},
+    cover::{Cover, Covers},
     index::{Index, Needle, number},
-    run::{Check, Instruction, MAX_RESULTS, Node, Program},
+    run::{Check, Instruction, MAX_RESULTS, Node, Program, Sieve},
     specialise::{Part, Shared, extraction_cost},
 };
 use crate::{
@@ -111,28 +111,35 @@ impl Builder {
         })
     }
 
-    /// Sorts the roots into those of indexes and those that are always evaluated.
+    /// Plans how to find the roots that an event does not rule out.
     fn index(&mut self) {
-        let roots = self.program.roots.len();
-        self.program.always = vec![0; roots.div_ceil(64)];
-        let covers =
-            if roots < MIN_INDEXED { Vec::new() } else { covers(&self.program, &self.users, &self.field_costs) };
+        let roots = &self.program.roots;
+        if roots.len() < MIN_INDEXED {
+            return;
+        }
+        let covers = Covers::of(&self.program, &self.users, &self.field_costs);
+        let sieves = [
+            self.sieve(|node| covers.cheap(node, &self.field_costs)),
+            self.sieve(|node| covers.dear(node, &self.field_costs)),
+        ];
+        self.program.sieves = sieves.into();
+    }
+
+    /// The look-ups of the roots that have a cover.
+    fn sieve<'c>(&self, cover: impl Fn(u32) -> Option<&'c Cover>) -> Sieve {
         let mut plans: BTreeMap<u32, Plan> = BTreeMap::new();
+        let mut roots = vec![0; self.program.roots.len().div_ceil(64)];
         for (root, (_, node)) in self.program.roots.iter().enumerate() {
-            match covers.get(*node as usize).and_then(Option::as_ref) {
-                Some(cover) => self.plan(number(root), *node, cover, &mut plans),
-                None => {
-                    if let Some(word) = self.program.always.get_mut(root / 64) {
-                        *word |= 1 << (root % 64);
-                    }
-                }
+            if let Some(cover) = cover(*node) {
+                self.plan(number(root), *node, cover, &mut plans);
+                roots.iter_mut().skip(root / 64).take(1).for_each(|word| *word |= 1 << (root % 64));
             }
         }
         let mut plans: Vec<_> = plans.into_iter().collect();
         // What is cheap to know comes first: tickets may need it, too.
         plans.sort_by_key(|(field, _)| self.field_costs.get(*field as usize).copied());
         let indexes = plans.into_iter().map(|(field, plan)| Index::new(field, plan.tickets.into(), plan.needed));
-        self.program.indexes = indexes.collect();
+        Sieve { roots, indexes: indexes.collect() }
     }
 
     fn plan(&self, root: u32, node: u32, cover: &Cover, plans: &mut BTreeMap<u32, Plan>) {
@@ -166,7 +173,7 @@ impl Builder {
     }
 
     fn shrink(&mut self) {
-        let Program { nodes, children, checks, fields, roots, always: _, indexes: _ } = &mut self.program;
+        let Program { nodes, children, checks, fields, roots, sieves: _ } = &mut self.program;
         nodes.shrink_to_fit();
         children.shrink_to_fit();
         checks.shrink_to_fit();

@@ -19,6 +19,11 @@ use crate::{
 const MAX_NEEDLES: usize = 4096;
 /// The weight of something that every event has.
 const CERTAIN: u32 = 1000;
+/// The score up to which a cover of cheap fields is used beside a better one of dear fields: what many events have leaves
+/// too many roots to be worth a look-up of its own.
+const SELECTIVE: u32 = 100;
+/// Cost up to which a field is asked for at every event: its value lies in registers or in memory that was read.
+const CHEAP: u32 = 5;
 /// Cost of a field beyond which no index asks for it: only conditions whose cheaper parts hold may.
 const MAX_COST: u32 = 10;
 /// Values that are assumed besides those that conditions look for.
@@ -32,10 +37,40 @@ pub(super) struct Cover {
     score: u32,
 }
 
-/// Finds the best cover of every node; nothing for those that hold for too many events.
-pub(super) fn covers(program: &Program, users: &[u32], field_costs: &[u32]) -> Vec<Option<Cover>> {
+/// The covers of every node; nothing for those that hold for too many events.
+#[derive(Debug, Default)]
+pub(super) struct Covers {
+    /// Of cheap fields alone.
+    cheap: Vec<Option<Cover>>,
+    /// The best of all.
+    best: Vec<Option<Cover>>,
+}
+
+impl Covers {
+    /// Finds the covers of a program.
+    pub(super) fn of(program: &Program, users: &[u32], field_costs: &[u32]) -> Self {
+        let within = |max_cost| covers(program, users, field_costs, max_cost);
+        Self { cheap: within(CHEAP), best: within(MAX_COST) }
+    }
+
+    /// The node's cover of cheap fields, where that rules out enough.
+    pub(super) fn cheap(&self, node: u32, field_costs: &[u32]) -> Option<&Cover> {
+        let cover = self.cheap.get(node as usize)?.as_ref()?;
+        (cover.score <= SELECTIVE || self.dear(node, field_costs).is_none()).then_some(cover)
+    }
+
+    /// The node's best cover, where that asks for a field that is not cheap.
+    pub(super) fn dear(&self, node: u32, field_costs: &[u32]) -> Option<&Cover> {
+        let is_dear = |field: u32| field_costs.get(field as usize).is_some_and(|cost| *cost > CHEAP);
+        let cover = self.best.get(node as usize)?.as_ref()?;
+        cover.needles.iter().any(|(field, _)| is_dear(*field)).then_some(cover)
+    }
+}
+
+fn covers(program: &Program, users: &[u32], field_costs: &[u32], max_cost: u32) -> Vec<Option<Cover>> {
     let of_checks: Vec<_> = program.checks.iter().map(|check| needles_of(&check.compiled)).collect();
-    let mut finder = Finder { program, field_costs, counts: HashMap::default(), totals: HashMap::default() };
+    let (counts, totals) = (HashMap::default(), HashMap::default());
+    let mut finder = Finder { program, field_costs, max_cost, counts, totals };
     for (node, users) in program.nodes.iter().zip(users) {
         if let Instruction::Check(check) = node.instruction {
             finder.count(check, &of_checks, *users);
@@ -80,6 +115,7 @@ fn any_of(children: &[u32], covers: &[Option<Cover>]) -> Option<Cover> {
 struct Finder<'a> {
     program: &'a Program,
     field_costs: &'a [u32],
+    max_cost: u32,
     /// How often conditions look for each needle, and for any in each field.
     counts: HashMap<(u32, Needle), u32, FxBuildHasher>,
     totals: HashMap<u32, u32, FxBuildHasher>,
@@ -110,7 +146,7 @@ impl Finder<'_> {
         let cost = self.field_costs.get(field as usize).copied().unwrap_or_default();
         // A field that costs twice as much has to rule out far more.
         let score = weight + cost * cost;
-        let useful = weight < CERTAIN && cost <= MAX_COST && needles.len() <= MAX_NEEDLES;
+        let useful = weight < CERTAIN && cost <= self.max_cost && needles.len() <= MAX_NEEDLES;
         useful.then(|| Cover { needles: needles.iter().map(|needle| (field, *needle)).collect(), score })
     }
 

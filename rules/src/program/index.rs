@@ -275,27 +275,53 @@ pub(super) fn number(index: usize) -> u32 {
 const BLOCK: usize = 8;
 
 /// A set of roots, one bit for each.
-pub(super) struct Candidates<'a>(&'a mut [u64]);
+pub(super) struct Candidates<'a> {
+    words: &'a mut [u64],
+    /// What the look-ups of a sieve have found.
+    found: &'a mut [u64],
+}
 
 impl<'a> Candidates<'a> {
-    /// Begins with some roots.
-    pub(super) fn new(words: &'a mut [u64], roots: &[u64]) -> Self {
-        let words = words.get_mut(..roots.len()).unwrap_or_default();
-        for (word, roots) in words.iter_mut().zip(roots) {
-            *word = *roots;
+    /// All of `roots` roots; the words are zero.
+    pub(super) fn all((words, found): (&'a mut [u64], &'a mut [u64]), roots: usize) -> Self {
+        let used = roots.div_ceil(64);
+        let words = words.get_mut(..used).unwrap_or_default();
+        words.fill(u64::MAX);
+        if let (Some(last), beyond @ 1..) = (words.last_mut(), used * 64 - roots) {
+            *last >>= beyond;
         }
-        Self(words)
+        Self { words, found: found.get_mut(..used).unwrap_or_default() }
     }
 
-    pub(super) fn add(&mut self, root: u32) {
-        if let Some(word) = self.0.get_mut((root / 64) as usize) {
+    /// Whether more than `few` of these roots are candidates.
+    pub(super) fn are_more_among(&self, roots: &[u64], few: u32) -> bool {
+        let mut count = 0;
+        self.words.iter().zip(roots).any(|(word, roots)| {
+            // Mostly none: counting the bits of a word takes a dozen instructions.
+            let left = word & roots;
+            count += if left == 0 { 0 } else { left.count_ones() };
+            count > few
+        })
+    }
+
+    /// Notes that a root was found.
+    fn add(&mut self, root: u32) {
+        if let Some(word) = self.found.get_mut((root / 64) as usize) {
             *word |= 1 << (root % 64);
+        }
+    }
+
+    /// Removes those of `roots` that were not found.
+    pub(super) fn keep_found(&mut self, roots: &[u64]) {
+        for ((word, found), roots) in self.words.iter_mut().zip(self.found.iter_mut()).zip(roots) {
+            *word &= !roots | *found;
+            *found = 0;
         }
     }
 
     /// Calls `visit` for every root, in order.
     pub(super) fn for_each(&self, mut visit: impl FnMut(usize)) {
-        for (block, words) in self.0.chunks(BLOCK).enumerate() {
+        for (block, words) in self.words.chunks(BLOCK).enumerate() {
             // Of many rules few are candidates.
             if words.iter().fold(0, |all, word| all | word) == 0 {
                 continue;

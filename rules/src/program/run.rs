@@ -20,6 +20,10 @@ const RESULT_WORDS: usize = 4;
 /// Shared parts whose results are kept; stock programs have fewer than 60.
 pub(super) const MAX_RESULTS: u32 = 64 * 4;
 
+/// Roots that are evaluated rather than ruled out by a value that has to be read: reading one costs some twenty times as
+/// much as evaluating a root.
+const FEW: u32 = 16;
+
 /// The conditions of all rules that one event type can match.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
@@ -30,9 +34,16 @@ pub(crate) struct Program {
     pub(super) fields: Vec<(Field, Argument)>,
     /// Rule and node, in rule order.
     pub(super) roots: Vec<(usize, u32)>,
-    /// The roots that have to be evaluated whatever the event's values are, as bits.
-    pub(super) always: Vec<u64>,
-    /// The look-ups that find the other roots.
+    /// What rules roots out, one after the other: first by values that cost little, then by those that have to be read.
+    /// None where there are few roots.
+    pub(super) sieves: Vec<Sieve>,
+}
+
+/// Look-ups that rule roots out.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    /// Those that pass only where a look-up finds them, as bits.
+    pub(super) roots: Vec<u64>,
     pub(super) indexes: Vec<Index>,
 }
 
@@ -72,28 +83,32 @@ impl Program {
     /// Calls `on_match` for every rule whose condition holds, in order.
     pub(crate) fn run(&self, event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
         // Clearing the bits of ten thousand rules costs more than evaluating ten.
-        match self.always.len() {
+        match self.roots.len().div_ceil(64) {
             0 => {}
             1 => self.run_with::<1>(event, on_match),
             2..=4 => self.run_with::<4>(event, on_match),
             5..=32 => self.run_with::<32>(event, on_match),
             33..=256 => self.run_with::<256>(event, on_match),
-            words => self.run_in(&mut vec![0; words], event, on_match),
+            words => self.run_in((&mut vec![0; words], &mut vec![0; words]), event, on_match),
         }
     }
 
     // Not inlined, so that only programs of many rules need much stack.
     #[inline(never)]
     fn run_with<const WORDS: usize>(&self, event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
-        self.run_in(&mut [0; WORDS], event, on_match);
+        self.run_in((&mut [0; WORDS], &mut [0; WORDS]), event, on_match);
     }
 
-    fn run_in(&self, words: &mut [u64], event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
-        let mut candidates = Candidates::new(words, &self.always);
+    fn run_in(&self, words: (&mut [u64], &mut [u64]), event: &dyn Event, on_match: &mut dyn FnMut(usize)) {
+        let mut candidates = Candidates::all(words, self.roots.len());
         let mut run =
             Run { program: self, event, values: Values::new(), known: [0; RESULT_WORDS], holds: [0; RESULT_WORDS] };
-        for index in &self.indexes {
-            run.look_up(index, &mut candidates);
+        for (index, sieve) in self.sieves.iter().enumerate() {
+            // What the later ones ask for has to be read, which the few that are left may not need.
+            if index == 0 || candidates.are_more_among(&sieve.roots, FEW) {
+                sieve.indexes.iter().for_each(|index| run.look_up(index, &mut candidates));
+                candidates.keep_found(&sieve.roots);
+            }
         }
         candidates.for_each(|root| {
             if let Some((rule, node)) = self.roots.get(root)

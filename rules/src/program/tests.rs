@@ -198,11 +198,11 @@ fn results(conditions: &[String], event: &Counting) -> (Vec<usize>, Vec<usize>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn programs_match_like_the_conditions_as_written(
-        // From 4 on there are indexes.
-        conditions in proptest::collection::vec(condition(), 1..16),
+        // From 4 on there are look-ups; those by dear values are made where more than 16 are left.
+        conditions in proptest::collection::vec(condition(), 1..40),
         event in event(),
     ) {
         let (matched, expected) = results(&conditions, &event);
@@ -249,6 +249,44 @@ fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
     let (matched, expected) = results(&conditions, &event);
     assert_eq!((matched, expected), (vec![], vec![]));
     assert_eq!(event.asked.get(), 1, "only the path decides");
+}
+
+/// The name of the process is read, the path is there: that decides about all of these rules.
+#[test]
+fn a_dear_value_is_not_asked_for_where_cheap_ones_rule_most_rules_out() {
+    let conditions: Vec<String> =
+        (0..40).map(|n| format!("evt.type = open and proc.name = p{n} and fd.name contains part-{n}/")).collect();
+    let event = |path| Counting {
+        event_type: EventType::from_name("open").unwrap(),
+        values: HashMap::from([
+            (Field::Proc(ProcField::Name), Owned::Text("p7")),
+            (Field::Fd(FdField::Name), Owned::Text(path)),
+        ]),
+        asked: Cell::new(0),
+    };
+    let other = event("/etc/hosts");
+    assert_eq!(results(&conditions, &other), (vec![], vec![]));
+    assert_eq!(other.asked.get(), 1, "only the path decides");
+    let hit = event("/part-7/x");
+    assert_eq!(results(&conditions, &hit), (vec![7], vec![7]));
+    assert_eq!(hit.asked.get(), 2);
+}
+
+/// Where the cheap values leave many rules, one look-up of the dear one is better than many checks.
+#[test]
+fn a_dear_value_rules_out_the_many_rules_that_cheap_ones_leave() {
+    let conditions: Vec<String> =
+        (0..40).map(|n| format!("evt.type = open and proc.name = p{n} and not fd.name = /x{n}")).collect();
+    let event = Counting {
+        event_type: EventType::from_name("open").unwrap(),
+        values: HashMap::from([
+            (Field::Proc(ProcField::Name), Owned::Text("none")),
+            (Field::Fd(FdField::Name), Owned::Text("/etc/hosts")),
+        ]),
+        asked: Cell::new(0),
+    };
+    assert_eq!(results(&conditions, &event), (vec![], vec![]));
+    assert_eq!(event.asked.get(), 1, "only the name decides");
 }
 
 /// *Falco:* an address that has no name is unlike every name, and what is no connection compares with none.
