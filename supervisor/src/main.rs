@@ -29,6 +29,7 @@ mod alert;
 mod event_log;
 mod internal_alert;
 
+mod bounded;
 mod control;
 mod counters;
 mod diagnostics;

@@ -5,7 +5,7 @@
 //! successful load is handed to the guard as a memfd, and the guard hands it to the next supervisor.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Seek, Write},
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
@@ -15,7 +15,10 @@ use std::{
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ConfigError, rules_files};
+use crate::{
+    bounded,
+    config::{Config, ConfigError, MAX_FILE_BYTES, rules_files},
+};
 
 /// Configuration and rule files as read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,9 +63,9 @@ impl Sources {
         let (config, _notices) = Config::load(config_path, &[])?;
         let mut rules = Vec::new();
         for path in rules_files::expand(&config.rules.entries) {
-            rules.push(RuleFile { name: path.display().to_string(), content: read_text(&path)? });
+            rules.push(RuleFile { name: path.display().to_string(), content: read_text(&path, bounded::MAX_RULES)? });
         }
-        let config_text = read_text(config_path)?;
+        let config_text = read_text(config_path, MAX_FILE_BYTES)?;
         Ok((config, Self { config: config_text, rules }))
     }
 
@@ -104,6 +107,6 @@ fn memfd_with(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn read_text(path: &Path) -> Result<String, SourcesError> {
-    fs::read_to_string(path).map_err(|source| SourcesError::Read { path: path.to_owned(), source })
+fn read_text(path: &Path, limit: u64) -> Result<String, SourcesError> {
+    bounded::read_text(path, limit).map_err(|source| SourcesError::Read { path: path.to_owned(), source })
 }

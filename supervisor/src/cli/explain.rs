@@ -3,8 +3,7 @@
 
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, Read, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -19,10 +18,14 @@ use super::{
 };
 use crate::{
     alert::{Alert, INTERNAL_SOURCE},
+    bounded,
     config::{Config, RuleMatching},
     node::log_reader::LogReader,
     recorded_event::{RecordedEvent, RecordedEventError},
 };
+
+/// An event takes some kilobytes; a longer text is something else by mistake.
+const MAX_EVENT: u64 = 1 << 20;
 
 /// What to explain.
 #[derive(Debug, Args)]
@@ -92,12 +95,12 @@ pub(super) fn run(config: &Config, arguments: &ExplainArguments) -> Result<(), C
 
 fn read(path: &Path) -> Result<Vec<u8>, ExplainError> {
     let failed = |source| ExplainError::Read { path: path.to_owned(), source };
-    if path != Path::new("-") {
-        return fs::read(path).map_err(failed);
-    }
-    let mut text = Vec::new();
-    io::stdin().lock().read_to_end(&mut text).map_err(failed)?;
-    Ok(text)
+    let event = if path == Path::new("-") {
+        bounded::read_all(io::stdin().lock(), MAX_EVENT)
+    } else {
+        bounded::read(path, MAX_EVENT)
+    };
+    event.map_err(failed)
 }
 
 /// The last alert about a call whose id begins with `id`.

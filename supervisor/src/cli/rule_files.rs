@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rule files that a tool works on: those it is given, else those of the configuration.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rules::{LoadReport, Loader};
 
-use crate::config::{Config, rules_files};
+use crate::{
+    bounded,
+    config::{Config, rules_files},
+};
 
 /// There is nothing to load.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub(super) fn load(config: &Config, given: &[PathBuf]) -> Result<Loader, NoRuleF
     let mut loader = Loader::new(config.rules.load_options());
     for path in &files {
         let name = path.display().to_string();
-        match fs::read(path) {
+        match bounded::read(path, bounded::MAX_RULES) {
             Ok(content) => loader.add(&name, &content),
             Err(error) => loader.add_unreadable(&name, &error.to_string()),
         }

@@ -2,8 +2,6 @@
 //! The layers of the configuration: the main file, the files its `config_files` names, and the command line's options.
 
 use std::{
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -14,9 +12,10 @@ use super::{
     source::{Finding, Place, Source},
     tree::{self, Content, Entry, Node},
 };
+use crate::bounded;
 
 /// A configuration is read at every container start; a file beyond this is something else by mistake.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The merged tree and the files it came from.
 pub(super) struct Layers {
@@ -67,7 +66,8 @@ fn nothing() -> Node {
 }
 
 fn read_file(path: &Path, lookup: environment::Lookup<'_>, findings: &Findings) -> Result<Node, ConfigError> {
-    let text = read_text(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let text = bounded::read_text(path, MAX_FILE_BYTES)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let source = Rc::new(Source { name: path.display().to_string(), text });
     let mut root = tree::parse(&source).map_err(|found| ConfigError::Content(vec![found]))?;
     if !matches!(root.content, Content::Map(_) | Content::Null) {
@@ -80,16 +80,6 @@ fn read_file(path: &Path, lookup: environment::Lookup<'_>, findings: &Findings) 
         findings.notice(notice);
     }
     Ok(root)
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let limit = MAX_FILE_BYTES.saturating_add(1);
-    let length = File::open(path)?.take(limit).read_to_string(&mut text)?;
-    if length >= usize::try_from(limit).unwrap_or(usize::MAX) {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 1 MiB"));
-    }
-    Ok(text)
 }
 
 /// The files that `config_files` names, directories expanded; entries that do not exist are skipped, as in Falco.

@@ -26,6 +26,7 @@ use std::{
 };
 
 pub(crate) use enforcement::{Enforcement, Verify};
+pub(crate) use layers::MAX_FILE_BYTES;
 pub(crate) use outputs::{FileSink, LineFormat, LogLevel, OutputOptions};
 pub(crate) use rules_options::{RuleMatching, RulesOptions};
 pub(crate) use source::{Finding, Notice};

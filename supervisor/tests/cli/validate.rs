@@ -126,6 +126,8 @@ fn what_cannot_be_checked_is_an_error_of_its_own() {
         "",
         "lanner: cannot read configuration `no.yaml`: No such file or directory (os error 2)\n",
     );
+    let endless = "/dev/zero: Invalid\n1 Error:\nLOAD_ERR_FILE_READ: there is more to read than 16 MiB\n";
+    check(&files, "-c c.yaml validate /dev/zero", 1, endless, "lanner: the rules do not load\n");
     assert_eq!(Scratch::new(&files).lanner("-c c.yaml validate --jsn").code, 2);
 }
 
