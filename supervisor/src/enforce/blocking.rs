@@ -87,6 +87,9 @@ impl Job {
     /// Does it, however long that takes, and answers.
     fn run(self, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) {
         let ended = wait(&self.work, devices, state, helper);
+        // It is over, and delivering the result must not be interrupted.
+        let refused = sys::refuse_interrupts();
+        debug_assert!(refused.is_ok(), "a thread may block any signal");
         match (state.load(Ordering::Acquire), ended) {
             (WITHDRAWN, ended) => {
                 (self.withdrawn)(ended);

@@ -21,7 +21,9 @@ pub(crate) use credentials::{
 pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_with_descriptors};
 pub(crate) use file::{FileFacts, OpenHow, file_facts, open_at};
 pub(crate) use mapping::Mapping;
-pub(crate) use process::{Background, Pidfd, go_into_background, interrupt_thread, prepare_interrupts};
+pub(crate) use process::{
+    Background, Pidfd, go_into_background, interrupt_thread, prepare_interrupts, refuse_interrupts,
+};
 pub(crate) use seccomp::{
     InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
     supports_wait_killable,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction},
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     unistd::{ForkResult, Pid, fork, setsid},
 };
 
@@ -151,23 +151,11 @@ pub(crate) fn prepare_interrupts() -> Result<(), SyscallError> {
     unsafe { sigaction(INTERRUPT, &action) }.map(drop).map_err(|errno| SyscallError::from_errno("sigaction", errno))
 }
 
-/// As long as this lives, [`interrupt_thread`] has no effect on the calling thread.
-#[derive(Debug)]
-pub(super) struct Uninterrupted(SigSet);
-
-impl Uninterrupted {
-    pub(super) fn new() -> io::Result<Self> {
-        let mut interrupts = SigSet::empty();
-        interrupts.add(INTERRUPT);
-        Ok(Self(interrupts.thread_swap_mask(SigmaskHow::SIG_BLOCK)?))
-    }
-}
-
-impl Drop for Uninterrupted {
-    fn drop(&mut self) {
-        let restored = self.0.thread_set_mask();
-        debug_assert!(restored.is_ok(), "the mask came from the kernel");
-    }
+/// From now on [`interrupt_thread`] has no effect on the calling thread.
+pub(crate) fn refuse_interrupts() -> io::Result<()> {
+    let mut interrupts = SigSet::empty();
+    interrupts.add(INTERRUPT);
+    Ok(interrupts.thread_block()?)
 }
 
 /// Makes a system call in which `thread` waits return `EINTR`. A thread that is just about to wait is not caught: repeat

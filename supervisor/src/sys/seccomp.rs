@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{SyscallError, process::Uninterrupted};
+use super::SyscallError;
 
 /// Room for one notification in eight-byte cells; the kernel's structure has 80 bytes in 6.18 and may grow.
 pub(crate) const NOTIFICATION_CELLS: usize = 16;
@@ -148,6 +148,9 @@ impl Listener {
 
 impl Listener {
     /// Installs `descriptor` in the target under the lowest free number, and answers the call with that number.
+    ///
+    /// No signal may interrupt the calling thread: the call counts as answered before the target takes the descriptor, and
+    /// a target that finds none then returns 0 from its open.
     pub(crate) fn inject(&self, id: u64, descriptor: BorrowedFd<'_>, close_on_exec: bool) -> Result<(), InjectError> {
         let send = u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or_default();
         match self.add_descriptor(id, descriptor, close_on_exec, send) {
@@ -176,16 +179,12 @@ impl Listener {
         let newfd_flags = if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
         let srcfd = descriptor.as_raw_fd().cast_unsigned();
         let raw = libc::seccomp_notif_addfd { id, flags, srcfd, newfd: 0, newfd_flags };
-        // The call counts as answered before the target takes the descriptor. If a signal of ours ended the wait for that,
-        // the target would return 0 from its open, without a descriptor.
-        let uninterrupted = Uninterrupted::new().map_err(InjectError::Refused)?;
         // SAFETY: the request reads one `seccomp_notif_addfd` from `raw`, which lives across the call.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, ptr::from_ref(&raw)) };
-        let error = io::Error::last_os_error();
-        drop(uninterrupted);
         if result >= 0 {
             return Ok(result);
         }
+        let error = io::Error::last_os_error();
         match error.raw_os_error() {
             // EINTR: the target was interrupted while it took the descriptor.
             Some(libc::ENOENT | libc::EINTR) => Err(InjectError::Gone),
