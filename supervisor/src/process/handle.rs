@@ -134,7 +134,8 @@ impl Process {
 
     /// Whether the task is alive or a zombie; false for ever once its number is free.
     pub(crate) fn exists(&self) -> bool {
-        self.name().is_some()
+        // Of the two ways the first takes a fraction of the time, but not on every kernel.
+        self.pidfd.get().is_some_and(|task| task.ids().is_ok()) || self.name().is_some()
     }
 
     /// The kernel's name of the task (`comm`).
