@@ -137,8 +137,8 @@ impl Lookup<'_> {
             return None;
         }
         match self.handle(self.start, path, scope | libc::RESOLVE_NO_SYMLINKS) {
-            Ok(file) if is_on_procfs(file.as_fd()) => None,
-            Ok(file) => Some(self.existing(file)),
+            Ok(handle) if handle.is_on_procfs() => None,
+            Ok(handle) => Some(self.existing(handle)),
             Err(error) if errno(&error) == libc::ENOENT => Some(Ok(Located::Failed(libc::ENOENT))),
             Err(_) => None,
         }
@@ -149,15 +149,15 @@ impl Lookup<'_> {
         let (how, path) = (self.request.how, self.request.path.as_c_str());
         if how.resolve & SCOPED != 0 {
             return match self.handle(self.start, path, how.resolve) {
-                Ok(file) if is_on_procfs(file.as_fd()) => Attempt::Found(Located::Failed(libc::EXDEV)),
-                Ok(file) => self.existing(file).into(),
+                Ok(handle) if handle.is_on_procfs() => Attempt::Found(Located::Failed(libc::EXDEV)),
+                Ok(handle) => self.existing(handle).into(),
                 Err(error) if errno(&error) == libc::ENOENT => self.missing(how.resolve).into(),
                 Err(error) => Attempt::Failed(error),
             };
         }
         match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_SYMLINKS) {
-            Ok(file) if is_on_procfs(file.as_fd()) => return Attempt::Undecided,
-            Ok(file) => return self.existing(file).into(),
+            Ok(handle) if handle.is_on_procfs() => return Attempt::Undecided,
+            Ok(handle) => return self.existing(handle).into(),
             Err(error) => match errno(&error) {
                 libc::ENOENT => return self.missing(how.resolve | libc::RESOLVE_NO_SYMLINKS).into(),
                 libc::ELOOP if how.resolve & libc::RESOLVE_NO_SYMLINKS == 0 => {}
@@ -165,7 +165,7 @@ impl Lookup<'_> {
             },
         }
         match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_MAGICLINKS) {
-            Ok(file) if !is_on_procfs(file.as_fd()) => self.existing(file).into(),
+            Ok(handle) if !handle.is_on_procfs() => self.existing(handle).into(),
             // Missing because of `/proc/self`, or because it is a link of procfs, or really: walking tells.
             Ok(_) => Attempt::Undecided,
             Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP) => Attempt::Undecided,
@@ -178,10 +178,10 @@ impl Lookup<'_> {
     }
 
     /// A handle of what `path` names.
-    fn handle(&self, start: BorrowedFd<'_>, path: &CStr, resolve: u64) -> io::Result<OwnedFd> {
+    fn handle(&self, start: BorrowedFd<'_>, path: &CStr, resolve: u64) -> io::Result<Handle> {
         let kept = bits(libc::O_DIRECTORY) & self.request.how.flags;
         let end = if self.request.keeps_link() { bits(libc::O_NOFOLLOW) } else { 0 };
-        open_at(start, path, OpenHow { flags: bits(libc::O_PATH) | kept | end, mode: 0, resolve })
+        Handle::of(open_at(start, path, OpenHow { flags: bits(libc::O_PATH) | kept | end, mode: 0, resolve })?)
     }
 
     /// The free name at the path's end, if the request may make a file there.
@@ -206,8 +206,7 @@ impl Lookup<'_> {
     }
 
     /// A file that was found, with what its type and place mean for the request.
-    fn existing(&self, file: OwnedFd) -> io::Result<Located> {
-        let facts = file_facts(file.as_fd(), c"", false)?;
+    fn existing(&self, Handle { file, facts }: Handle) -> io::Result<Located> {
         let refusal = self.refusal(&file, &facts)?;
         Ok(Located::Existing { file, facts, refusal })
     }
@@ -254,6 +253,24 @@ impl Lookup<'_> {
         let is_sticky = directory.mode & libc::S_ISVTX != 0 && facts.user != directory.user;
         let is_open = directory.mode & 0o002 != 0 || level >= 2 && directory.mode & 0o020 != 0;
         Ok(is_sticky && is_open)
+    }
+}
+
+/// A file that was found.
+struct Handle {
+    file: OwnedFd,
+    facts: FileFacts,
+}
+
+impl Handle {
+    fn of(file: OwnedFd) -> io::Result<Self> {
+        let facts = file_facts(file.as_fd(), c"", false)?;
+        Ok(Self { file, facts })
+    }
+
+    fn is_on_procfs(&self) -> bool {
+        // File systems without a device, like procfs, have the major number 0 for theirs.
+        self.facts.device.0 == 0 && is_on_procfs(self.file.as_fd())
     }
 }
 
@@ -341,11 +358,11 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&self, file: OwnedFd) -> io::Result<Located> {
-        let facts = file_facts(file.as_fd(), c"", false)?;
-        if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !facts.is(libc::S_IFDIR) {
+        let handle = Handle::of(file)?;
+        if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !handle.facts.is(libc::S_IFDIR) {
             return Ok(Located::Failed(libc::ENOTDIR));
         }
-        self.lookup.existing(file)
+        self.lookup.existing(handle)
     }
 
     /// Looks up one name: the file, or `None` where it was a link that was followed.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How one thread opens for whatever task: itself, or through a process in the task's user namespace.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{collections::HashMap, io, os::fd::OwnedFd, sync::Arc};
 
 use super::{
     Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener,
     Prepared, Upheaval,
     locate::acts,
     namespace::{NamespaceError, NamespaceOpener},
-    opener::{Look, errno},
+    opener::{Afterwards, Look, Sight, errno},
 };
 use crate::process::Process;
 
@@ -38,6 +38,15 @@ impl Errand {
     pub(crate) fn may_wait(&self) -> bool {
         matches!(&*self.located, Located::Existing { facts, .. } if acts(facts))
     }
+}
+
+/// What an open comes to before it is judged, or after.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// It is to be performed.
+    Errand(Errand),
+    /// It was.
+    Opened(OwnedFd, OpenRequest),
 }
 
 /// Who performs it.
@@ -83,20 +92,27 @@ impl Means {
         Ok(Self { own: Opener::new()?, inside: HashMap::new() })
     }
 
-    /// Finds what the request names for the task.
+    /// Finds what the request names for the task, and opens it where that is to be done at once and can be.
     pub(crate) fn locate(
         &mut self,
         process: &Process,
-        request: OpenRequest,
+        (request, afterwards): (OpenRequest, Afterwards),
         devices: &DevicePolicy,
         upheaval: &Upheaval,
-    ) -> Result<Errand, MeansError> {
+    ) -> Result<Finding, MeansError> {
         let Client { way, task } = self.client(process, devices, upheaval)?;
-        let located = self.locate_for(&way, process, (&request, None), upheaval)?;
+        let look = (&request, None);
+        let Sight { located, opened } = match &way {
+            Way::Own(credentials) => self.own.look(process, credentials, look, (upheaval, afterwards)),
+            Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.locate(process.task(), look))?.into(),
+        };
+        if let Some(file) = opened {
+            return Ok(Finding::Opened(file, request));
+        }
         let may_make = matches!(located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
         // Where the task is gone, nobody will see the file's mode.
         let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };
-        Ok(Errand { request, located: Arc::new(located), mask, way, task })
+        Ok(Finding::Errand(Errand { request, located: Arc::new(located), mask, way, task }))
     }
 
     fn locate_for(

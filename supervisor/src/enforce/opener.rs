@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     process::Process,
-    sys::{OpenHow, open_at},
+    sys::{FileFacts, OpenHow, open_at},
 };
 
 /// `RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH`: a single name, and nothing else.
@@ -63,6 +63,20 @@ pub(crate) struct Prepared {
 
 /// What is looked for, and the directory where that starts if it is held.
 pub(crate) type Look<'a> = (&'a OpenRequest, Option<BorrowedFd<'a>>);
+
+/// What a look comes to.
+#[derive(Debug)]
+pub(super) struct Sight {
+    pub(super) located: Located,
+    /// The file, where it was to be opened at once and was.
+    pub(super) opened: Option<OwnedFd>,
+}
+
+impl From<Located> for Sight {
+    fn from(located: Located) -> Self {
+        Self { located, opened: None }
+    }
+}
 
 /// The means of one thread.
 #[derive(Debug)]
@@ -122,8 +136,19 @@ impl Opener {
         look: Look<'_>,
         upheaval: &Upheaval,
     ) -> Located {
-        let located = self.locate_around(process, credentials, look, upheaval);
-        located.unwrap_or_else(|error| Located::Failed(errno(&error)))
+        self.look(process, credentials, look, (upheaval, Afterwards::Nothing)).located
+    }
+
+    /// The same; a file that nothing needs to be asked about is opened in the same step.
+    pub(super) fn look(
+        &mut self,
+        process: &Process,
+        credentials: &Credentials,
+        look: Look<'_>,
+        (upheaval, afterwards): (&Upheaval, Afterwards),
+    ) -> Sight {
+        let sight = self.look_around(process, credentials, look, (upheaval, afterwards));
+        sight.unwrap_or_else(|error| Located::Failed(errno(&error)).into())
     }
 
     /// Makes a call on names; what paths start from is held.
@@ -196,34 +221,34 @@ impl Opener {
     }
 
     /// Looks in the namespaces of the container, and again in the task's own where those count.
-    fn locate_around(
+    fn look_around(
         &mut self,
         process: &Process,
         credentials: &Credentials,
         look: Look<'_>,
-        upheaval: &Upheaval,
-    ) -> io::Result<Located> {
+        (upheaval, afterwards): (&Upheaval, Afterwards),
+    ) -> io::Result<Sight> {
         if !self.surroundings.are_foreign() {
             self.surroundings.follow(process)?;
         }
-        let located = self.try_locate(process, credentials, look, upheaval)?;
-        let may_differ = match &located {
+        let sight = self.look_from_here(process, credentials, look, (upheaval, afterwards))?;
+        let may_differ = match &sight.located {
             Located::Existing { file, .. } => !upheaval.is_settled() && is_on_procfs(file.as_fd()),
             Located::Missing { .. } | Located::Failed(_) => false,
         };
         if may_differ && self.surroundings.follow(process)? {
-            return self.try_locate(process, credentials, look, upheaval);
+            return self.look_from_here(process, credentials, look, (upheaval, afterwards));
         }
-        Ok(located)
+        Ok(sight)
     }
 
-    fn try_locate(
+    fn look_from_here(
         &mut self,
         process: &Process,
         credentials: &Credentials,
         (request, held): Look<'_>,
-        upheaval: &Upheaval,
-    ) -> io::Result<Located> {
+        (upheaval, afterwards): (&Upheaval, Afterwards),
+    ) -> io::Result<Sight> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
         let root = process.root(upheaval.is_settled()).ok_or_else(gone)?;
         let start = match request.start {
@@ -244,13 +269,24 @@ impl Opener {
             root: root.as_fd(),
             start: held.or_else(|| start.as_ref().map(AsFd::as_fd)).unwrap_or_else(|| root.as_fd()),
         };
-        if let Some(located) = lookup.without_entering() {
-            return located;
-        }
-        let inside = worn.lay_aside(|| Inside::enter(&self.host_root, root.as_fd()))??;
-        let located = lookup.locate();
-        worn.lay_aside(|| drop(inside))?;
-        Ok(located)
+        let (located, is_off_procfs) = if let Some(located) = lookup.without_entering() {
+            (located?, true)
+        } else {
+            let inside = worn.lay_aside(|| Inside::enter(&self.host_root, root.as_fd()))??;
+            let located = lookup.locate();
+            worn.lay_aside(|| drop(inside))?;
+            (located, false)
+        };
+        let opened = match &located {
+            // On procfs, what was found may count for nothing (see [`Self::look_around`]).
+            Located::Existing { file, facts, refusal: None }
+                if afterwards == Afterwards::OpenPlain && (is_off_procfs || !is_on_procfs(file.as_fd())) =>
+            {
+                open_plain(self.own_descriptors.as_fd(), (file.as_fd(), facts), request)?
+            }
+            Located::Existing { .. } | Located::Missing { .. } | Located::Failed(_) => None,
+        };
+        Ok(Sight { located, opened })
     }
 
     /// Opens what was found.
@@ -264,7 +300,12 @@ impl Opener {
             Located::Existing { facts, .. } if !may_block && locate::acts(facts) => return Opened::Blocks,
             Located::Existing { file, facts, .. } => {
                 let probe_lease = facts.is(libc::S_IFREG) && !may_block;
-                self.reopen(file.as_fd(), prepared, probe_lease)
+                if request.has(libc::O_TMPFILE) {
+                    umask(Mode::from_bits_truncate(*mask));
+                }
+                self.wardrobe
+                    .wear(credentials)
+                    .and_then(|_worn| reopen(self.own_descriptors.as_fd(), file.as_fd(), request, probe_lease))
             }
             Located::Missing { parent, name } => {
                 umask(Mode::from_bits_truncate(*mask));
@@ -279,36 +320,6 @@ impl Opener {
                 (errno, _) => Opened::Failed(errno),
             },
         }
-    }
-
-    /// Opens a found file through its descriptor, so that no name is looked up again.
-    fn reopen(
-        &mut self,
-        file: BorrowedFd<'_>,
-        Prepared { request, credentials, mask, .. }: &Prepared,
-        probe_lease: bool,
-    ) -> io::Result<OwnedFd> {
-        let makes = request.has(libc::O_TMPFILE);
-        // A nameless file is asked for with O_EXCL so that it never gets a name.
-        let exclusive = if makes { 0 } else { libc::O_EXCL };
-        let dropped = bits(libc::O_CREAT | exclusive | libc::O_NOFOLLOW);
-        // A regular file blocks only while somebody holds a lease; the flag has no other effect on it and is taken back.
-        let probe = if probe_lease { bits(libc::O_NONBLOCK) } else { 0 };
-        let flags = request.how.flags & !dropped | probe | bits(libc::O_NOCTTY);
-        let mode = if makes { request.how.mode } else { 0 };
-        let name = descriptor_name(file)?;
-        if makes {
-            umask(Mode::from_bits_truncate(*mask));
-        }
-        let worn = self.wardrobe.wear(credentials)?;
-        let opened = open_at(self.own_descriptors.as_fd(), &name, OpenHow { flags, mode, resolve: 0 })?;
-        drop(worn);
-        if probe_lease && !request.has(libc::O_NONBLOCK) {
-            // Of the flags that can be set, those that were asked for.
-            let kept = i32::try_from(request.how.flags & bits(SETTABLE)).unwrap_or(0);
-            fcntl(&opened, FcntlArg::F_SETFL(OFlag::from_bits_retain(kept)))?;
-        }
-        Ok(opened)
     }
 
     /// Makes the file. It must be a new one: what was judged is that the name was free.
@@ -327,6 +338,56 @@ impl Opener {
         drop(worn);
         made
     }
+}
+
+/// What is done with a file as soon as it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    Nothing,
+    /// It is opened where that changes nothing and waits for nobody.
+    OpenPlain,
+}
+
+/// Opens a found file if that makes nothing, cuts nothing, and waits for nobody.
+fn open_plain(
+    own_descriptors: BorrowedFd<'_>,
+    (file, facts): (BorrowedFd<'_>, &FileFacts),
+    request: &OpenRequest,
+) -> io::Result<Option<OwnedFd>> {
+    if locate::acts(facts) || request.has(libc::O_TRUNC) || request.has(libc::O_TMPFILE) {
+        return Ok(None);
+    }
+    match reopen(own_descriptors, file, request, facts.is(libc::S_IFREG)) {
+        Ok(file) => Ok(Some(file)),
+        // Somebody holds a lease, which is waited for elsewhere.
+        Err(error) if errno(&error) == libc::EWOULDBLOCK && !request.has(libc::O_NONBLOCK) => Ok(None),
+        // No second attempt: whoever was asked (fanotify(7)) would be asked again.
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a found file through its descriptor, so that no name is looked up again.
+fn reopen(
+    own_descriptors: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    request: &OpenRequest,
+    probe_lease: bool,
+) -> io::Result<OwnedFd> {
+    let makes = request.has(libc::O_TMPFILE);
+    // A nameless file is asked for with O_EXCL so that it never gets a name.
+    let exclusive = if makes { 0 } else { libc::O_EXCL };
+    let dropped = bits(libc::O_CREAT | exclusive | libc::O_NOFOLLOW);
+    // A regular file blocks only while somebody holds a lease; the flag has no other effect on it and is taken back.
+    let probe = if probe_lease { bits(libc::O_NONBLOCK) } else { 0 };
+    let flags = request.how.flags & !dropped | probe | bits(libc::O_NOCTTY);
+    let mode = if makes { request.how.mode } else { 0 };
+    let opened = open_at(own_descriptors, &descriptor_name(file)?, OpenHow { flags, mode, resolve: 0 })?;
+    if probe_lease && !request.has(libc::O_NONBLOCK) {
+        // Of the flags that can be set, those that were asked for.
+        let kept = i32::try_from(request.how.flags & bits(SETTABLE)).unwrap_or(0);
+        fcntl(&opened, FcntlArg::F_SETFL(OFlag::from_bits_retain(kept)))?;
+    }
+    Ok(opened)
 }
 
 /// The calling thread's root directory is another one as long as this lives.

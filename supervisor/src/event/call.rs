@@ -144,8 +144,8 @@ impl<'a> CallEvent<'a> {
         self.thread.get_or_init(fetch).as_deref()
     }
 
-    /// Makes the thread's handle known where there is one already.
-    pub(super) fn set_thread(&self, thread: Option<Arc<Process>>) {
+    /// Makes the thread's handle known where there is one already; it was fetched before the call was last seen waiting.
+    pub(crate) fn set_thread(&self, thread: Option<Arc<Process>>) {
         if thread.is_some() {
             self.thread.get_or_init(|| thread);
         }

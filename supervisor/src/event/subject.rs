@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `fd.*` describes: the file that is opened, the descriptor that is used, or the address that is connected.
 
-use std::{cell::OnceCell, os::fd::OwnedFd, sync::Arc};
+use std::{
+    cell::{Cell, OnceCell},
+    os::fd::OwnedFd,
+    sync::Arc,
+};
 
 use nix::sys::stat::{FileStat, fstat};
 
@@ -18,12 +22,25 @@ use crate::{
 pub(super) struct SubjectFile {
     located: OnceCell<Arc<Located>>,
     aliases: OnceCell<Vec<Vec<u8>>>,
+    search: Cell<Search>,
     found: OnceCell<Option<Found>>,
     descriptor: OnceCell<Option<Descriptor>>,
     raw_address: OnceCell<Result<RawAddress, ReadError>>,
     address: OnceCell<Option<SocketAddress>>,
     message: OnceCell<Option<Message>>,
     socket: OnceCell<Option<Socket>>,
+}
+
+/// When the file of an open is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Search {
+    /// When somebody asks for it.
+    #[default]
+    Now,
+    /// Later, by whoever opens it; nobody has asked for it yet.
+    Later,
+    /// Later, and what was said of it until then counts for nothing.
+    Missed,
 }
 
 /// The file that the path of an open names now.
@@ -156,9 +173,32 @@ impl CallEvent<'_> {
         open.is_unnamed() || (open.may_create() && self.found().is_none())
     }
 
+    /// Says that the file will be looked for by whoever opens it. Until [`Self::end_search`] nothing is known of it.
+    pub(crate) fn defer_file(&self) {
+        self.file.search.set(Search::Later);
+    }
+
+    /// Whether anything was asked of the file before it was found.
+    pub(crate) fn is_file_missed(&self) -> bool {
+        self.file.search.get() == Search::Missed
+    }
+
+    /// Whether the file is still to be found; whoever asks this has missed it.
+    fn misses_file(&self) -> bool {
+        let is_missed = self.file.search.get() != Search::Now;
+        if is_missed {
+            self.file.search.set(Search::Missed);
+        }
+        is_missed
+    }
+
     /// Makes known which file the call will open: the one that was found for the target, not one that is looked for again.
-    pub(crate) fn set_located(&self, located: Arc<Located>) {
-        self.file.located.get_or_init(|| located);
+    /// Without one, it is looked for when somebody asks for it.
+    pub(crate) fn end_search(&self, located: Option<Arc<Located>>) {
+        if let Some(located) = located {
+            self.file.located.get_or_init(|| located);
+        }
+        self.file.search.set(Search::Now);
     }
 
     /// Makes known under which other names rules mean the file.
@@ -185,6 +225,9 @@ impl CallEvent<'_> {
     }
 
     fn found(&self) -> Option<&Found> {
+        if self.misses_file() {
+            return None;
+        }
         let find = || {
             match self.file.located.get().map(Arc::as_ref) {
                 Some(Located::Existing { file, .. }) => {

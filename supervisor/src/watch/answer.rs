@@ -85,7 +85,7 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    const CONTINUE: Self = Self { response: Response::Continue, kill: None, alerted: None };
+    pub(super) const CONTINUE: Self = Self { response: Response::Continue, kill: None, alerted: None };
 }
 
 impl<'a> Answerer<'a> {
@@ -206,6 +206,12 @@ impl<'a> Answerer<'a> {
             return self.follow_exec(place, &event, decision);
         }
         Some(decision)
+    }
+
+    /// Whether no rule matches an open, whatever file it is of.
+    pub(super) fn is_unmatched(&mut self, event: &CallEvent<'_>, in_force: &InForce) -> bool {
+        self.matched.clear();
+        Matches::of(in_force, event).is_none() && !event.is_file_missed()
     }
 
     /// Asks the rules about one event and writes what they alert; `alerted` are the words of an alert that this

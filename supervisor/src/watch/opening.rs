@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! An open in enforce mode: find the file, judge it, open it, hand it over.
+//! An open in enforce mode: find the file, judge it, open it, hand it over. Where no rule asks which file it is, the call
+//! is judged first, and the file is opened in the step that finds it.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, os::fd::OwnedFd, sync::Arc};
 
 use super::answer::{Answerer, Decision, Place};
 use crate::{
     decode::Call,
-    enforce::{ATTEMPTS, Ended, Errand, Job, Located, Means, MeansError, Opened, RequestError, Work},
+    enforce::{
+        ATTEMPTS, Afterwards, Ended, Errand, Finding, Job, Located, Means, MeansError, OpenRequest, Opened,
+        RequestError, Work,
+    },
     event::CallEvent,
     in_force::InForce,
     slots::Progress,
@@ -18,6 +22,8 @@ use crate::{
 enum Found {
     /// A file or a free name.
     Place(Box<Errand>),
+    /// A file that is open by now.
+    File { file: OwnedFd, close_on_exec: bool },
     /// The call will fail with this errno.
     Fails(i32),
     /// The call makes a handle, through which nothing can be read, written or executed; the kernel does not let it be
@@ -45,15 +51,24 @@ impl Answerer<'_> {
         let mut alerted = None;
         let was_made = place.slot.progress() == Progress::Begun;
         for _ in 0..ATTEMPTS {
-            let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
-            let found = self.find(&event, was_made);
-            if let Found::Place(errand) = &found {
-                event.set_located(Arc::clone(&errand.located));
-                if let Some(root) = self.shared().context.root() {
-                    event.set_aliases(errand.located.aliases(root, in_force.ruleset.named_files()));
-                }
+            let context = &self.shared().context;
+            let caller = context.processes.get(target.tid());
+            let event = CallEvent::new(context, call, target, context.clock.tick());
+            event.defer_file();
+            let request = request(&event, was_made);
+            if request.is_ok() {
+                // The copying ended with the question whether the call still waits, so that this is its task.
+                event.set_thread(caller);
             }
-            let decision = self.decide(place, &event, in_force, alerted)?;
+            let is_unmatched = self.is_unmatched(&event, in_force);
+            let afterwards = if is_unmatched { Afterwards::OpenPlain } else { Afterwards::Nothing };
+            let found = request.map_or_else(|found| found, |request| self.find(&event, request, afterwards));
+            let decision = if is_unmatched {
+                Decision { alerted, ..Decision::CONTINUE }
+            } else {
+                self.make_known(&event, &found, in_force);
+                self.decide(place, &event, in_force, alerted)?
+            };
             alerted = decision.alerted;
             if decision.response != Response::Continue {
                 return Some(decision);
@@ -61,6 +76,12 @@ impl Answerer<'_> {
             let answer = |response| Some(Decision { response, ..decision });
             match found {
                 Found::Gone => return None,
+                Found::File { file, close_on_exec } => {
+                    // Nothing of the target's is held any more when it goes on.
+                    drop(event);
+                    self.hand_over(place, (file, close_on_exec), decision);
+                    return None;
+                }
                 Found::Handle => return answer(Response::Continue),
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
@@ -74,33 +95,32 @@ impl Answerer<'_> {
         Some(self.failure("a file keeps changing while it is opened"))
     }
 
-    fn find(&mut self, event: &CallEvent<'_>, was_made: bool) -> Found {
-        let mut request = match event.open_request() {
-            Ok(request) => request,
-            Err(RequestError::Errno(errno)) => return Found::Fails(errno),
-            Err(RequestError::Gone) => return Found::Gone,
-        };
-        if request.is_handle() {
-            // The flags of openat2 lie in memory, which the kernel would read again and find an open in; programs take the
-            // error for that of a kernel without the call, and use the older one.
-            return if event.call().has_open_how() { Found::Fails(libc::ENOSYS) } else { Found::Handle };
+    /// Tells the event which file was found.
+    fn make_known(&self, event: &CallEvent<'_>, found: &Found, in_force: &InForce) {
+        let Found::Place(errand) = found else { return event.end_search(None) };
+        event.end_search(Some(Arc::clone(&errand.located)));
+        if let Some(root) = self.shared().context.root() {
+            event.set_aliases(errand.located.aliases(root, in_force.ruleset.named_files()));
         }
-        if was_made {
-            request.forget_exclusive();
-        }
+    }
+
+    fn find(&mut self, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {
         let (Some(process), shared) = (event.caller(), self.shared()) else { return Found::Gone };
         let found = match self.means() {
-            Ok(means) => means.locate(process, request, &shared.devices, &shared.upheaval),
+            Ok(means) => means.locate(process, (request, afterwards), &shared.devices, &shared.upheaval),
             Err(error) => {
                 tracing::error!(%error, "this thread cannot open for a target");
                 return Found::Unable("opens cannot be performed");
             }
         };
         match found {
-            Ok(errand) if (errand.changes_files() || errand.may_wait()) && !has_free_descriptor(event) => {
+            Ok(Finding::Opened(file, request)) => Found::File { file, close_on_exec: request.has(libc::O_CLOEXEC) },
+            Ok(Finding::Errand(errand))
+                if (errand.changes_files() || errand.may_wait()) && !has_free_descriptor(event) =>
+            {
                 Found::Fails(libc::EMFILE)
             }
-            Ok(errand) => Found::Place(Box::new(errand)),
+            Ok(Finding::Errand(errand)) => Found::Place(Box::new(errand)),
             Err(MeansError::Gone) => Found::Gone,
             Err(error @ (MeansError::Credentials(_) | MeansError::Namespace(_))) => {
                 tracing::error!(error = &error as &dyn Error, "an open cannot be performed");
@@ -119,13 +139,17 @@ impl Answerer<'_> {
         let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
             Opened::File(file) => {
-                self.settle(place, decision)?;
-                let close_on_exec = errand.request.has(libc::O_CLOEXEC);
-                self.delivery().file(place.notification, file, close_on_exec, decision.alerted);
+                self.hand_over(place, (file, errand.request.has(libc::O_CLOEXEC)), decision);
                 None
             }
             Opened::Blocks => self.open_aside(place, errand, decision),
             Opened::Failed(_) | Opened::Changed => Some(result),
+        }
+    }
+
+    fn hand_over(&self, place: Place<'_>, (file, close_on_exec): (OwnedFd, bool), decision: Decision) {
+        if self.settle(place, decision).is_some() {
+            self.delivery().file(place.notification, file, close_on_exec, decision.alerted);
         }
     }
 
@@ -155,6 +179,23 @@ impl Answerer<'_> {
         });
         None
     }
+}
+
+/// The copy of the call's arguments; what the call comes to where that is known by them.
+fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> {
+    let mut request = event.open_request().map_err(|error| match error {
+        RequestError::Errno(errno) => Found::Fails(errno),
+        RequestError::Gone => Found::Gone,
+    })?;
+    if request.is_handle() {
+        // The flags of openat2 lie in memory, which the kernel would read again and find an open in; programs take the
+        // error for that of a kernel without the call, and use the older one.
+        return Err(if event.call().has_open_how() { Found::Fails(libc::ENOSYS) } else { Found::Handle });
+    }
+    if was_made {
+        request.forget_exclusive();
+    }
+    Ok(request)
 }
 
 /// Whether the target can take one more descriptor: the kernel, too, looks before it opens.

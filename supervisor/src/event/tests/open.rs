@@ -61,6 +61,24 @@ fn an_open_is_described_by_its_arguments() {
     assert_eq!(text(&event, "fd.filename"), None);
 }
 
+/// What is said of a file before it was looked for decides nothing: whoever asked is told.
+#[test]
+fn a_file_that_is_looked_for_later_is_missed_by_those_who_ask_before() {
+    let (context, stopped) = (context(), cat("/etc/passwd"));
+    let inode = fs::metadata("/etc/passwd").map(|facts| std::os::unix::fs::MetadataExt::ino(&facts)).unwrap();
+    for field in ["fd.realpath", "fd.ino", "fd.dev", "fd.is_upper_layer", "evt.arg.flags"] {
+        let event = event(&context, &stopped);
+        event.defer_file();
+        check(&event, &[("fd.name", "/etc/passwd"), ("evt.is_open_read", "true"), ("evt.arg.mode", "0")]);
+        assert!(!event.is_file_missed(), "before {field} was asked for");
+        let _means_nothing = text(&event, field);
+        assert!(event.is_file_missed(), "{field}");
+        event.end_search(None);
+        assert!(!event.is_file_missed());
+        check(&event, &[("fd.realpath", "/etc/passwd"), ("fd.ino", &inode.to_string())]);
+    }
+}
+
 #[test]
 fn a_relative_path_starts_at_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
