@@ -210,18 +210,17 @@ proptest! {
     }
 }
 
+/// A process opens a file.
+fn opened_by(process: &'static str, path: &'static str) -> Counting {
+    let values = [(Field::Proc(ProcField::Name), Owned::Text(process)), (Field::Fd(FdField::Name), Owned::Text(path))];
+    Counting { event_type: EventType::from_name("open").unwrap(), values: HashMap::from(values), asked: Cell::new(0) }
+}
+
 #[test]
 fn a_field_is_asked_for_once_and_the_type_never() {
     let conditions: Vec<String> =
         (0..20).map(|n| format!("evt.type = open and (proc.name = p{n} or fd.name = f{n})")).collect();
-    let event = Counting {
-        event_type: EventType::from_name("open").unwrap(),
-        values: HashMap::from([
-            (Field::Proc(ProcField::Name), Owned::Text("p7")),
-            (Field::Fd(FdField::Name), Owned::Text("f9")),
-        ]),
-        asked: Cell::new(0),
-    };
+    let event = opened_by("p7", "f9");
     let (matched, expected) = results(&conditions, &event);
     assert_eq!((matched, expected), (vec![7, 9], vec![7, 9]));
     assert_eq!(event.asked.get(), 2);
@@ -256,18 +255,10 @@ fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
 fn a_dear_value_is_not_asked_for_where_cheap_ones_rule_most_rules_out() {
     let conditions: Vec<String> =
         (0..40).map(|n| format!("evt.type = open and proc.name = p{n} and fd.name contains part-{n}/")).collect();
-    let event = |path| Counting {
-        event_type: EventType::from_name("open").unwrap(),
-        values: HashMap::from([
-            (Field::Proc(ProcField::Name), Owned::Text("p7")),
-            (Field::Fd(FdField::Name), Owned::Text(path)),
-        ]),
-        asked: Cell::new(0),
-    };
-    let other = event("/etc/hosts");
+    let other = opened_by("p7", "/etc/hosts");
     assert_eq!(results(&conditions, &other), (vec![], vec![]));
     assert_eq!(other.asked.get(), 1, "only the path decides");
-    let hit = event("/part-7/x");
+    let hit = opened_by("p7", "/part-7/x");
     assert_eq!(results(&conditions, &hit), (vec![7], vec![7]));
     assert_eq!(hit.asked.get(), 2);
 }
@@ -277,14 +268,7 @@ fn a_dear_value_is_not_asked_for_where_cheap_ones_rule_most_rules_out() {
 fn a_dear_value_rules_out_the_many_rules_that_cheap_ones_leave() {
     let conditions: Vec<String> =
         (0..40).map(|n| format!("evt.type = open and proc.name = p{n} and not fd.name = /x{n}")).collect();
-    let event = Counting {
-        event_type: EventType::from_name("open").unwrap(),
-        values: HashMap::from([
-            (Field::Proc(ProcField::Name), Owned::Text("none")),
-            (Field::Fd(FdField::Name), Owned::Text("/etc/hosts")),
-        ]),
-        asked: Cell::new(0),
-    };
+    let event = opened_by("none", "/etc/hosts");
     assert_eq!(results(&conditions, &event), (vec![], vec![]));
     assert_eq!(event.asked.get(), 1, "only the name decides");
 }
