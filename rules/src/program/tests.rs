@@ -198,13 +198,18 @@ fn results(conditions: &[String], event: &Counting) -> (Vec<usize>, Vec<usize>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn programs_match_like_the_conditions_as_written(
         // From 4 on there are look-ups; those by dear values are made where more than 16 are left.
-        conditions in proptest::collection::vec(condition(), 1..40),
+        conditions in proptest::collection::vec((condition(), proptest::option::of(select(WORDS))), 1..50),
         event in event(),
     ) {
+        let with_name = |(condition, name): &(String, Option<&str>)| match name {
+            Some(name) => format!("({condition}) and proc.name = {name}"),
+            None => condition.clone(),
+        };
+        let conditions: Vec<_> = conditions.iter().map(with_name).collect();
         let (matched, expected) = results(&conditions, &event);
         prop_assert_eq!(matched, expected);
     }
@@ -271,6 +276,9 @@ fn a_dear_value_rules_out_the_many_rules_that_cheap_ones_leave() {
     let event = opened_by("none", "/etc/hosts");
     assert_eq!(results(&conditions, &event), (vec![], vec![]));
     assert_eq!(event.asked.get(), 1, "only the name decides");
+    let hit = opened_by("p7", "/etc/hosts");
+    assert_eq!(results(&conditions, &hit), (vec![7], vec![7]));
+    assert_eq!(hit.asked.get(), 2);
 }
 
 /// *Falco:* an address that has no name is unlike every name, and what is no connection compares with none.
