@@ -77,7 +77,7 @@ pub(crate) struct Process {
     stat: OnceLock<OwnedFd>,
     status: OnceLock<OwnedFd>,
     leader: OnceLock<u32>,
-    pidfd: OnceLock<Pidfd>,
+    reference: OnceLock<Pidfd>,
     root: OnceLock<OwnedFd>,
     user_namespace: OnceLock<u64>,
     /// Supplementary groups, with the generation that they were read in.
@@ -115,7 +115,7 @@ impl Process {
             stat: OnceLock::new(),
             status: OnceLock::new(),
             leader: OnceLock::new(),
-            pidfd: OnceLock::new(),
+            reference: OnceLock::new(),
             root: OnceLock::new(),
             user_namespace: OnceLock::new(),
             groups: Mutex::new(None),
@@ -134,8 +134,8 @@ impl Process {
 
     /// Whether the task is alive or a zombie; false for ever once its number is free.
     pub(crate) fn exists(&self) -> bool {
-        // Of the two ways the first takes a fraction of the time, but not on every kernel.
-        self.pidfd.get().is_some_and(|task| task.ids().is_ok()) || self.name().is_some()
+        // The first way takes a fraction of the second's time, but not every kernel has it.
+        self.reference.get().is_some_and(|task| task.ids().is_ok()) || self.name().is_some()
     }
 
     /// The kernel's name of the task (`comm`).
@@ -177,24 +177,30 @@ impl Process {
     /// A second descriptor of the open file behind the task's descriptor `number`: what is asked or done through it
     /// concerns the very file that the task has.
     pub(crate) fn duplicate(&self, number: i32) -> Option<OwnedFd> {
-        self.pidfd()?.descriptor(number).ok()
+        match self.reference() {
+            Some(task) => task.descriptor(number).ok(),
+            // Before Linux 6.9 threads have no reference; their descriptors are mostly the process's.
+            None => Pidfd::of_task(self.leader()?).ok()?.descriptor(number).ok(),
+        }
     }
 
-    /// A reference that signals and descriptors go through.
-    fn pidfd(&self) -> Option<&Pidfd> {
-        if self.pidfd.get().is_none() {
-            let task = Pidfd::of_task(self.task).ok().or_else(|| Pidfd::of_task(self.leader()?).ok())?;
-            self.pidfd.get_or_init(|| task);
+    /// A reference to this very task, not to its process.
+    fn reference(&self) -> Option<&Pidfd> {
+        if self.reference.get().is_none() {
+            let task = Pidfd::of_task(self.task).ok()?;
+            // The task of the directory is still there, so that the number was its own.
+            self.name()?;
+            self.reference.get_or_init(|| task);
         }
-        self.pidfd.get()
+        self.reference.get()
     }
 
     /// User and group ids as they are now; the first kernel that tells them at once is 6.13, on older ones it takes ten
     /// times as long.
     pub(crate) fn ids(&self) -> Option<(Ids, Ids)> {
-        match self.pidfd()?.ids() {
-            Ok(ids) => Some(ids),
-            Err(_unsupported) => self.status().map(|status| (status.users, status.group_ids)),
+        match self.reference().map(Pidfd::ids) {
+            Some(Ok(ids)) => Some(ids),
+            Some(Err(_)) | None => self.status().map(|status| (status.users, status.group_ids)),
         }
     }
 

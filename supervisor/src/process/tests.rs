@@ -55,6 +55,31 @@ fn a_reused_number_is_another_process() {
     println!("skipped: the number was never free for us");
 }
 
+/// What is left of its process, or a reference to that, does not stand for it.
+#[test]
+fn a_thread_that_ended_does_not_exist_though_its_process_does() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        tell.send(nix::unistd::gettid()).unwrap();
+        ended.recv().unwrap_err();
+    });
+    let number = told.recv().unwrap().as_raw().unsigned_abs();
+    let [asked, late] = [(); 2].map(|()| Process::open(number).unwrap());
+    assert!(asked.ids().is_some() && asked.leader().is_some() && late.leader().is_some());
+    assert!(asked.exists() && late.exists());
+    drop(end);
+    thread.join().unwrap();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while late.name().is_some() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for gone in [asked, late] {
+        assert!(gone.duplicate(0).is_none() || gone.leader() == Some(std::process::id()));
+        assert_eq!((gone.exists(), gone.ids()), (false, None));
+    }
+}
+
 #[test]
 fn a_handle_of_a_parent_is_that_of_the_real_parent() {
     let table = ProcessTable::default();
