@@ -24,6 +24,9 @@ const EVENT_STOP: i32 = 128;
 /// Pause before a task that another thread of ours traces is tried again.
 const PAUSE: Duration = Duration::from_micros(50);
 
+/// How often a task that nobody traces may be refused to us before it counts as one that cannot be traced.
+const MAX_REFUSALS: u32 = 100;
+
 /// What shall become of a new program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -69,6 +72,7 @@ impl Follow {
         let task = Pid::from_raw(i32::try_from(self.task).unwrap_or(i32::MAX));
         let mut options = ptrace::Options::PTRACE_O_TRACEEXEC;
         options.set(ptrace::Options::PTRACE_O_EXITKILL, self.kill_on_exit);
+        let mut refusals = 0;
         loop {
             // To let go of a task again it must be stopped, which would withdraw the notification that came instead.
             if !is_pending() {
@@ -77,12 +81,16 @@ impl Follow {
             match ptrace::seize(task, options) {
                 Ok(()) => break,
                 Err(Errno::ESRCH) => return Followed::NotExecuted,
-                // The call was interrupted, and whoever followed it then is about to let go of its task.
-                Err(_errno) if is_traced_by_us(self.task) => {
-                    before_wait();
-                    thread::sleep(PAUSE);
-                }
-                Err(_errno) => return Followed::Untraceable,
+                Err(_errno) => match Tracer::of(self.task) {
+                    // The call was interrupted, and whoever followed it then is about to let go of its task.
+                    Tracer::Ours => {
+                        before_wait();
+                        thread::sleep(PAUSE);
+                    }
+                    // It was let go of just now, unless the kernel has another reason to refuse.
+                    Tracer::Nobody if refusals < MAX_REFUSALS => refusals += 1,
+                    Tracer::Nobody | Tracer::Another => return Followed::Untraceable,
+                },
             }
         }
         // Without the kernel's protection an interrupt would withdraw the notification, so that it comes after the answer.
@@ -98,11 +106,31 @@ impl Follow {
     }
 }
 
-/// Whether a thread of this process traces the task.
-fn is_traced_by_us(task: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
-    tracer.is_some_and(|tracer| Path::new("/proc/self/task").join(tracer.trim()).exists())
+/// Who traces a task.
+enum Tracer {
+    Nobody,
+    /// A thread of this process.
+    Ours,
+    Another,
+}
+
+impl Tracer {
+    fn of(task: u32) -> Self {
+        let tracer = Self::number(task);
+        let is_thread = |tracer: &str| Path::new("/proc/self/task").join(tracer).exists();
+        match tracer.as_deref() {
+            Some("0") => Self::Nobody,
+            Some(tracer) if is_thread(tracer) => Self::Ours,
+            // A thread of ours that let go of it, and ended, before we looked for the thread.
+            Some(_) if Self::number(task) != tracer => Self::Nobody,
+            Some(_) | None => Self::Another,
+        }
+    }
+
+    fn number(task: u32) -> Option<String> {
+        let status = fs::read_to_string(format!("/proc/{task}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("TracerPid:")).map(|number| number.trim().to_owned())
+    }
 }
 
 /// A task that is gone needs no interrupt: the wait tells.
