@@ -263,8 +263,9 @@ struct Handle {
 }
 
 impl Handle {
+    /// The file was found, so that no error here is one of looking for it.
     fn of(file: OwnedFd) -> io::Result<Self> {
-        let facts = file_facts(file.as_fd(), c"", false)?;
+        let facts = file_facts(file.as_fd(), c"", false).map_err(|_what| io::Error::from_raw_os_error(libc::EIO))?;
         Ok(Self { file, facts })
     }
 

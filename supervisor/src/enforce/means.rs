@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How one thread opens for whatever task: itself, or through a process in the task's user namespace.
 
-use std::{collections::HashMap, io, os::fd::OwnedFd, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    sync::Arc,
+};
 
 use super::{
     Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener,
@@ -20,6 +25,8 @@ const MAX_NAMESPACES: usize = 8;
 pub(crate) struct Errand {
     pub(crate) request: OpenRequest,
     pub(crate) located: Arc<Located>,
+    /// Whether it is known that somebody's lease has to be waited for.
+    pub(crate) is_leased: bool,
     /// File mode creation mask, where a file may be made.
     pub(crate) mask: u32,
     way: Way,
@@ -96,13 +103,13 @@ impl Means {
     pub(crate) fn locate(
         &mut self,
         process: &Process,
-        (request, afterwards): (OpenRequest, Afterwards),
+        (request, held, afterwards): (OpenRequest, Option<BorrowedFd<'_>>, Afterwards),
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Finding, MeansError> {
         let Client { way, task } = self.client(process, devices, upheaval)?;
-        let look = (&request, None);
-        let Sight { located, opened } = match &way {
+        let look = (&request, held);
+        let Sight { located, opened, is_leased } = match &way {
             Way::Own(credentials) => self.own.look(process, credentials, look, (upheaval, afterwards)),
             Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.locate(process.task(), look))?.into(),
         };
@@ -112,7 +119,7 @@ impl Means {
         let may_make = matches!(located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
         // Where the task is gone, nobody will see the file's mode.
         let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };
-        Ok(Finding::Errand(Errand { request, located: Arc::new(located), mask, way, task }))
+        Ok(Finding::Errand(Errand { request, located: Arc::new(located), is_leased, mask, way, task }))
     }
 
     fn locate_for(

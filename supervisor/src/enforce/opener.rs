@@ -70,11 +70,13 @@ pub(super) struct Sight {
     pub(super) located: Located,
     /// The file, where it was to be opened at once and was.
     pub(super) opened: Option<OwnedFd>,
+    /// Whether somebody's lease kept it from being opened at once.
+    pub(super) is_leased: bool,
 }
 
 impl From<Located> for Sight {
     fn from(located: Located) -> Self {
-        Self { located, opened: None }
+        Self { located, opened: None, is_leased: false }
     }
 }
 
@@ -277,16 +279,20 @@ impl Opener {
             worn.lay_aside(|| drop(inside))?;
             (located, false)
         };
-        let opened = match &located {
+        let plain = match &located {
             // On procfs, what was found may count for nothing (see [`Self::look_around`]).
             Located::Existing { file, facts, refusal: None }
                 if afterwards == Afterwards::OpenPlain && (is_off_procfs || !is_on_procfs(file.as_fd())) =>
             {
                 open_plain(self.own_descriptors.as_fd(), (file.as_fd(), facts), request)?
             }
-            Located::Existing { .. } | Located::Missing { .. } | Located::Failed(_) => None,
+            Located::Existing { .. } | Located::Missing { .. } | Located::Failed(_) => Plain::NotOpened,
         };
-        Ok(Sight { located, opened })
+        Ok(match plain {
+            Plain::Opened(file) => Sight { located, opened: Some(file), is_leased: false },
+            Plain::Leased => Sight { located, opened: None, is_leased: true },
+            Plain::NotOpened => located.into(),
+        })
     }
 
     /// Opens what was found.
@@ -348,19 +354,26 @@ pub(crate) enum Afterwards {
     OpenPlain,
 }
 
+/// What came of opening a file at once.
+enum Plain {
+    Opened(OwnedFd),
+    /// A lease has to be waited for.
+    Leased,
+    NotOpened,
+}
+
 /// Opens a found file if that makes nothing, cuts nothing, and waits for nobody.
 fn open_plain(
     own_descriptors: BorrowedFd<'_>,
     (file, facts): (BorrowedFd<'_>, &FileFacts),
     request: &OpenRequest,
-) -> io::Result<Option<OwnedFd>> {
+) -> io::Result<Plain> {
     if locate::acts(facts) || request.has(libc::O_TRUNC) || request.has(libc::O_TMPFILE) {
-        return Ok(None);
+        return Ok(Plain::NotOpened);
     }
     match reopen(own_descriptors, file, request, facts.is(libc::S_IFREG)) {
-        Ok(file) => Ok(Some(file)),
-        // Somebody holds a lease, which is waited for elsewhere.
-        Err(error) if errno(&error) == libc::EWOULDBLOCK && !request.has(libc::O_NONBLOCK) => Ok(None),
+        Ok(file) => Ok(Plain::Opened(file)),
+        Err(error) if errno(&error) == libc::EWOULDBLOCK && !request.has(libc::O_NONBLOCK) => Ok(Plain::Leased),
         // No second attempt: whoever was asked (fanotify(7)) would be asked again.
         Err(error) => Err(error),
     }

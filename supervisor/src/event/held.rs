@@ -7,10 +7,10 @@ use std::{cell::OnceCell, sync::Arc};
 
 use nix::sys::stat::{FileStat, fstat};
 
-use super::CallEvent;
+use super::{CallEvent, resolve};
 use crate::{
     enforce::{Handles, Start},
-    process::{Descriptor, Process, Socket},
+    process::{Descriptor, Process, Socket, without_deleted},
     target::{PATH_MAX, ReadError, Text},
 };
 
@@ -51,11 +51,16 @@ impl CallEvent<'_> {
         }
     }
 
-    /// The held directory that paths start from.
-    pub(super) fn held_start(&self, start: Start) -> Option<Descriptor> {
-        let handle = self.held.handles.get()?.start(start)?;
-        // Of our own descriptor the kernel says what it says of the caller's.
+    /// The held file of a descriptor.
+    pub(super) fn held_descriptor(&self, number: i32) -> Option<Descriptor> {
+        let handle = self.held.handles.get()?.start(Start::Descriptor(number))?;
         Process::own()?.descriptor(std::os::fd::AsRawFd::as_raw_fd(&handle))
+    }
+
+    /// The name of the held directory that paths start from.
+    pub(super) fn held_base(&self, start: Start) -> Option<Vec<u8>> {
+        // Of our own descriptor the kernel says what it says of the caller's.
+        resolve::name_of(self.held.handles.get()?.start(start)?).map(without_deleted)
     }
 
     /// What `stat` says of the held file of a descriptor.

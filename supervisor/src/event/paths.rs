@@ -73,8 +73,8 @@ impl CallEvent<'_> {
     /// The directory that relative paths start from: the descriptor in a register, or the working directory.
     pub(super) fn base(&self, directory: Option<usize>) -> Option<Vec<u8>> {
         let descriptor = directory.map_or(libc::AT_FDCWD, |register| self.call.int(register));
-        if let Some(held) = self.held_start(Start::of_descriptor(descriptor)) {
-            return Some(held.name);
+        if let Some(held) = self.held_base(Start::of_descriptor(descriptor)) {
+            return Some(held);
         }
         let thread = self.thread()?;
         if descriptor == libc::AT_FDCWD {

@@ -5,7 +5,7 @@
 //! what the path named when we looked; the kernel will look again.
 
 use std::os::{
-    fd::{AsRawFd, OwnedFd},
+    fd::{AsFd, AsRawFd, OwnedFd},
     unix::ffi::OsStrExt,
 };
 use std::{ffi::OsStr, path::Path};
@@ -66,7 +66,7 @@ pub(super) fn own_link(process: &Process, path: &[u8]) -> Option<String> {
 }
 
 /// Where a path descriptor leads, as the kernel names it.
-pub(super) fn name_of(file: &OwnedFd) -> Option<Vec<u8>> {
+pub(super) fn name_of(file: impl AsFd) -> Option<Vec<u8>> {
     let name = readlinkat(AT_FDCWD, own_descriptor(file).as_str()).ok()?;
     Some(name.as_bytes().to_vec())
 }
@@ -88,6 +88,6 @@ pub(super) fn head(file: &OwnedFd) -> Option<Vec<u8>> {
     Some(head)
 }
 
-fn own_descriptor(file: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
+fn own_descriptor(file: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }

@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, fstat};
 use super::{CallEvent, resolve};
 use crate::{
     decode::{Made, Message, RawAddress, SocketAddress, Subject},
-    enforce::{Located, Start},
+    enforce::Located,
     process::{Descriptor, Kind, Layer, Socket, layer},
     target::ReadError,
 };
@@ -115,7 +115,7 @@ impl CallEvent<'_> {
 
     /// What an open descriptor of the caller is.
     pub(super) fn descriptor(&self, number: i32) -> Option<Descriptor> {
-        self.held_start(Start::Descriptor(number)).or_else(|| self.thread()?.descriptor(number))
+        self.held_descriptor(number).or_else(|| self.thread()?.descriptor(number))
     }
 
     /// The socket in the call's register.

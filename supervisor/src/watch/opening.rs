@@ -8,8 +8,8 @@ use super::answer::{Answerer, Decision, Place};
 use crate::{
     decode::Call,
     enforce::{
-        ATTEMPTS, Afterwards, Ended, Errand, Finding, Job, Located, Means, MeansError, OpenRequest, Opened,
-        RequestError, Work,
+        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, Means, MeansError, OpenRequest, Opened,
+        RequestError, Start, Work,
     },
     event::CallEvent,
     in_force::InForce,
@@ -56,9 +56,10 @@ impl Answerer<'_> {
             let event = CallEvent::new(context, call, target, context.clock.tick());
             event.defer_file();
             let request = request(&event, was_made);
-            if request.is_ok() {
+            if let Ok(request) = &request {
                 // The copying ended with the question whether the call still waits, so that this is its task.
                 event.set_thread(caller);
+                hold_start(&event, request.start);
             }
             let is_unmatched = self.is_unmatched(&event, in_force);
             let afterwards = if is_unmatched { Afterwards::OpenPlain } else { Afterwards::Nothing };
@@ -106,8 +107,10 @@ impl Answerer<'_> {
 
     fn find(&mut self, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {
         let (Some(process), shared) = (event.caller(), self.shared()) else { return Found::Gone };
+        let handles = event.handles();
+        let held = handles.as_ref().and_then(|handles| handles.start(request.start));
         let found = match self.means() {
-            Ok(means) => means.locate(process, (request, afterwards), &shared.devices, &shared.upheaval),
+            Ok(means) => means.locate(process, (request, held, afterwards), &shared.devices, &shared.upheaval),
             Err(error) => {
                 tracing::error!(%error, "this thread cannot open for a target");
                 return Found::Unable("opens cannot be performed");
@@ -132,6 +135,9 @@ impl Answerer<'_> {
     /// Opens and hands over; returns what is left to answer, `None` if nothing is.
     fn open_and_answer(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
+        if errand.is_leased {
+            return self.open_aside(place, errand, decision);
+        }
         if matches!(*errand.located, Located::Missing { .. }) {
             // Before, since nobody knows where this process may die.
             place.slot.mark_begun();
@@ -196,6 +202,13 @@ fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> 
         request.forget_exclusive();
     }
     Ok(request)
+}
+
+/// Holds what a relative path starts from: judged and opened is what lies below that very directory.
+fn hold_start(event: &CallEvent<'_>, start: Start) {
+    if let (Start::WorkingDirectory | Start::Descriptor(_), Some(caller)) = (start, event.caller()) {
+        event.hold(Arc::new(Handles::take(caller, [start])));
+    }
 }
 
 /// Whether the target can take one more descriptor: the kernel, too, looks before it opens.
