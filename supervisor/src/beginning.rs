@@ -99,7 +99,7 @@ impl Beginning {
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
-        let watched = interest::of(&in_force.ruleset);
+        let watched = interest::of_all(&in_force, mode);
         let mut changes = ChangeWatcher::new()?;
         changes.cover(&config);
         let counters = Counters::open(&directory.counters())?;

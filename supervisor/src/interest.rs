@@ -5,10 +5,12 @@
 //! Each value of a register is tried out on the rules with everything else unknown, so that nothing a rule could match is
 //! left out.
 
-use policy::{Comparison, RegisterTest, Syscall, Watched};
+use policy::{Comparison, Mode, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
-use crate::decode::Call;
+use crate::{decode::Call, in_force::InForce};
+
+const BY_HANDLE: &str = "open_by_handle_at";
 
 /// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
 /// the common requests of ptrace are below.
@@ -17,9 +19,20 @@ const ENUMERATED: u64 = 64;
 const MAX_TESTS: usize = 8;
 
 /// The calls that `ruleset` needs beyond the base set.
-pub(crate) fn of(ruleset: &Ruleset) -> Vec<Watched> {
+fn of(ruleset: &Ruleset) -> Vec<Watched> {
     let needed = policy::watched(ruleset.event_types()).filter(|syscall| !policy::is_base(syscall.name));
     needed.filter_map(|syscall| watch(ruleset, syscall)).collect()
+}
+
+/// The calls that what is in force needs beyond those that the mode needs in any case.
+pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
+    let mut needed = of(&in_force.ruleset);
+    if mode == Mode::Audit && in_force.performs_opens(mode) {
+        // It opens without a path, so that no rule speaks of it; enforce mode watches it whatever the rules are.
+        needed.retain(|call| call.name != BY_HANDLE);
+        needed.push(Watched::always(BY_HANDLE));
+    }
+    needed
 }
 
 /// The calls of `needed` that a profile with `trapped` does not notify, or not all of them.

@@ -88,6 +88,16 @@ impl InternalAlert {
         }
     }
 
+    /// The exec of the alert `id` ran something else, about which no rule has anything to say.
+    pub(crate) fn exec_replaced(id: &str, program: &[u8]) -> Self {
+        let program = rules::sanitize(program);
+        Self {
+            rule: "Lanner internal: exec replaced",
+            priority: Priority::Warning,
+            message: format!("The exec of alert {id} ran {program}: its arguments or its file changed meanwhile"),
+        }
+    }
+
     /// No supervisor can be had, and the guard answers.
     pub(crate) fn not_supervised(mode: Mode) -> Self {
         let verdict = match mode {

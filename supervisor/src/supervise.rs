@@ -13,8 +13,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use rules::Ruleset;
-
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -26,6 +24,7 @@ use crate::{
     counters::Counter,
     diagnostics,
     guard_estate::GuardEstate,
+    in_force::InForce,
     interest,
     internal_alert::InternalAlert,
     names::NameResolver,
@@ -252,7 +251,7 @@ impl Supervisor {
                 self.last_failure = None;
                 if in_force.fingerprint != self.shared.in_force.load().fingerprint {
                     tracing::info!(rules = in_force.ruleset.rules().len(), "new rules are in force");
-                    self.name_untrapped(&in_force.ruleset);
+                    self.name_untrapped(&in_force);
                     self.names.want(in_force.ruleset.named_addresses());
                     self.shared.in_force.store(Arc::new(in_force));
                     keep_sources(&self.control, &mut self.estate, &sources);
@@ -263,7 +262,7 @@ impl Supervisor {
     }
 
     /// Says which calls the new rules need and this container's profile does not notify; each is named once.
-    fn name_untrapped(&mut self, ruleset: &Ruleset) {
+    fn name_untrapped(&mut self, in_force: &InForce) {
         let directory = RunDirectory::new(&self.arguments.directory);
         let trapped = match directory.trapped() {
             Ok(trapped) => trapped,
@@ -272,7 +271,7 @@ impl Supervisor {
                 return;
             }
         };
-        let needed = interest::of(ruleset);
+        let needed = interest::of_all(in_force, self.shared.mode);
         let mut missing = interest::missing(&needed, &trapped);
         missing.retain(|name| !self.untrapped.iter().any(|known| known == name));
         if !missing.is_empty() {

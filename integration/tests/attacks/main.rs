@@ -156,7 +156,8 @@ fn the_log_of_an_audit_names_what_was_done() {
         if named < attack.trace.due(score.successes) {
             return Err(format!("hides what it does: {summary}"));
         }
-        if attack.has_decoy && attack.calls == 1 && named > score.attempts - score.decoys {
+        let replaced = run::count(&lanner, |alert| alert.rule == "Lanner internal: exec replaced");
+        if attack.has_decoy && attack.calls == 1 && named > score.attempts - score.decoys + replaced {
             return Err(format!("is blamed for what it does not: {summary}"));
         }
         Ok(summary)

@@ -90,6 +90,11 @@ impl CallEvent<'_> {
         Some(ExecSnapshot { filename: self.exec_filename(), arguments: self.exec_arguments().cloned(), program })
     }
 
+    /// The path of the program that an exec loads, empty where nobody knows.
+    pub(crate) fn executed_program(&self) -> Vec<u8> {
+        self.program().map(|program| program.path.clone()).unwrap_or_default()
+    }
+
     /// The path argument of an exec.
     pub(super) fn exec_path(&self) -> Option<&[u8]> {
         let registers = self.call.exec_registers()?;

@@ -23,6 +23,7 @@ use crate::{
     decode::Call,
     enforce::{Fate, Follow, Followed},
     event::{CallEvent, ExecSnapshot, Moment},
+    internal_alert::InternalAlert,
     process::Process,
     sys::{Notification, Response},
     target::Target,
@@ -140,19 +141,25 @@ impl Verification<'_> {
         let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
         event.set_executed(self.judged.caller.clone());
         let in_force = shared.in_force.load();
-        let Some(matches) = Matches::of(&in_force, &event) else { return Fate::Lives };
-        let is_same = matches.indices() == self.judged.rules
-            && self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
-        if is_same {
-            return Fate::Lives;
-        }
-        let verdict = Verdict::of(shared.mode, matches.action());
         let id = AlertId {
             container: &shared.context.identity.id,
             listener: self.listener,
             notification: self.notification.id,
-            is_verified: true,
+            is_verified: false,
         };
+        let is_judged =
+            || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
+        let Some(matches) = Matches::of(&in_force, &event) else {
+            if !self.judged.rules.is_empty() && !is_judged() {
+                InternalAlert::exec_replaced(&id.to_string(), &event.executed_program()).write(shared);
+            }
+            return Fate::Lives;
+        };
+        if matches.indices() == self.judged.rules && is_judged() {
+            return Fate::Lives;
+        }
+        let verdict = Verdict::of(shared.mode, matches.action());
+        let id = AlertId { is_verified: true, ..id };
         let mut lines = Vec::new();
         let written = matches
             .write_lines(shared, &event, id, &mut lines)
