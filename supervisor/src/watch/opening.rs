@@ -145,7 +145,10 @@ impl Answerer<'_> {
         let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
             Opened::File(file) => {
-                self.hand_over(place, (file, errand.request.has(libc::O_CLOEXEC)), decision);
+                // What has happened is no payment in advance for the call that comes if this one was withdrawn.
+                let alerted = decision.alerted.filter(|_| !errand.changes_files());
+                let close_on_exec = errand.request.has(libc::O_CLOEXEC);
+                self.hand_over(place, (file, close_on_exec), Decision { alerted, ..decision });
                 None
             }
             Opened::Blocks => self.open_aside(place, errand, decision),
