@@ -157,7 +157,9 @@ fn the_log_of_an_audit_names_what_was_done() {
             return Err(format!("hides what it does: {summary}"));
         }
         let replaced = run::count(&lanner, |alert| alert.rule == "Lanner internal: exec replaced");
-        if attack.has_decoy && attack.calls == 1 && named > score.attempts - score.decoys + replaced {
+        // Who looks late may find that the program has ended.
+        let is_exact = attack.has_decoy && attack.calls == 1 && attack.limit.is_none();
+        if is_exact && named > score.attempts - score.decoys + replaced {
             return Err(format!("is blamed for what it does not: {summary}"));
         }
         Ok(summary)
