@@ -297,6 +297,12 @@ impl<'a> Answerer<'a> {
         Decision { response, ..Decision::CONTINUE }
     }
 
+    /// The answer to a call whose caller cannot be looked at: none where it is gone, and the failure verdict where it waits.
+    pub(super) fn unknown_caller(&self, place: Place<'_>) -> Option<Decision> {
+        let is_pending = self.delivery.listener.is_pending(place.notification.id);
+        is_pending.then(|| self.failure("its caller cannot be looked at"))
+    }
+
     fn send(&mut self, notification: &Notification, decision: Decision) {
         if let Some(process) = decision.kill {
             self.kill(notification, process);

@@ -76,7 +76,7 @@ impl Answerer<'_> {
             }
             let answer = |response| Some(Decision { response, ..decision });
             match found {
-                Found::Gone => return None,
+                Found::Gone => return self.unknown_caller(place),
                 Found::File { file, close_on_exec } => {
                     // Nothing of the target's is held any more when it goes on.
                     drop(event);

@@ -104,7 +104,7 @@ impl Answerer<'_> {
             Step::Waits(client, contact, has_begun) => {
                 self.connect_aside(place, (client, contact), has_begun, receipt);
             }
-            Step::Gone => {}
+            Step::Gone => return self.unknown_caller(place),
             Step::Unable => return Some(self.failure("its calls cannot be performed")),
         }
         None
