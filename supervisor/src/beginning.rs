@@ -13,7 +13,7 @@ use crate::{
     control::ControlError,
     counters::{Counter, Counters, CountersError},
     diagnostics,
-    enforce::{DevicePolicy, Upheaval},
+    enforce::{DevicePolicy, Upheaval, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
     in_force::{InForce, RulesError},
@@ -66,6 +66,9 @@ pub(crate) enum StartError {
     /// A system call failed.
     #[error(transparent)]
     Syscall(#[from] SyscallError),
+    /// Files of the host cannot be told from those of a container.
+    #[error("cannot open the host's root directory and our descriptors")]
+    Host(#[source] io::Error),
     /// Standard input is no socket of ours.
     #[error("cannot take over the control socket")]
     ControlSocket(#[source] io::Error),
@@ -95,6 +98,7 @@ impl Beginning {
     ) -> Result<Self, StartError> {
         sys::check_structure_sizes()?;
         sys::prepare_interrupts()?;
+        remember_host().map_err(StartError::Host)?;
         allow_descriptors();
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;

@@ -5,13 +5,13 @@ use std::{
     ffi::CString,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl, open},
     sched::{CloneFlags, unshare},
-    sys::stat::{Mode, umask},
+    sys::stat::{Mode, fstat, stat, umask},
     unistd::{chroot, fchdir},
 };
 
@@ -96,8 +96,9 @@ pub(crate) struct Opener {
 impl Opener {
     /// Prepares the calling thread, which gets a file system context of its own.
     pub(crate) fn new() -> io::Result<Self> {
-        let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let (root, own) = (open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?);
+        stand_alone()?;
+        let (root, own) = host()?;
+        let (root, own) = (root.try_clone()?, own.try_clone()?);
         let mounts = Process::own().and_then(|own| own.open_file("ns/mnt"));
         let opener = Self::with_descriptors(root, own, Surroundings::default(), Wardrobe::new(Fixed::Nothing)?)?;
         Ok(Self { own_mounts: mounts, ..opener })
@@ -344,6 +345,36 @@ impl Opener {
         drop(worn);
         made
     }
+}
+
+/// The host's root directory and our own `/proc/self/fd`, as they were when this was first called.
+fn host() -> io::Result<&'static (OwnedFd, OwnedFd)> {
+    static HOST: OnceLock<(OwnedFd, OwnedFd)> = OnceLock::new();
+    if HOST.get().is_none() {
+        let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = (open("/", path, Mode::empty())?, open("/proc/self/fd", path, Mode::empty())?);
+        HOST.get_or_init(|| opened);
+    }
+    HOST.get().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
+/// To be called before any thread looks at the world from inside a container.
+pub(crate) fn remember_host() -> io::Result<()> {
+    host().map(drop)
+}
+
+/// Gives the calling thread a file system context of its own, with the host's root directory. A new thread shares that of
+/// the thread that started it, which may be inside a container's root just now, or soon: it would take the container's
+/// files for the host's.
+pub(crate) fn stand_alone() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_FS)?;
+    let (root, _) = host()?;
+    let (ours, hosts) = (stat("/")?, fstat(root)?);
+    if (ours.st_dev, ours.st_ino) != (hosts.st_dev, hosts.st_ino) {
+        fchdir(root)?;
+        chroot(".")?;
+    }
+    Ok(())
 }
 
 /// What is done with a file as soon as it is found.

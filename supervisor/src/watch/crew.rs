@@ -32,6 +32,7 @@ use super::{
     life::Watch,
 };
 use crate::{
+    enforce::stand_alone,
     shared::Shared,
     slots::{Slot, Slots},
     sys::{Listener, Notification, ReceiveError},
@@ -259,6 +260,10 @@ impl Crew {
     /// A thread's life.
     fn serve(self: &Arc<Self>, member: usize, slot: usize) {
         let Watch { number, listener, slots } = &self.watch;
+        if let Err(error) = stand_alone() {
+            // Whoever opens for a target makes sure of it again, and fails the call.
+            tracing::error!(listener = number, %error, "a watch thread has no file system context of its own");
+        }
         let synchronous = listener.wake_synchronously();
         tracing::debug!(listener = number, synchronous, member, "a watch thread begins");
         let mut answerer = Answerer::new(&self.delivery, *number, slots);
