@@ -13,7 +13,7 @@ use super::{
     Prepared, Upheaval,
     locate::acts,
     namespace::{NamespaceError, NamespaceOpener},
-    opener::{Afterwards, Look, Sight, errno},
+    opener::{Afterwards, Look, Plain, Sight, errno},
 };
 use crate::process::Process;
 
@@ -109,13 +109,15 @@ impl Means {
     ) -> Result<Finding, MeansError> {
         let Client { way, task } = self.client(process, devices, upheaval)?;
         let look = (&request, held);
-        let Sight { located, opened, is_leased } = match &way {
+        let Sight { located, plain } = match &way {
             Way::Own(credentials) => self.own.look(process, credentials, look, (upheaval, afterwards)),
             Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.locate(process.task(), look))?.into(),
         };
-        if let Some(file) = opened {
-            return Ok(Finding::Opened(file, request));
-        }
+        let is_leased = match plain {
+            Plain::Opened(file) => return Ok(Finding::Opened(file, request)),
+            Plain::Leased => true,
+            Plain::NotOpened => false,
+        };
         let may_make = matches!(located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
         // Where the task is gone, nobody will see the file's mode.
         let mask = if may_make { process.status().map_or(0o077, |status| status.mask) } else { 0 };

@@ -11,8 +11,7 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl, open},
     sched::{CloneFlags, unshare},
-    sys::stat::{Mode, fstat, stat, umask},
-    unistd::{chroot, fchdir},
+    sys::stat::{Mode, umask},
 };
 
 use super::{
@@ -24,7 +23,7 @@ use super::{
     locate::{self, Located, Lookup, is_on_procfs},
     naming::{Naming, Place, Wanted},
     request::{OpenRequest, Start, bits},
-    surroundings::Surroundings,
+    surroundings::{Surroundings, go_home, take_root},
 };
 use crate::{
     process::Process,
@@ -68,15 +67,21 @@ pub(crate) type Look<'a> = (&'a OpenRequest, Option<BorrowedFd<'a>>);
 #[derive(Debug)]
 pub(super) struct Sight {
     pub(super) located: Located,
-    /// The file, where it was to be opened at once and was.
-    pub(super) opened: Option<OwnedFd>,
-    /// Whether somebody's lease kept it from being opened at once.
-    pub(super) is_leased: bool,
+    pub(super) plain: Plain,
+}
+
+/// What came of opening a file at once.
+#[derive(Debug)]
+pub(super) enum Plain {
+    Opened(OwnedFd),
+    /// A lease has to be waited for.
+    Leased,
+    NotOpened,
 }
 
 impl From<Located> for Sight {
     fn from(located: Located) -> Self {
-        Self { located, opened: None, is_leased: false }
+        Self { located, plain: Plain::NotOpened }
     }
 }
 
@@ -104,14 +109,13 @@ impl Opener {
         Ok(Self { own_mounts: mounts, ..opener })
     }
 
-    /// Does the same with the host's root and our own `/proc/self/fd`.
+    /// With the host's root and our own `/proc/self/fd`, for a thread that has a file system context of its own.
     pub(super) fn with_descriptors(
         host_root: OwnedFd,
         own_descriptors: OwnedFd,
         surroundings: Surroundings,
         wardrobe: Wardrobe,
     ) -> io::Result<Self> {
-        unshare(CloneFlags::CLONE_FS)?;
         let own = Process::own().and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
         Ok(Self { host_root, own_descriptors, wardrobe, surroundings, own_mounts: None, namespace })
@@ -289,11 +293,7 @@ impl Opener {
             }
             Located::Existing { .. } | Located::Missing { .. } | Located::Failed(_) => Plain::NotOpened,
         };
-        Ok(match plain {
-            Plain::Opened(file) => Sight { located, opened: Some(file), is_leased: false },
-            Plain::Leased => Sight { located, opened: None, is_leased: true },
-            Plain::NotOpened => located.into(),
-        })
+        Ok(Sight { located, plain })
     }
 
     /// Opens what was found.
@@ -369,12 +369,7 @@ pub(crate) fn remember_host() -> io::Result<()> {
 pub(crate) fn stand_alone() -> io::Result<()> {
     unshare(CloneFlags::CLONE_FS)?;
     let (root, _) = host()?;
-    let (ours, hosts) = (stat("/")?, fstat(root)?);
-    if (ours.st_dev, ours.st_ino) != (hosts.st_dev, hosts.st_ino) {
-        fchdir(root)?;
-        chroot(".")?;
-    }
-    Ok(())
+    Ok(take_root(root.as_fd())?)
 }
 
 /// What is done with a file as soon as it is found.
@@ -383,14 +378,6 @@ pub(crate) enum Afterwards {
     Nothing,
     /// It is opened where that changes nothing and waits for nobody.
     OpenPlain,
-}
-
-/// What came of opening a file at once.
-enum Plain {
-    Opened(OwnedFd),
-    /// A lease has to be waited for.
-    Leased,
-    NotOpened,
 }
 
 /// Opens a found file if that makes nothing, cuts nothing, and waits for nobody.
@@ -439,19 +426,14 @@ struct Inside<'a>(&'a OwnedFd);
 
 impl<'a> Inside<'a> {
     fn enter(host_root: &'a OwnedFd, root: BorrowedFd<'_>) -> io::Result<Self> {
-        fchdir(root)?;
-        chroot(".")?;
+        take_root(root)?;
         Ok(Self(host_root))
     }
 }
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        // A supervisor that does not find back would read the container's files for the host's.
-        if fchdir(self.0).and_then(|()| chroot(".")).is_err() {
-            tracing::error!("the host's root directory is lost");
-            std::process::abort();
-        }
+        go_home(self.0.as_fd());
     }
 }
 

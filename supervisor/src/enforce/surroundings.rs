@@ -61,9 +61,16 @@ impl Surroundings {
     }
 }
 
-/// Makes `root` the calling thread's root directory: entering a mount namespace has given it another one.
-fn go_home(root: BorrowedFd<'_>) {
-    if fchdir(root).and_then(|()| chroot(".")).is_err() {
+/// Makes `root` the calling thread's root and working directory.
+pub(super) fn take_root(root: BorrowedFd<'_>) -> nix::Result<()> {
+    fchdir(root)?;
+    chroot(".")
+}
+
+/// Gives the calling thread the host's root directory back. A supervisor that does not find back would read the container's
+/// files for the host's.
+pub(super) fn go_home(root: BorrowedFd<'_>) {
+    if take_root(root).is_err() {
         tracing::error!("the host's root directory is lost");
         std::process::abort();
     }
