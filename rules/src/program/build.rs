@@ -118,19 +118,15 @@ impl Builder {
             return;
         }
         let covers = Covers::of(&self.program, &self.users, &self.field_costs);
-        let sieves = [
-            self.sieve(|node| covers.cheap(node, &self.field_costs)),
-            self.sieve(|node| covers.dear(node, &self.field_costs)),
-        ];
-        self.program.sieves = sieves.into();
+        self.program.sieves = [covers.cheap, covers.dear].iter().map(|covers| self.sieve(covers)).collect();
     }
 
     /// The look-ups of the roots that have a cover.
-    fn sieve<'c>(&self, cover: impl Fn(u32) -> Option<&'c Cover>) -> Sieve {
+    fn sieve(&self, covers: &[Option<Cover>]) -> Sieve {
         let mut plans: BTreeMap<u32, Plan> = BTreeMap::new();
         let mut roots = vec![0; self.program.roots.len().div_ceil(64)];
         for (root, (_, node)) in self.program.roots.iter().enumerate() {
-            if let Some(cover) = cover(*node) {
+            if let Some(Some(cover)) = covers.get(*node as usize) {
                 self.plan(number(root), *node, cover, &mut plans);
                 roots.iter_mut().skip(root / 64).take(1).for_each(|word| *word |= 1 << (root % 64));
             }

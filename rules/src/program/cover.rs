@@ -38,60 +38,32 @@ pub(super) struct Cover {
 }
 
 /// The covers of every node; nothing for those that hold for too many events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Covers {
-    /// Of cheap fields alone.
-    cheap: Vec<Option<Cover>>,
-    /// The best of all.
-    best: Vec<Option<Cover>>,
+    /// Of cheap fields alone, where that rules out enough.
+    pub(super) cheap: Vec<Option<Cover>>,
+    /// The best of all, where that asks for a field that is not cheap.
+    pub(super) dear: Vec<Option<Cover>>,
 }
 
 impl Covers {
     /// Finds the covers of a program.
     pub(super) fn of(program: &Program, users: &[u32], field_costs: &[u32]) -> Self {
-        let within = |max_cost| covers(program, users, field_costs, max_cost);
-        Self { cheap: within(CHEAP), best: within(MAX_COST) }
-    }
-
-    /// The node's cover of cheap fields, where that rules out enough.
-    pub(super) fn cheap(&self, node: u32, field_costs: &[u32]) -> Option<&Cover> {
-        let cover = self.cheap.get(node as usize)?.as_ref()?;
-        (cover.score <= SELECTIVE || self.dear(node, field_costs).is_none()).then_some(cover)
-    }
-
-    /// The node's best cover, where that asks for a field that is not cheap.
-    pub(super) fn dear(&self, node: u32, field_costs: &[u32]) -> Option<&Cover> {
-        let is_dear = |field: u32| field_costs.get(field as usize).is_some_and(|cost| *cost > CHEAP);
-        let cover = self.best.get(node as usize)?.as_ref()?;
-        cover.needles.iter().any(|(field, _)| is_dear(*field)).then_some(cover)
-    }
-}
-
-fn covers(program: &Program, users: &[u32], field_costs: &[u32], max_cost: u32) -> Vec<Option<Cover>> {
-    let of_checks: Vec<_> = program.checks.iter().map(|check| needles_of(&check.compiled)).collect();
-    let (counts, totals) = (HashMap::default(), HashMap::default());
-    let mut finder = Finder { program, field_costs, max_cost, counts, totals };
-    for (node, users) in program.nodes.iter().zip(users) {
-        if let Instruction::Check(check) = node.instruction {
-            finder.count(check, &of_checks, *users);
-        }
-    }
-    let mut covers: Vec<Option<Cover>> = Vec::with_capacity(program.nodes.len());
-    for node in &program.nodes {
-        let cover = match node.instruction {
-            Instruction::Constant(value) => (!value).then(Cover::impossible),
-            Instruction::Check(check) => finder.check(check, &of_checks),
-            Instruction::Not(_) => None,
-            Instruction::And { first, end } => {
-                let children = program.children_of(first, end).iter();
-                let known = children.filter_map(|child| covers.get(*child as usize)?.as_ref());
-                known.min_by_key(|cover| cover.score).cloned()
+        let of_checks = program.checks.iter().map(|check| needles_of(&check.compiled)).collect();
+        let (counts, totals) = (HashMap::default(), HashMap::default());
+        let mut finder = Finder { program, field_costs, of_checks, counts, totals };
+        for (node, users) in program.nodes.iter().zip(users) {
+            if let Instruction::Check(check) = node.instruction {
+                finder.count(check, *users);
             }
-            Instruction::Or { first, end } => any_of(program.children_of(first, end), &covers),
-        };
-        covers.push(cover);
+        }
+        let is_dear = |(field, _): &(u32, Needle)| finder.cost(*field) > CHEAP;
+        let asks = |cover: &Cover| cover.needles.iter().any(is_dear);
+        let dear: Vec<_> = finder.covers(MAX_COST).into_iter().map(|cover| cover.filter(asks)).collect();
+        let cheap = finder.covers(CHEAP).into_iter().zip(&dear);
+        let cheap = cheap.map(|(cheap, dear)| cheap.filter(|cover| cover.score <= SELECTIVE || dear.is_none()));
+        Self { cheap: cheap.collect(), dear }
     }
-    covers
 }
 
 impl Cover {
@@ -115,7 +87,7 @@ fn any_of(children: &[u32], covers: &[Option<Cover>]) -> Option<Cover> {
 struct Finder<'a> {
     program: &'a Program,
     field_costs: &'a [u32],
-    max_cost: u32,
+    of_checks: Vec<Alternatives>,
     /// How often conditions look for each needle, and for any in each field.
     counts: HashMap<(u32, Needle), u32, FxBuildHasher>,
     totals: HashMap<u32, u32, FxBuildHasher>,
@@ -126,8 +98,32 @@ impl Finder<'_> {
         self.program.checks.get(check as usize)?.field
     }
 
-    fn count(&mut self, check: u32, of_checks: &[Alternatives], users: u32) {
-        let (Some(field), Some(alternatives)) = (self.field(check), of_checks.get(check as usize)) else { return };
+    /// The best cover of every node whose fields cost at most `max_cost`.
+    fn covers(&self, max_cost: u32) -> Vec<Option<Cover>> {
+        let mut covers: Vec<Option<Cover>> = Vec::with_capacity(self.program.nodes.len());
+        for node in &self.program.nodes {
+            let cover = match node.instruction {
+                Instruction::Constant(value) => (!value).then(Cover::impossible),
+                Instruction::Check(check) => self.check(check, max_cost),
+                Instruction::Not(_) => None,
+                Instruction::And { first, end } => {
+                    let children = self.program.children_of(first, end).iter();
+                    let known = children.filter_map(|child| covers.get(*child as usize)?.as_ref());
+                    known.min_by_key(|cover| cover.score).cloned()
+                }
+                Instruction::Or { first, end } => any_of(self.program.children_of(first, end), &covers),
+            };
+            covers.push(cover);
+        }
+        covers
+    }
+
+    fn cost(&self, field: u32) -> u32 {
+        self.field_costs.get(field as usize).copied().unwrap_or_default()
+    }
+
+    fn count(&mut self, check: u32, users: u32) {
+        let (Some(field), Some(alternatives)) = (self.field(check), self.of_checks.get(check as usize)) else { return };
         for needle in alternatives.iter().flatten() {
             let count = self.counts.entry((field, *needle)).or_default();
             *count = count.saturating_add(users);
@@ -136,17 +132,17 @@ impl Finder<'_> {
         }
     }
 
-    fn check(&self, check: u32, of_checks: &[Alternatives]) -> Option<Cover> {
+    fn check(&self, check: u32, max_cost: u32) -> Option<Cover> {
         let field = self.field(check)?;
         let weigh = |needles: &Vec<Needle>| {
             needles.iter().fold(0_u32, |sum, needle| sum.saturating_add(self.weight(field, *needle)))
         };
-        let alternatives = of_checks.get(check as usize)?.iter().map(|needles| (weigh(needles), needles));
+        let alternatives = self.of_checks.get(check as usize)?.iter().map(|needles| (weigh(needles), needles));
         let (weight, needles) = alternatives.min_by_key(|(weight, _)| *weight)?;
-        let cost = self.field_costs.get(field as usize).copied().unwrap_or_default();
+        let cost = self.cost(field);
         // A field that costs twice as much has to rule out far more.
         let score = weight + cost * cost;
-        let useful = weight < CERTAIN && cost <= self.max_cost && needles.len() <= MAX_NEEDLES;
+        let useful = weight < CERTAIN && cost <= max_cost && needles.len() <= MAX_NEEDLES;
         useful.then(|| Cover { needles: needles.iter().map(|needle| (field, *needle)).collect(), score })
     }
 

@@ -160,11 +160,11 @@ pub(super) fn extraction_cost(extractor: &Extractor) -> u32 {
         Field::Evt(EvtField::IsOpenCreate)
         | Field::Fd(FdField::Ino | FdField::Dev | FdField::DevMajor | FdField::DevMinor)
         | Field::Proc(ProcField::StdinType | ProcField::StdoutType | ProcField::StderrType) => 15,
-        // The file is looked for.
-        Field::Evt(EvtField::Arg | EvtField::Rawarg) if matches!(argument, Argument::Key(key) if matches!(&**key, "dev" | "ino")) => {
-            15
-        }
-        Field::Evt(EvtField::Arg | EvtField::Rawarg) => 5,
+        Field::Evt(EvtField::Arg | EvtField::Rawarg) => match argument {
+            // The file is looked for.
+            Argument::Key(key) if ["dev", "ino"].contains(&&**key) => 15,
+            Argument::Key(_) | Argument::Index(_) | Argument::Unused => 5,
+        },
         Field::Evt(EvtField::Cpu) | Field::Fd(FdField::Realpath) => 10,
         Field::Evt(_) | Field::Lanner(_) => 1,
         Field::Container(_) | Field::K8s(_) => 2,

@@ -255,17 +255,21 @@ fn what_costs_much_is_not_asked_for_where_cheap_parts_decide() {
     assert_eq!(event.asked.get(), 1, "only the path decides");
 }
 
+/// Fails unless a process's open matches these of the rules, for which that many values are asked for.
+#[track_caller]
+fn expect_asked(conditions: &[String], (process, path): (&'static str, &'static str), matched: &[usize], asked: usize) {
+    let event = opened_by(process, path);
+    assert_eq!(results(conditions, &event), (matched.to_vec(), matched.to_vec()));
+    assert_eq!(event.asked.get(), asked);
+}
+
 /// The name of the process is read, the path is there: that decides about all of these rules.
 #[test]
 fn a_dear_value_is_not_asked_for_where_cheap_ones_rule_most_rules_out() {
     let conditions: Vec<String> =
         (0..40).map(|n| format!("evt.type = open and proc.name = p{n} and fd.name contains part-{n}/")).collect();
-    let other = opened_by("p7", "/etc/hosts");
-    assert_eq!(results(&conditions, &other), (vec![], vec![]));
-    assert_eq!(other.asked.get(), 1, "only the path decides");
-    let hit = opened_by("p7", "/part-7/x");
-    assert_eq!(results(&conditions, &hit), (vec![7], vec![7]));
-    assert_eq!(hit.asked.get(), 2);
+    expect_asked(&conditions, ("p7", "/etc/hosts"), &[], 1); // the path decides
+    expect_asked(&conditions, ("p7", "/part-7/x"), &[7], 2);
 }
 
 /// Where the cheap values leave many rules, one look-up of the dear one is better than many checks.
@@ -273,12 +277,8 @@ fn a_dear_value_is_not_asked_for_where_cheap_ones_rule_most_rules_out() {
 fn a_dear_value_rules_out_the_many_rules_that_cheap_ones_leave() {
     let conditions: Vec<String> =
         (0..40).map(|n| format!("evt.type = open and proc.name = p{n} and not fd.name = /x{n}")).collect();
-    let event = opened_by("none", "/etc/hosts");
-    assert_eq!(results(&conditions, &event), (vec![], vec![]));
-    assert_eq!(event.asked.get(), 1, "only the name decides");
-    let hit = opened_by("p7", "/etc/hosts");
-    assert_eq!(results(&conditions, &hit), (vec![7], vec![7]));
-    assert_eq!(hit.asked.get(), 2);
+    expect_asked(&conditions, ("none", "/etc/hosts"), &[], 1); // the name decides
+    expect_asked(&conditions, ("p7", "/etc/hosts"), &[7], 2);
 }
 
 /// *Falco:* an address that has no name is unlike every name, and what is no connection compares with none.
