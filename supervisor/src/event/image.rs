@@ -17,7 +17,7 @@ use nix::sys::{
 
 use super::{CallEvent, file::may_execute, join::file_name, resolve};
 use crate::{
-    process::Process,
+    process::{self, Process},
     target::{Limits, PATH_MAX, Strings, Text},
 };
 
@@ -109,6 +109,19 @@ impl CallEvent<'_> {
 
     /// The kernel's name for the new program: the last component of the path, even of a script's.
     pub(super) fn exec_name(&self) -> Option<Vec<u8>> {
+        let known = self.image.executed.get().then(|| self.kernel_name()).flatten();
+        known.or_else(|| self.name_by_path())
+    }
+
+    /// The name that the kernel has given to the program that was loaded: whoever may write into its memory cannot change
+    /// it. `None` where it says nothing: the `exe` of a multi-call program, and a descriptor's number (before Linux 6.14).
+    fn kernel_name(&self) -> Option<Vec<u8>> {
+        let name = process::name_of(self.target.tid())?;
+        let says_nothing = name == b"exe" || name.iter().all(u8::is_ascii_digit);
+        (!says_nothing).then_some(name)
+    }
+
+    fn name_by_path(&self) -> Option<Vec<u8>> {
         let path = self.exec_path()?;
         let by_descriptor = self.image.executed.get() && path.starts_with(b"/dev/fd/");
         let name = if by_descriptor {
@@ -116,7 +129,7 @@ impl CallEvent<'_> {
         } else if path.is_empty() {
             // The descriptor's file; kernels before 6.14 take the descriptor's number instead, which says nothing.
             let link = resolve::name_of(&self.exec_file()?)?;
-            file_name(&crate::process::without_deleted(link)).to_vec()
+            file_name(&process::without_deleted(link)).to_vec()
         } else if is_own_program(path) {
             // A multi-call program starts its other self: the kernel would say `exe`, and the program renames itself
             // after its first argument as soon as it runs, which is what everybody expects to read.
@@ -294,7 +307,7 @@ fn is_own_program(path: &[u8]) -> bool {
 
 /// *Falco:* a program in memory is named without the slash that the kernel puts before it (live oracle, exec-memfd).
 pub(super) fn program_path(link: Vec<u8>) -> Vec<u8> {
-    let path = crate::process::without_deleted(link);
+    let path = process::without_deleted(link);
     match path.strip_prefix(b"/") {
         Some(name) if name.starts_with(b"memfd:") => name.to_vec(),
         _ => path,

@@ -41,6 +41,21 @@ fn proc_root() -> Option<BorrowedFd<'static>> {
     ROOT.get().map(AsFd::as_fd)
 }
 
+/// The kernel's name of a task (`comm`) whose number is its own as long as we look, as a tracee's is: for one look only, half
+/// of what it takes through a [`Process`].
+pub(crate) fn name_of(task: u32) -> Option<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let file = openat(proc_root()?, format!("{task}/comm").as_str(), flags, Mode::empty()).ok()?;
+    let mut buffer = [0; MAX_NAME];
+    let length = read(file, &mut buffer).ok().filter(|length| *length > 0)?;
+    Some(name_in(buffer.get(..length)?))
+}
+
+/// The name in a `comm` file. Only the last byte is the file's own; a name may hold line feeds.
+fn name_in(line: &[u8]) -> Vec<u8> {
+    line.strip_suffix(b"\n").unwrap_or(line).to_vec()
+}
+
 /// A setting of the host, such as `fs/protected_symlinks`.
 pub(crate) fn read_system_setting(name: &str) -> Option<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
@@ -142,9 +157,7 @@ impl Process {
     pub(crate) fn name(&self) -> Option<Vec<u8>> {
         let mut buffer = [0; MAX_NAME];
         let length = self.reread(&self.name, "comm", &mut buffer)?;
-        let line = buffer.get(..length)?;
-        // Only the last byte is the file's own; a name may hold line feeds.
-        Some(line.strip_suffix(b"\n").unwrap_or(line).to_vec())
+        Some(name_in(buffer.get(..length)?))
     }
 
     /// Parentage, terminal, faults.

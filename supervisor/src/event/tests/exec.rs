@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Execs: the new program as it is predicted from the arguments.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{FileExt, PermissionsExt},
+};
 
 use super::{
     check, context, event,
@@ -51,6 +54,22 @@ fn an_exec_describes_the_new_program_and_its_parent() {
     check(&event, &[("proc.exepath", &exe), ("evt.arg.trusted_exepath", &exe)]);
     assert!(text(&event, "proc.env").unwrap().contains("MARK=set"));
     assert_eq!(text(&event, "fd.name"), None);
+}
+
+#[test]
+fn the_name_of_a_program_that_was_loaded_does_not_come_from_its_memory() {
+    let context = context();
+    let mut stopped = exec("exec /bin/cat /dev/null");
+    let (event, process) = (event(&context, &stopped), stopped.process());
+    assert!(stopped.advance(|_, _, _| true));
+    let vector = fs::read(format!("/proc/{process}/auxv")).unwrap();
+    let mut entries = vector.chunks(16).map(|entry| entry.split_at(8));
+    let (_, address) = entries.find(|(key, _)| **key == libc::AT_EXECFN.to_ne_bytes()).unwrap();
+    let address = u64::from_ne_bytes(address.try_into().unwrap());
+    let memory = fs::File::options().write(true).open(format!("/proc/{process}/mem")).unwrap();
+    memory.write_all_at(b"/bin/dog", address).unwrap();
+    event.set_executed(None);
+    check(&event, &[("evt.arg.filename", "/bin/dog"), ("proc.name", "cat"), ("proc.cmdline", "cat /dev/null")]);
 }
 
 /// `fs::canonicalize` is disallowed for good reasons that do not hold for a test's own root.
