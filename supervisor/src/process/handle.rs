@@ -27,6 +27,8 @@ const MAX_STRINGS: usize = 2 * 4096;
 const MAX_FILE: usize = 16 * 1024;
 /// Some 20 entries of 16 bytes.
 const MAX_AUXILIARY: usize = 1024;
+/// Bytes of `/proc/PID/syscall`: a number and eight more of 18 digits.
+const MAX_ACTIVITY: usize = 256;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
 const MAX_NAME: usize = 16;
 
@@ -81,6 +83,15 @@ impl AsFd for Root<'_> {
             Self::Kept(root) => root.as_fd(),
         }
     }
+}
+
+/// What a task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// It runs, or would if it had a processor: inside a call or not.
+    Running,
+    /// It waits inside the call of this number, -1 outside of calls.
+    Call(i64),
 }
 
 /// A task. All values are read anew; those that never change are remembered.
@@ -283,9 +294,19 @@ impl Process {
     }
 
     /// What differs between any two programs that the task runs one after the other: the kernel's message to the program,
-    /// with its random addresses.
+    /// with its random addresses. `None` where it runs none any more.
     pub(crate) fn program_mark(&self) -> Option<Vec<u8>> {
-        self.read("auxv", MAX_AUXILIARY)
+        self.read("auxv", MAX_AUXILIARY).filter(|vector| !vector.is_empty())
+    }
+
+    /// What the task is doing (`/proc/PID/syscall`, proc(5)).
+    pub(crate) fn activity(&self) -> Option<Activity> {
+        let text = self.read("syscall", MAX_ACTIVITY)?;
+        let text = std::str::from_utf8(&text).ok()?;
+        match text.split_whitespace().next()? {
+            "running" => Some(Activity::Running),
+            number => number.parse().ok().map(Activity::Call),
+        }
     }
 
     /// Where the name lies under which the program was executed.

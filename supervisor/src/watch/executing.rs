@@ -8,8 +8,10 @@
 use std::{
     sync::{Arc, atomic::Ordering},
     thread,
+    time::Duration,
 };
 
+use nix::unistd::Pid;
 use policy::{Mode, Verdict};
 
 use super::{
@@ -24,8 +26,8 @@ use crate::{
     enforce::{Fate, Follow, Followed},
     event::{CallEvent, ExecSnapshot, Moment},
     internal_alert::InternalAlert,
-    process::Process,
-    sys::{Notification, Response},
+    process::{Activity, Process},
+    sys::{Notification, Pidfd, Response},
     target::Target,
 };
 
@@ -109,27 +111,24 @@ impl Verification<'_> {
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
     /// looked at as soon as it has it.
     fn run_untraced(&self) {
-        let task = self.notification.target_tid;
-        let process = Process::open(task);
-        let program = || process.as_ref().and_then(Process::program_mark);
-        let before = program();
+        let Some(caller) = Untraced::of(self.notification.target_tid) else {
+            let response = match self.delivery.shared.mode {
+                Mode::Audit => self.decision.response,
+                Mode::Enforce => Response::Errno(libc::EAGAIN),
+            };
+            let _taken = self.delivery.respond(self.notification, response, self.decision.alerted);
+            return;
+        };
+        // The numbers that it was found by are its own as long as its call waits, which the answer shows.
         if !self.delivery.proceed(self.notification, self.decision.alerted) {
             return;
         }
         let _none_left = self.turn.hand_over();
-        for _ in 0..UNTRACED_LOOKS {
-            let now = program();
-            if now.is_none() || now != before {
-                break;
-            }
-            thread::sleep(UNTRACED_PAUSE);
-        }
-        let Some(leader) = process.as_ref().and_then(Process::leader) else { return };
-        if program().is_some_and(|now| Some(now) != before)
-            && self.judge(leader) == Fate::Dies
-            && let Err(error) = kill(leader)
+        if caller.executes(i64::from(self.notification.nr))
+            && self.judge(caller.leader) == Fate::Dies
+            && let Err(error) = caller.reference.kill()
         {
-            tracing::error!(%error, process = leader, "a program that must not run cannot be killed");
+            tracing::error!(%error, process = caller.leader, "a program that must not run cannot be killed");
         }
     }
 
@@ -183,12 +182,53 @@ impl Verification<'_> {
     }
 }
 
-/// How often, and how long in between, a traced task is looked at until it has its new program: 200 ms in all, after
-/// which its exec has failed or is stopped by its tracer.
-const UNTRACED_LOOKS: u32 = 2000;
-const UNTRACED_PAUSE: std::time::Duration = std::time::Duration::from_micros(100);
+/// Pause between two looks at a task that may get its new program at any moment, and how many of them there are: 200 ms.
+const SHORT_PAUSE: Duration = Duration::from_micros(100);
+const SHORT_PAUSES: u32 = 2000;
+/// Pause after that.
+const LONG_PAUSE: Duration = Duration::from_millis(10);
+/// How many looks may find a task running, of which nobody knows whether it is still inside its exec: a minute. A task
+/// whose processor time is limited may be that slow.
+const MAX_RUNNING: u32 = SHORT_PAUSES + 6000;
 
-fn kill(process: u32) -> std::io::Result<()> {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(process).unwrap_or(i32::MAX));
-    crate::sys::Pidfd::open(pid)?.kill()
+/// A task in an exec that cannot be followed.
+struct Untraced {
+    caller: Process,
+    /// Its process: a thread that executes takes the first thread's place, and its own number is gone.
+    process: Process,
+    leader: u32,
+    reference: Pidfd,
+    before: Vec<u8>,
+}
+
+impl Untraced {
+    /// `None` where the task cannot be looked at.
+    fn of(task: u32) -> Option<Self> {
+        let caller = Process::open(task)?;
+        let leader = caller.leader()?;
+        let reference = Pidfd::open(Pid::from_raw(i32::try_from(leader).ok()?)).ok()?;
+        let before = caller.program_mark()?;
+        Some(Self { caller, process: Process::open(leader)?, leader, reference, before })
+    }
+
+    /// Waits for the end of the exec, which is the call `number`; whether there is another program then.
+    fn executes(&self, number: i64) -> bool {
+        for look in 0.. {
+            if self.program().is_none_or(|now| now != self.before) {
+                break;
+            }
+            match self.caller.activity().or_else(|| self.process.activity()) {
+                // It may wait as long as it likes, for a lease or a file system.
+                Some(Activity::Call(call)) if call == number => {}
+                Some(Activity::Running) if look < MAX_RUNNING => {}
+                Some(Activity::Running | Activity::Call(_)) | None => break,
+            }
+            thread::sleep(if look < SHORT_PAUSES { SHORT_PAUSE } else { LONG_PAUSE });
+        }
+        self.program().is_some_and(|now| now != self.before)
+    }
+
+    fn program(&self) -> Option<Vec<u8>> {
+        self.caller.program_mark().or_else(|| self.process.program_mark())
+    }
 }
