@@ -124,6 +124,22 @@ static void reopened_without_names(void) {
   attempt("seals", fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE));
 }
 
+// A number that is a task's to whoever jumps there, and a descriptor's to whoever goes by the names on the way.
+static void link_behind_a_jump(void) {
+  char path[64];
+  pid_t task = gettid();
+  snprintf(path, sizeof path, "/proc/self/task/%d", task);
+  int jump = open(path, O_PATH);
+  attempt("mkdir", mkdir("dir", 0755));
+  attempt("symlink", symlink(".", "dir/root"));
+  int decoy = dup2(open("dir", O_PATH | O_DIRECTORY), task);
+  snprintf(path, sizeof path, "/proc/self/fd/%d/../%d/root", jump, decoy);
+  struct stat root, found;
+  int fd = open(path, O_RDONLY | O_DIRECTORY);
+  if (stat("/", &root) || fstat(fd, &found)) return say_errno(errno);
+  say("the root: %d", root.st_dev == found.st_dev && root.st_ino == found.st_ino);
+}
+
 static void standard_streams(void) {
   make("input", 0644, "from standard input");
   int fd = open("input", O_RDONLY);
@@ -298,6 +314,7 @@ FAMILY(proc, {"self", self}, {"self-through-links", self_through_links},
        {"self-is-resolved-once", self_is_resolved_once}, {"thread-self", thread_self},
        {"reopened-descriptors", reopened_descriptors}, {"reopened-deleted-file", reopened_deleted_file},
        {"reopened-without-names", reopened_without_names}, {"standard-streams", standard_streams},
+       {"link-behind-a-jump", link_behind_a_jump},
        {"links-of-another-process", links_of_another_process},
        {"links-of-a-process-that-is-gone", links_of_a_process_that_is_gone}, {"links-of-self", links_of_self},
        {"own-memory", own_memory}, {"memory-of-another-process", memory_of_another_process}, {"contents", contents},

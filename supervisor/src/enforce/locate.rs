@@ -394,11 +394,14 @@ impl<'a> Walk<'a> {
                 Link::File(_) if self.lookup.request.how.resolve & libc::RESOLVE_NO_MAGICLINKS != 0 => {
                     return Err(io::Error::from_raw_os_error(libc::ELOOP));
                 }
-                Link::File(file) if is_on_procfs(file.as_fd()) => {
-                    self.privacy().check_file(file.as_fd())?;
+                Link::File(file) => {
+                    if is_on_procfs(file.as_fd()) {
+                        self.privacy().check_file(file.as_fd())?;
+                    }
+                    // Wherever that is, the names on the way to the link do not lead there.
+                    self.procfs.leave();
                     return Ok(Some(file));
                 }
-                Link::File(file) => return Ok(Some(file)),
             }
             return Ok(None);
         }

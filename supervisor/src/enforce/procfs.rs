@@ -130,7 +130,8 @@ impl<'a> Procfs<'a> {
     }
 
     /// The file behind the link if it is one of the task's own process: the kernel opens those for the process itself,
-    /// whatever else would be in the way.
+    /// whatever else would be in the way. It is opened as us, by the names on the way here: only ones that lead through no
+    /// other link will do.
     fn own_file(&self, directory: BorrowedFd<'_>, name: &[u8]) -> Option<OwnedFd> {
         let (process, inside) = self.trail.as_ref()?.split_first()?;
         let status = self.process.status()?;
@@ -143,11 +144,10 @@ impl<'a> Procfs<'a> {
             return None;
         }
         let names: Vec<&[u8]> = inside.iter().map(Vec::as_slice).chain([name]).collect();
-        let link = |names: &[&[u8]]| String::from_utf8(names.join(b"/".as_slice())).ok();
         match names.as_slice() {
             // The calling thread may have descriptors of its own.
-            [b"task", thread, rest @ ..] if status.has_thread(thread) => self.process.open_link(&link(rest)?),
-            all => Process::open(self.process.leader()?)?.open_link(&link(all)?),
+            [b"task", thread, rest @ ..] if status.has_thread(thread) => self.process.open_link(&own_link(rest)?),
+            all => Process::open(self.process.leader()?)?.open_link(&own_link(all)?),
         }
     }
 }
@@ -201,6 +201,17 @@ impl Privacy<'_> {
         let number = |name: &[u8]| std::str::from_utf8(name).ok()?.parse().ok();
         if names.any(|name| number(name).and_then(own_task).is_some()) { Err(refused()) } else { Ok(()) }
     }
+}
+
+/// The path of a magic link from its task's directory, if the only link in it is the last name.
+fn own_link(names: &[&[u8]]) -> Option<String> {
+    let is_link = match names {
+        [b"cwd" | b"exe" | b"root"] => true,
+        [b"fd", name] => name.iter().all(u8::is_ascii_digit),
+        [b"ns" | b"map_files", name] => !matches!(*name, b"." | b".."),
+        _ => false,
+    };
+    is_link.then(|| String::from_utf8(names.join(b"/".as_slice())).ok()).flatten()
 }
 
 /// A task of ours, by its number in our pid namespace.
