@@ -107,6 +107,24 @@ static void terminal_becomes_controlling(void) {
   shown(open("/dev/tty", O_RDWR));
 }
 
+static void terminal_made_controlling(void) {
+  char name[64], text[8] = "";
+  int master = terminal(name, sizeof name, O_NOCTTY), slave = open(name, O_RDWR | O_NOCTTY);
+  attempt("make it controlling", ioctl(slave, TIOCSCTTY, 0));
+  int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+  say("%zd", write(master, "x\n", 2));
+  say("%zd", read(tty, text, 2));
+  say("%#x", fcntl(tty, F_GETFL) & ~O_NOFOLLOW);
+  say("%d", fcntl(tty, F_GETFD));
+  say_session(tty);
+  close(slave);
+  tty = open("/dev/tty", O_WRONLY);
+  say("%zd", write(tty, "y", 1));
+  signal(SIGHUP, SIG_IGN);
+  attempt("give up", ioctl(tty, TIOCNOTTY));
+  shown(open("/dev/tty", O_RDWR));
+}
+
 static void master_is_no_controlling_terminal(void) {
   char name[64];
   say("%d", terminal(name, sizeof name, 0) >= 0);
@@ -157,5 +175,6 @@ FAMILY(devices, {"harmless", harmless}, {"not-for-the-container", not_for_the_co
        {"pseudo-terminals", pseudo_terminals}, {"locked-terminal", locked_terminal},
        {"no-controlling-terminal", no_controlling_terminal},
        {"terminal-becomes-controlling", terminal_becomes_controlling},
+       {"terminal-made-controlling", terminal_made_controlling},
        {"master-is-no-controlling-terminal", master_is_no_controlling_terminal},
        {"terminal-of-the-session", terminal_of_the_session}, {"hung-up-terminal", hung_up_terminal});

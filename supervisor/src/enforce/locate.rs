@@ -22,6 +22,7 @@ use super::{
     opener::{descriptor_name, errno},
     procfs::{Link, Privacy, Procfs},
     request::{OpenRequest, bits},
+    terminal,
 };
 use crate::{
     process::Process,
@@ -208,6 +209,12 @@ impl Lookup<'_> {
     /// A file that was found, with what its type and place mean for the request.
     fn existing(&self, Handle { file, facts }: Handle) -> io::Result<Located> {
         let refusal = self.refusal(&file, &facts)?;
+        if refusal.is_none() && !self.request.has(libc::O_PATH) && terminal::is_controlling(&facts) {
+            let found = self.worn.lay_aside(|| terminal::controlling(self.process, self.root))?;
+            let Some(found) = found else { return Ok(Located::Failed(libc::ENXIO)) };
+            let Handle { file, facts } = Handle::of(found)?;
+            return Ok(Located::Existing { file, facts, refusal: None });
+        }
         Ok(Located::Existing { file, facts, refusal })
     }
 

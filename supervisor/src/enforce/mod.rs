@@ -24,6 +24,7 @@ mod opener;
 mod procfs;
 mod request;
 mod surroundings;
+mod terminal;
 mod tracer;
 mod upheaval;
 
