@@ -16,6 +16,7 @@ use crate::{
     enforce::{DevicePolicy, Upheaval, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
+    handing_over::HandingOver,
     in_force::{InForce, RulesError},
     interest,
     internal_alert::InternalAlert,
@@ -116,7 +117,7 @@ impl Beginning {
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
-            handing_over: std::sync::RwLock::new(()),
+            handing_over: HandingOver::default(),
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
         };

@@ -6,6 +6,7 @@ mod config;
 
 mod guard;
 mod guard_estate;
+mod handing_over;
 
 mod beginning;
 mod enforce;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What all watches of one container share.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use policy::Mode;
@@ -11,6 +11,7 @@ use crate::{
     enforce::{DevicePolicy, Upheaval},
     event::Context,
     event_log::EventLog,
+    handing_over::HandingOver,
     in_force::InForce,
 };
 
@@ -31,9 +32,8 @@ pub(crate) struct Shared {
     pub(crate) upheaval: Upheaval,
     /// The device files that the container may open.
     pub(crate) devices: Arc<DevicePolicy>,
-    /// Held for reading while a file is handed over: the target goes on a moment before our own descriptor is closed, and
-    /// a program that somebody has open for writing cannot be executed. So an exec waits for those that are under way.
-    pub(crate) handing_over: RwLock<()>,
+    /// Files on their way to a target.
+    pub(crate) handing_over: HandingOver,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
 }

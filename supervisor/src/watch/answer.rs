@@ -4,7 +4,7 @@
 use std::{
     error::Error,
     io,
-    sync::{Arc, LazyLock, PoisonError},
+    sync::{Arc, LazyLock},
     time::Instant,
 };
 
@@ -200,7 +200,7 @@ impl<'a> Answerer<'a> {
             return Some(Decision { response, ..decision });
         }
         if call.is_exec() {
-            drop(shared.handing_over.write().unwrap_or_else(PoisonError::into_inner));
+            shared.handing_over.wait();
         }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);

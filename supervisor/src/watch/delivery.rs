@@ -68,10 +68,11 @@ impl Delivery {
 
     /// Hands a file over.
     pub(super) fn file(&self, notification: &Notification, file: OwnedFd, close_on_exec: bool, alerted: Option<u64>) {
-        let under_way = self.shared.handing_over.read().unwrap_or_else(PoisonError::into_inner);
-        let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
-        drop(file);
-        drop(under_way);
+        let handed_over = self.shared.handing_over.during(|| {
+            let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
+            drop(file);
+            handed_over
+        });
         match handed_over {
             Ok(()) => {}
             Err(InjectError::Gone) => self.remember(notification, alerted),

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Files on their way to a target. It goes on a moment before our own descriptor is closed, and a program that somebody has
+//! open for writing cannot be executed (ETXTBSY): so an exec waits for those that are under way.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A close takes microseconds, but some file systems ask a server, which may never answer: then an exec is not to wait.
+const PATIENCE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_micros(20);
+
+/// Those of one container.
+#[derive(Debug, Default)]
+pub(crate) struct HandingOver(AtomicUsize);
+
+impl HandingOver {
+    /// Runs `work`, which hands a file over and closes our descriptor.
+    pub(crate) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        let result = work();
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        result
+    }
+
+    /// Waits until none is under way, or for as long as is reasonable.
+    pub(crate) fn wait(&self) {
+        let begin = Instant::now();
+        while self.0.load(Ordering::Acquire) != 0 && begin.elapsed() < PATIENCE {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn an_exec_waits_for_a_close_but_not_for_one_that_never_ends() {
+        let (handing_over, (begin, begun)) = (&HandingOver::default(), mpsc::channel());
+        let (end, ended) = mpsc::channel::<()>();
+        handing_over.wait();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                handing_over.during(|| {
+                    begin.send(()).unwrap();
+                    ended.recv().unwrap();
+                });
+            });
+            begun.recv().unwrap();
+            let start = Instant::now();
+            handing_over.wait();
+            assert!(start.elapsed() >= PATIENCE);
+            end.send(()).unwrap();
+        });
+        let start = Instant::now();
+        handing_over.wait();
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
