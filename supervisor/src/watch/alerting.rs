@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The alerts of one call: rendering the lines, and making sure that each is written once.
 
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hasher},
-};
+use std::{fmt, hash::Hasher};
 
 use policy::{Errno, Verdict};
 use rules::{Action, Rule};
 
+use super::withdrawn;
 use crate::{
     alert::{AlertRecord, Outcome},
     config::RuleMatching,
@@ -141,7 +139,7 @@ impl<'r> Matches<'r> {
     /// A hash of the rules and of what the call's arguments in memory say: the same call notified again has the same. What
     /// the outputs say is no measure, since a process' sizes and threads change meanwhile.
     pub(super) fn words(&self, event: &CallEvent<'_>) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = withdrawn::hasher();
         for rule in &self.rules {
             hasher.write_usize(rule.index());
         }

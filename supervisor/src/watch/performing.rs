@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A call on names, or a connect, in enforce mode: copy its arguments, judge them, make the call with them, answer.
 
-use std::{
-    error::Error,
-    ffi::CString,
-    hash::{DefaultHasher, Hasher},
-    os::fd::OwnedFd,
-    sync::Arc,
-    time::Instant,
-};
+use std::{error::Error, ffi::CString, hash::Hasher as _, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use policy::Mode;
@@ -16,6 +9,7 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
+    withdrawn,
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -342,7 +336,7 @@ fn is_path(file: &OwnedFd) -> bool {
 }
 
 fn arguments_of(event: &CallEvent<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = withdrawn::hasher();
     event.hash_arguments(&mut hasher);
     hasher.finish()
 }

@@ -13,7 +13,11 @@
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
 //!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result.
 
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher as _, DefaultHasher, RandomState},
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use crate::sys::{Notification, Response};
 
@@ -21,6 +25,13 @@ use crate::sys::{Notification, Response};
 const MAX_ENTRIES: usize = 256;
 /// After a handler that runs longer than this there is a second alert rather than a silent call, and a call is made again.
 const LIFETIME: Duration = Duration::from_secs(10);
+
+/// What hashes words and arguments: with a key that nobody outside knows, who could else look for two calls with the same
+/// hash and have the one pay for the other.
+pub(super) fn hasher() -> DefaultHasher {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.build_hasher()
+}
 
 /// Alerts that were paid for in advance, by the hash of their words.
 pub(super) type Interrupted = Withdrawn<()>;
