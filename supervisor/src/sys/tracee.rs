@@ -17,12 +17,14 @@ pub(crate) enum Stop {
     Ended,
 }
 
-/// Waits for the next report of a tracee, or of `task` alone. A child that the thread did not start is none of it.
+/// Waits for the next report of a tracee, or of `task` alone. Other children of the thread are none of it:
+/// `__WCLONE` leaves out those that end with SIGCHLD, as a helper process does, and takes every tracee (`eligible_child` of the
+/// kernel's `exit.c`, since Linux 4.7).
 pub(crate) fn next_stop(task: Option<Pid>) -> io::Result<Stop> {
     let mut status = 0;
     let which = task.map_or(-1, Pid::as_raw);
     // SAFETY: the call writes one integer, which lives across it.
-    let found = unsafe { libc::waitpid(which, &raw mut status, libc::__WALL | libc::__WNOTHREAD) };
+    let found = unsafe { libc::waitpid(which, &raw mut status, libc::__WCLONE | libc::__WNOTHREAD) };
     if found < 0 {
         return Err(io::Error::last_os_error());
     }
