@@ -98,6 +98,19 @@ impl InternalAlert {
         }
     }
 
+    /// An exec that cannot be followed to the program that it loads.
+    pub(crate) fn exec_unverified(pid: u32, mode: Mode) -> Self {
+        let verdict = match mode {
+            Mode::Audit => "is logged by its arguments alone",
+            Mode::Enforce => "fails",
+        };
+        Self {
+            rule: "Lanner internal: exec not verified",
+            priority: Priority::Warning,
+            message: format!("Process {pid} executes a program, which {verdict}: it cannot be followed"),
+        }
+    }
+
     /// No supervisor can be had, and the guard answers.
     pub(crate) fn not_supervised(mode: Mode) -> Self {
         let verdict = match mode {

@@ -294,9 +294,12 @@ impl Process {
     }
 
     /// What differs between any two programs that the task runs one after the other: the kernel's message to the program,
-    /// with its random addresses. `None` where it runs none any more.
+    /// with its random addresses. `None` where it runs none any more; empty while the kernel sets one up, when its
+    /// arguments cannot be read yet either.
     pub(crate) fn program_mark(&self) -> Option<Vec<u8>> {
-        self.read("auxv", MAX_AUXILIARY).filter(|vector| !vector.is_empty())
+        let vector = self.read("auxv", MAX_AUXILIARY).filter(|vector| !vector.is_empty())?;
+        let is_written = vector.iter().take(8).any(|byte| *byte != 0);
+        Some(if is_written { vector } else { Vec::new() })
     }
 
     /// What the task is doing (`/proc/PID/syscall`, proc(5)).

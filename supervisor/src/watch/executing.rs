@@ -27,6 +27,7 @@ use crate::{
     event::{CallEvent, ExecSnapshot, Moment},
     internal_alert::InternalAlert,
     process::{Activity, Process},
+    shared::Shared,
     sys::{Notification, Pidfd, Response},
     target::Target,
 };
@@ -58,7 +59,7 @@ impl Answerer<'_> {
         let followed = &self.delivery().unfinished.followed;
         if followed.fetch_add(1, Ordering::AcqRel) >= MAX_FOLLOWED || !place.turn.may_hand_over() {
             followed.fetch_sub(1, Ordering::AcqRel);
-            return Some(self.unfollowed(decision));
+            return Some(Decision { response: self.shared().unverified(place.notification.target_tid), ..decision });
         }
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
@@ -71,12 +72,15 @@ impl Answerer<'_> {
         followed.fetch_sub(1, Ordering::AcqRel);
         None
     }
+}
 
-    /// The answer to an exec that there is no thread for.
-    fn unfollowed(&self, decision: Decision) -> Decision {
-        match self.shared().mode {
-            Mode::Audit => decision,
-            Mode::Enforce => Decision { response: Response::Errno(libc::EAGAIN), ..decision },
+impl Shared {
+    /// The answer to an exec that nobody can follow.
+    fn unverified(&self, task: u32) -> Response {
+        InternalAlert::exec_unverified(task, self.mode).write(self);
+        match self.mode {
+            Mode::Audit => Response::Continue,
+            Mode::Enforce => Response::Errno(libc::EAGAIN),
         }
     }
 }
@@ -112,10 +116,7 @@ impl Verification<'_> {
     /// looked at as soon as it has it.
     fn run_untraced(&self) {
         let Some(caller) = Untraced::of(self.notification.target_tid) else {
-            let response = match self.delivery.shared.mode {
-                Mode::Audit => self.decision.response,
-                Mode::Enforce => Response::Errno(libc::EAGAIN),
-            };
+            let response = self.delivery.shared.unverified(self.notification.target_tid);
             let _taken = self.delivery.respond(self.notification, response, self.decision.alerted);
             return;
         };
@@ -124,8 +125,8 @@ impl Verification<'_> {
             return;
         }
         let _none_left = self.turn.hand_over();
-        if caller.executes(i64::from(self.notification.nr))
-            && self.judge(caller.leader) == Fate::Dies
+        let judge = || self.judge(caller.leader);
+        if caller.watch(i64::from(self.notification.nr), judge) == Fate::Dies
             && let Err(error) = caller.reference.kill()
         {
             tracing::error!(%error, process = caller.leader, "a program that must not run cannot be killed");
@@ -182,14 +183,15 @@ impl Verification<'_> {
     }
 }
 
-/// Pause between two looks at a task that may get its new program at any moment, and how many of them there are: 200 ms.
-const SHORT_PAUSE: Duration = Duration::from_micros(100);
-const SHORT_PAUSES: u32 = 2000;
-/// Pause after that.
+/// Pause between two looks at a task that may get its new program at any moment.
+const PAUSE: Duration = Duration::from_micros(100);
+/// After so many looks an exec is a long one, and after this many a very long one.
+const LONG: u64 = 2000;
+const VERY_LONG: u64 = 8000;
+/// How many looks may find a program whose arguments are not there yet; a program can also take them away from itself.
+const MAX_UNREADY: u32 = 200;
 const LONG_PAUSE: Duration = Duration::from_millis(10);
-/// How many looks may find a task running, of which nobody knows whether it is still inside its exec: a minute. A task
-/// whose processor time is limited may be that slow.
-const MAX_RUNNING: u32 = SHORT_PAUSES + 6000;
+const VERY_LONG_PAUSE: Duration = Duration::from_millis(100);
 
 /// A task in an exec that cannot be followed.
 struct Untraced {
@@ -198,7 +200,15 @@ struct Untraced {
     process: Process,
     leader: u32,
     reference: Pidfd,
-    before: Vec<u8>,
+    before: Program,
+}
+
+/// What two programs that a process runs differ in. A task can write the message over (`PR_SET_MM`, prctl(2)) without an
+/// exec; the file it cannot change so easily.
+#[derive(Debug, PartialEq, Eq)]
+struct Program {
+    message: Vec<u8>,
+    file: Option<(u64, u64)>,
 }
 
 impl Untraced {
@@ -207,28 +217,61 @@ impl Untraced {
         let caller = Process::open(task)?;
         let leader = caller.leader()?;
         let reference = Pidfd::open(Pid::from_raw(i32::try_from(leader).ok()?)).ok()?;
-        let before = caller.program_mark()?;
+        let before = Program::of(&caller)?;
         Some(Self { caller, process: Process::open(leader)?, leader, reference, before })
     }
 
-    /// Waits for the end of the exec, which is the call `number`; whether there is another program then.
-    fn executes(&self, number: i64) -> bool {
-        for look in 0.. {
-            if self.program().is_none_or(|now| now != self.before) {
+    /// Has every program judged that shows until the exec, which is the call `number`, is over, however long it takes: it
+    /// may wait for a lease, a file system or a processor.
+    fn watch(&self, number: i64, judge: impl Fn() -> Fate) -> Fate {
+        let (mut last, mut is_loaded, mut unready) = (None, false, 0);
+        for look in 0_u64.. {
+            let activity = self.caller.activity().or_else(|| self.process.activity());
+            // Looked at after the activity: a call that is over has brought its program along.
+            let Some(now) = self.program() else { break };
+            if now != self.before && last.as_ref() != Some(&now) {
+                if unready < MAX_UNREADY && !self.has_arguments(&now) {
+                    unready += 1;
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                if judge() == Fate::Dies {
+                    return Fate::Dies;
+                }
+                is_loaded |= now.file != self.before.file;
+                last = Some(now);
+            }
+            let is_over = match activity {
+                Some(Activity::Call(call)) => call != number,
+                // Inside the exec or behind it, nobody knows; the same program once more may be no exec at all.
+                Some(Activity::Running) | None => is_loaded || (last.is_some() && look > LONG),
+            };
+            if is_over {
                 break;
             }
-            match self.caller.activity().or_else(|| self.process.activity()) {
-                // It may wait as long as it likes, for a lease or a file system.
-                Some(Activity::Call(call)) if call == number => {}
-                Some(Activity::Running) if look < MAX_RUNNING => {}
-                Some(Activity::Running | Activity::Call(_)) | None => break,
-            }
-            thread::sleep(if look < SHORT_PAUSES { SHORT_PAUSE } else { LONG_PAUSE });
+            thread::sleep(match look {
+                0..LONG => PAUSE,
+                LONG..VERY_LONG => LONG_PAUSE,
+                VERY_LONG.. => VERY_LONG_PAUSE,
+            });
         }
-        self.program().is_some_and(|now| now != self.before)
+        Fate::Lives
     }
 
-    fn program(&self) -> Option<Vec<u8>> {
-        self.caller.program_mark().or_else(|| self.process.program_mark())
+    /// Whether the kernel is done with the new program: its image, name and file are there before its arguments.
+    fn has_arguments(&self, program: &Program) -> bool {
+        let given = self.caller.arguments().or_else(|| self.process.arguments());
+        !program.message.is_empty() && given.is_some_and(|given| given.len() > 0)
+    }
+
+    fn program(&self) -> Option<Program> {
+        Program::of(&self.caller).or_else(|| Program::of(&self.process))
+    }
+}
+
+impl Program {
+    fn of(process: &Process) -> Option<Self> {
+        let facts = process.file_facts("exe");
+        Some(Self { message: process.program_mark()?, file: facts.map(|facts| (facts.st_dev, facts.st_ino)) })
     }
 }
