@@ -114,6 +114,21 @@ static void own_users_and_mounts(void) {
   shown(open("mounted", O_RDWR | O_TMPFILE, 0644));
 }
 
+static void networks_of_own_users(void) {
+  uid_t uid = getuid();
+  gid_t gid = getgid();
+  int status = 0;
+  make("file", 0644, "text");
+  attempt("unshare", unshare(CLONE_NEWUSER));
+  map_self(uid, gid);
+  pid_t child = fork();
+  if (child == 0) _exit(unshare(CLONE_NEWNET) ? 2 : open("/proc/self/status", O_RDONLY) < 0);
+  waitpid(child, &status, 0);
+  say("%d", WEXITSTATUS(status));
+  say("%d", open("/proc/self/status", O_RDONLY) >= 0);
+  shown(open("file", O_RDONLY));
+}
+
 static int lists_port(const char *path) {
   char text[4096];
   slurp(path, text, sizeof text);
@@ -235,5 +250,6 @@ static void joined_namespace(void) {
 FAMILY(namespaces, {"own-mounts", own_mounts}, {"mounts-of-one-thread", mounts_of_one_thread},
        {"pivoted-root", pivoted_root}, {"nodes-of-own-mounts", nodes_of_own_mounts}, {"own-users", own_users},
        {"own-users-and-mounts", own_users_and_mounts}, {"own-network", own_network},
+       {"networks-of-own-users", networks_of_own_users},
        {"settings-of-own-network", settings_of_own_network}, {"own-ipc", own_ipc}, {"own-hostname", own_hostname},
        {"own-processes", own_processes}, {"own-proc-mount", own_proc_mount}, {"joined-namespace", joined_namespace});

@@ -12,7 +12,7 @@ use super::{
     Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener,
     Prepared, Upheaval,
     locate::acts,
-    namespace::{NamespaceError, NamespaceOpener},
+    namespace::{Home, NamespaceError, NamespaceOpener},
     opener::{Afterwards, Look, Plain, Sight, errno},
 };
 use crate::process::Process;
@@ -61,8 +61,8 @@ pub(crate) enum Finding {
 enum Way {
     /// The thread itself, with these credentials.
     Own(super::credentials::Credentials),
-    /// The process in the user namespace with this inode.
-    Namespace(u64),
+    /// The process that lives there.
+    Namespace(Home),
 }
 
 /// Whom a call is performed for.
@@ -90,7 +90,7 @@ pub(crate) enum MeansError {
 #[derive(Debug)]
 pub(crate) struct Means {
     own: Opener,
-    inside: HashMap<u64, NamespaceOpener>,
+    inside: HashMap<Home, NamespaceOpener>,
 }
 
 impl Means {
@@ -140,12 +140,12 @@ impl Means {
     /// Asks the process in a user namespace, which ends if it cannot answer.
     fn ask<T>(
         &mut self,
-        namespace: u64,
+        home: Home,
         question: impl FnOnce(&NamespaceOpener) -> Result<T, NamespaceError>,
     ) -> Result<T, MeansError> {
-        let opener = self.inside.get(&namespace).ok_or(MeansError::Gone)?;
+        let opener = self.inside.get(&home).ok_or(MeansError::Gone)?;
         let answer = question(opener);
-        Ok(answer.inspect_err(|_| drop(self.inside.remove(&namespace)))?)
+        Ok(answer.inspect_err(|_| drop(self.inside.remove(&home)))?)
     }
 
     /// Whom the task's calls are performed for, and how.
@@ -158,8 +158,9 @@ impl Means {
         let way = match self.own.credentials_of(process, upheaval) {
             Ok(credentials) => Way::Own(credentials),
             Err(CredentialsError::ForeignNamespace(namespace)) => {
-                self.inside(namespace, process, devices, upheaval)?;
-                Way::Namespace(namespace)
+                let home = Home::of(process, namespace).ok_or(MeansError::Gone)?;
+                self.inside(home, process, devices, upheaval)?;
+                Way::Namespace(home)
             }
             Err(CredentialsError::Unreadable) => return Err(MeansError::Gone),
             Err(error @ CredentialsError::Refused(_)) => return Err(error.into()),
@@ -236,7 +237,8 @@ impl Means {
             Way::Own(credentials) => {
                 let Errand { request, located, mask, .. } = errand;
                 let (request, located) = (request.clone(), Arc::clone(located));
-                let prepared = Prepared { request, credentials: credentials.clone(), located, mask: *mask };
+                let (credentials, task) = (credentials.clone(), Some(errand.task));
+                let prepared = Prepared { request, credentials, located, mask: *mask, task };
                 self.own.open(&prepared, devices, may_block)
             }
             Way::Namespace(namespace) => {
@@ -269,22 +271,22 @@ impl Means {
 
     fn inside(
         &mut self,
-        namespace: u64,
+        home: Home,
         process: &Process,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<&NamespaceOpener, MeansError> {
-        if self.inside.get(&namespace).is_some_and(|opener| !opener.serves(process, upheaval)) {
-            self.inside.remove(&namespace);
+        if self.inside.get(&home).is_some_and(|opener| !opener.serves(process, upheaval)) {
+            self.inside.remove(&home);
         }
-        if !self.inside.contains_key(&namespace) {
+        if !self.inside.contains_key(&home) {
             if self.inside.len() >= MAX_NAMESPACES {
                 self.inside.clear();
             }
             self.own.undress().map_err(CredentialsError::from)?;
             let opener = NamespaceOpener::start(process, devices, upheaval)?;
-            self.inside.insert(namespace, opener);
+            self.inside.insert(home, opener);
         }
-        self.inside.get(&namespace).ok_or(MeansError::Gone)
+        self.inside.get(&home).ok_or(MeansError::Gone)
     }
 }

@@ -23,7 +23,7 @@ use super::{
     connecting::Peer,
     credentials::{Credentials, Fixed, Person, Wardrobe},
     opener::{Look, errno},
-    surroundings::Surroundings,
+    surroundings::{Surroundings, enter_cgroups},
 };
 use crate::{
     control::{Control, ControlError},
@@ -273,6 +273,23 @@ impl Drop for NamespaceOpener {
     }
 }
 
+/// Where a process for tasks of another user namespace lives. From inside, it cannot go to other namespaces that belong to
+/// outer users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Home {
+    user: u64,
+    network: u64,
+    ipc: u64,
+}
+
+impl Home {
+    /// That of a task of the user namespace `user`.
+    pub(super) fn of(process: &Process, user: u64) -> Option<Self> {
+        let inode = |name: &str| process.file_facts(name).map(|facts| facts.st_ino);
+        Some(Self { user, network: inode("ns/net")?, ipc: inode("ns/ipc")? })
+    }
+}
+
 /// `lanner open`: joins the user namespace that comes first, then serves until the other side is gone.
 pub(crate) fn serve() -> ExitCode {
     diagnostics::start_as_told();
@@ -317,7 +334,9 @@ fn serve_on(control: &Control) -> Result<(), String> {
 fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, Fixed)> {
     // From inside, namespaces that belong to outer users could not be entered any more.
     let mut surroundings = Surroundings::default();
-    surroundings.follow(&Process::open(task).ok_or(io::ErrorKind::NotFound)?)?;
+    let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
+    surroundings.follow(&process)?;
+    enter_cgroups(&process)?;
     let descriptors = File::open("/proc/self/fd")?;
     let root = File::open("/")?;
     // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
@@ -419,7 +438,7 @@ impl Server {
             Located::Missing { parent, name } => (FromOpener::Missing { name: name.clone() }, copy(parent)),
             Located::Failed(errno) => (FromOpener::Failed { errno: *errno }, None),
         };
-        self.found = Some(Prepared { request, credentials, located, mask: 0 });
+        self.found = Some(Prepared { request, credentials, located, mask: 0, task: None });
         answer
     }
 }

@@ -11,7 +11,10 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl, open},
     sched::{CloneFlags, unshare},
-    sys::stat::{Mode, umask},
+    sys::{
+        stat::{Mode, umask},
+        statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
+    },
 };
 
 use super::{
@@ -23,7 +26,7 @@ use super::{
     locate::{self, Located, Lookup, is_on_procfs},
     naming::{Naming, Place, Wanted},
     request::{OpenRequest, Start, bits},
-    surroundings::{Surroundings, go_home, take_root},
+    surroundings::{InCgroups, Surroundings, go_home, take_root},
 };
 use crate::{
     process::Process,
@@ -58,6 +61,8 @@ pub(crate) struct Prepared {
     pub(crate) located: Arc<Located>,
     /// File mode creation mask, where a file may be made.
     pub(crate) mask: u32,
+    /// Whose cgroup namespace counts, where the thread is in another one.
+    pub(crate) task: Option<u32>,
 }
 
 /// What is looked for, and the directory where that starts if it is held.
@@ -300,7 +305,7 @@ impl Opener {
     ///
     /// With `may_block`, this waits as the target would; otherwise [`Opened::Blocks`] says that it would have to.
     pub(crate) fn open(&mut self, prepared: &Prepared, devices: &DevicePolicy, may_block: bool) -> Opened {
-        let Prepared { request, credentials, located, mask } = prepared;
+        let Prepared { request, credentials, located, mask, task } = prepared;
         let opened = match &**located {
             Located::Failed(errno) | Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
             Located::Existing { facts, .. } if !devices.allows(facts, request) => return Opened::Failed(libc::EPERM),
@@ -310,9 +315,16 @@ impl Opener {
                 if request.has(libc::O_TMPFILE) {
                     umask(Mode::from_bits_truncate(*mask));
                 }
-                self.wardrobe
+                let in_cgroups = match self.follow_cgroups(*task, file.as_fd(), request) {
+                    Ok(in_cgroups) => in_cgroups,
+                    Err(error) => return Opened::Failed(errno(&error)),
+                };
+                let opened = self
+                    .wardrobe
                     .wear(credentials)
-                    .and_then(|_worn| reopen(self.own_descriptors.as_fd(), file.as_fd(), request, probe_lease))
+                    .and_then(|_worn| reopen(self.own_descriptors.as_fd(), file.as_fd(), request, probe_lease));
+                drop(in_cgroups);
+                opened
             }
             Located::Missing { parent, name } => {
                 umask(Mode::from_bits_truncate(*mask));
@@ -327,6 +339,19 @@ impl Opener {
                 (errno, _) => Opened::Failed(errno),
             },
         }
+    }
+
+    /// Enters the task's cgroup namespace for a file that depends on it.
+    fn follow_cgroups(
+        &mut self,
+        task: Option<u32>,
+        file: BorrowedFd<'_>,
+        request: &OpenRequest,
+    ) -> io::Result<Option<InCgroups>> {
+        let Some(task) = task.filter(|_| changes_cgroup(file, request)) else { return Ok(None) };
+        let process = Process::open(task).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+        self.wardrobe.undress()?;
+        InCgroups::enter(&process).map(Some)
     }
 
     /// Makes the file. It must be a new one: what was judged is that the name was free.
@@ -380,13 +405,23 @@ pub(crate) enum Afterwards {
     OpenPlain,
 }
 
+/// Whether a file of cgroup2 is opened for writing.
+fn changes_cgroup(file: BorrowedFd<'_>, request: &OpenRequest) -> bool {
+    let writes = request.has(libc::O_WRONLY) || request.has(libc::O_RDWR);
+    writes && fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
 /// Opens a found file if that makes nothing, cuts nothing, and waits for nobody.
 fn open_plain(
     own_descriptors: BorrowedFd<'_>,
     (file, facts): (BorrowedFd<'_>, &FileFacts),
     request: &OpenRequest,
 ) -> io::Result<Plain> {
-    if locate::acts(facts) || request.has(libc::O_TRUNC) || request.has(libc::O_TMPFILE) {
+    if locate::acts(facts)
+        || request.has(libc::O_TRUNC)
+        || request.has(libc::O_TMPFILE)
+        || changes_cgroup(file, request)
+    {
         return Ok(Plain::NotOpened);
     }
     match reopen(own_descriptors, file, request, facts.is(libc::S_IFREG)) {

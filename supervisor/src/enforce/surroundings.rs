@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The namespaces that files of procfs, and mount points, depend on: `/proc/sys/net` is that of the looking task's network namespace, and
-//! `/proc/sysvipc` that of its IPC namespace. A thread of ours that stayed in the host's would open the host's settings
-//! for a container.
+//! The namespaces that files of procfs and cgroup2, and mount points, depend on: `/proc/sys/net` is that of the looking task's
+//! network namespace, and `/proc/sysvipc` that of its IPC namespace. A thread of ours that stayed in the host's would open
+//! the host's settings for a container.
 
 use std::{
+    fs::File,
     io,
     os::fd::{BorrowedFd, OwnedFd},
 };
@@ -61,6 +62,37 @@ impl Surroundings {
     }
 }
 
+/// The calling thread is in a task's cgroup namespace as long as this lives.
+///
+/// What a file of cgroup2 may change is decided by the namespace of whoever opened it: a delegated group's own limits can be
+/// set from outside only (`cgroup_file_write` of the kernel's `cgroup.c`, since Linux 5.17). The supervisor stays in the host's
+/// else, where the names of groups are whole.
+pub(super) struct InCgroups(File);
+
+impl InCgroups {
+    /// Enters it with the thread's own capabilities.
+    pub(super) fn enter(process: &Process) -> io::Result<Self> {
+        let own = File::open("/proc/thread-self/ns/cgroup")?;
+        enter_cgroups(process)?;
+        Ok(Self(own))
+    }
+}
+
+impl Drop for InCgroups {
+    fn drop(&mut self) {
+        if setns(&self.0, CloneFlags::CLONE_NEWCGROUP).is_err() {
+            tracing::error!("the host's cgroup namespace is lost");
+            std::process::abort();
+        }
+    }
+}
+
+/// Takes the calling thread into the task's cgroup namespace.
+pub(super) fn enter_cgroups(process: &Process) -> io::Result<()> {
+    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+    Ok(setns(process.open_file("ns/cgroup").ok_or_else(gone)?, CloneFlags::CLONE_NEWCGROUP)?)
+}
+
 /// Makes `root` the calling thread's root and working directory.
 pub(super) fn take_root(root: BorrowedFd<'_>) -> nix::Result<()> {
     fchdir(root)?;
@@ -82,8 +114,6 @@ fn enter(process: &Process, name: &str, kind: CloneFlags, current: &mut Option<u
     if *current == Some(there) {
         return Ok(false);
     }
-    // Should the task leave in between, the thread is where it was a moment ago; the next call looks again.
-    *current = None;
     setns(process.open_file(name).ok_or_else(gone)?, kind)?;
     *current = Some(there);
     Ok(true)
