@@ -9,7 +9,7 @@ use policy::{Mode, Watched};
 
 use crate::{
     config::{Config, ConfigError},
-    container::{self, Identity, LoadIdentityError},
+    container::{self, Confinement, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
     diagnostics,
@@ -58,6 +58,12 @@ pub(crate) enum StartError {
     /// The container's identity cannot be read.
     #[error("cannot tell who the container is")]
     Identity(#[from] LoadIdentityError),
+    /// What is performed for the container would not be confined as it is.
+    #[error(
+        "the container's calls cannot be performed under its {0}: run it without one (`unconfined`), or in audit mode \
+         without `verify: all`"
+    )]
+    Confined(Confinement),
     /// Alerts would have nowhere to go.
     #[error(transparent)]
     EventLog(#[from] EventLogError),
@@ -104,6 +110,11 @@ impl Beginning {
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
+        if (mode == Mode::Enforce || in_force.performs_opens(mode))
+            && let Some(confinement) = Confinement::load(directory.path())?
+        {
+            return Err(StartError::Confined(confinement));
+        }
         let watched = interest::of_all(&in_force, mode);
         let mut changes = ChangeWatcher::new()?;
         changes.cover(&config);

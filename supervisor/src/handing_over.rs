@@ -42,21 +42,21 @@ mod tests {
 
     #[test]
     fn an_exec_waits_for_a_close_but_not_for_one_that_never_ends() {
-        let (handing_over, (begin, begun)) = (&HandingOver::default(), mpsc::channel());
-        let (end, ended) = mpsc::channel::<()>();
+        let (handing_over, (said, is_said)) = (&HandingOver::default(), mpsc::channel());
+        let (close, is_closed) = mpsc::channel::<()>();
         handing_over.wait();
         thread::scope(|scope| {
             scope.spawn(move || {
                 handing_over.during(|| {
-                    begin.send(()).unwrap();
-                    ended.recv().unwrap();
+                    said.send(()).unwrap();
+                    is_closed.recv().unwrap();
                 });
             });
-            begun.recv().unwrap();
+            is_said.recv().unwrap();
             let start = Instant::now();
             handing_over.wait();
             assert!(start.elapsed() >= PATIENCE);
-            end.send(()).unwrap();
+            close.send(()).unwrap();
         });
         let start = Instant::now();
         handing_over.wait();

@@ -228,7 +228,7 @@ fn labels(spec: &Spec, record: Option<Record>, pod: &Pod) -> BTreeMap<String, St
     known.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, LoadIdentityError> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, LoadIdentityError> {
     let content = fs::read(path).map_err(|source| LoadIdentityError::Read { path: path.to_owned(), source })?;
     serde_json::from_slice(&content).map_err(|source| LoadIdentityError::Parse { path: path.to_owned(), source })
 }

@@ -33,8 +33,8 @@ pub(super) struct Spec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Process {
-    apparmor_profile: Option<String>,
-    selinux_label: Option<String>,
+    pub(super) apparmor_profile: Option<String>,
+    pub(super) selinux_label: Option<String>,
 }
 
 /// `linux`.
