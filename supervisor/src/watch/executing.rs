@@ -244,7 +244,9 @@ impl Untraced {
             let is_over = match activity {
                 Some(Activity::Call(call)) => call != number,
                 // Inside the exec or behind it, nobody knows; the same program once more may be no exec at all.
-                Some(Activity::Running) | None => is_loaded || (last.is_some() && look > LONG),
+                Some(Activity::Running) => is_loaded || (last.is_some() && look > LONG),
+                // Where nobody may look (`kernel.yama.ptrace_scope` 3), nobody can hold it up as a tracer either.
+                None => is_loaded || look > LONG,
             };
             if is_over {
                 break;
