@@ -87,6 +87,14 @@ pub(crate) enum StartError {
     NoBegin,
 }
 
+/// Fails where calls would be performed for a container that is confined as its supervisor is not.
+pub(crate) fn check_confinement(in_force: &InForce, mode: Mode, directory: &Path) -> Result<(), StartError> {
+    if mode == Mode::Audit && !in_force.performs_opens(mode) {
+        return Ok(());
+    }
+    Confinement::load(directory)?.map_or(Ok(()), |confinement| Err(StartError::Confined(confinement)))
+}
+
 /// Which rules a supervisor begins with.
 struct Choice {
     config: Config,
@@ -110,11 +118,7 @@ impl Beginning {
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
-        if (mode == Mode::Enforce || in_force.performs_opens(mode))
-            && let Some(confinement) = Confinement::load(directory.path())?
-        {
-            return Err(StartError::Confined(confinement));
-        }
+        check_confinement(&in_force, mode, directory.path())?;
         let watched = interest::of_all(&in_force, mode);
         let mut changes = ChangeWatcher::new()?;
         changes.cover(&config);

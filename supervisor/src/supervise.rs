@@ -19,7 +19,7 @@ use nix::{
 };
 
 use crate::{
-    beginning::{Beginning, StartError, load_files},
+    beginning::{Beginning, StartError, check_confinement, load_files},
     control::{Control, ToGuard, ToSupervisor},
     counters::Counter,
     diagnostics,
@@ -245,7 +245,11 @@ impl Supervisor {
 
     /// Compiles what the files say now beside what is in force, and swaps if it loads.
     fn reload(&mut self) {
-        match load_files(&self.arguments.config) {
+        let loaded = load_files(&self.arguments.config).and_then(|loaded| {
+            check_confinement(&loaded.2, self.shared.mode, &self.arguments.directory)?;
+            Ok(loaded)
+        });
+        match loaded {
             Ok((config, sources, in_force)) => {
                 self.changes.cover(&config);
                 self.last_failure = None;
