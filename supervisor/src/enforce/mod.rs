@@ -26,6 +26,7 @@ mod request;
 mod surroundings;
 mod terminal;
 mod tracer;
+mod untraced;
 mod upheaval;
 
 pub(crate) use blocking::{Blocking, Ended, Job, RESTART, Work};
@@ -41,4 +42,5 @@ pub(crate) use opener::{ATTEMPTS, Afterwards, Opened, remember_host, stand_alone
 use opener::{Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError, Start};
 pub(crate) use tracer::{Fate, Follow, Followed};
+pub(crate) use untraced::Untraced;
 pub(crate) use upheaval::Upheaval;

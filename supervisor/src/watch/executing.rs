@@ -5,13 +5,8 @@
 //! stands for what was judged; where the program that was really loaded matches other rules, or is another one, it gets
 //! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    thread,
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use nix::unistd::Pid;
 use policy::{Mode, Verdict};
 
 use super::{
@@ -23,12 +18,12 @@ use super::{
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{Fate, Follow, Followed},
+    enforce::{Fate, Follow, Followed, Untraced},
     event::{CallEvent, ExecSnapshot, Moment},
     internal_alert::InternalAlert,
-    process::{Activity, Process},
+    process::Process,
     shared::Shared,
-    sys::{Notification, Pidfd, Response},
+    sys::{Notification, Response},
     target::Target,
 };
 
@@ -59,7 +54,7 @@ impl Answerer<'_> {
         let followed = &self.delivery().unfinished.followed;
         if followed.fetch_add(1, Ordering::AcqRel) >= MAX_FOLLOWED || !place.turn.may_hand_over() {
             followed.fetch_sub(1, Ordering::AcqRel);
-            return Some(Decision { response: self.shared().unverified(place.notification.target_tid), ..decision });
+            return Some(Decision { response: unverified(self.shared(), place.notification.target_tid), ..decision });
         }
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
@@ -74,14 +69,12 @@ impl Answerer<'_> {
     }
 }
 
-impl Shared {
-    /// The answer to an exec that nobody can follow.
-    fn unverified(&self, task: u32) -> Response {
-        InternalAlert::exec_unverified(task, self.mode).write(self);
-        match self.mode {
-            Mode::Audit => Response::Continue,
-            Mode::Enforce => Response::Errno(libc::EAGAIN),
-        }
+/// The answer to an exec that nobody can follow.
+fn unverified(shared: &Shared, task: u32) -> Response {
+    InternalAlert::exec_unverified(task, shared.mode).write(shared);
+    match shared.mode {
+        Mode::Audit => Response::Continue,
+        Mode::Enforce => Response::Errno(libc::EAGAIN),
     }
 }
 
@@ -116,7 +109,7 @@ impl Verification<'_> {
     /// looked at as soon as it has it.
     fn run_untraced(&self) {
         let Some(caller) = Untraced::of(self.notification.target_tid) else {
-            let response = self.delivery.shared.unverified(self.notification.target_tid);
+            let response = unverified(&self.delivery.shared, self.notification.target_tid);
             let _taken = self.delivery.respond(self.notification, response, self.decision.alerted);
             return;
         };
@@ -125,11 +118,8 @@ impl Verification<'_> {
             return;
         }
         let _none_left = self.turn.hand_over();
-        let judge = || self.judge(caller.leader);
-        if caller.watch(i64::from(self.notification.nr), judge) == Fate::Dies
-            && let Err(error) = caller.reference.kill()
-        {
-            tracing::error!(%error, process = caller.leader, "a program that must not run cannot be killed");
+        if caller.watch(i64::from(self.notification.nr), |process| self.judge(process)) == Fate::Dies {
+            caller.kill();
         }
     }
 
@@ -180,100 +170,5 @@ impl Verification<'_> {
                 Fate::Dies
             }
         }
-    }
-}
-
-/// Pause between two looks at a task that may get its new program at any moment.
-const PAUSE: Duration = Duration::from_micros(100);
-/// After so many looks an exec is a long one, and after this many a very long one.
-const LONG: u64 = 2000;
-const VERY_LONG: u64 = 8000;
-/// How many looks may find a program whose arguments are not there yet; a program can also take them away from itself.
-const MAX_UNREADY: u32 = 200;
-const LONG_PAUSE: Duration = Duration::from_millis(10);
-const VERY_LONG_PAUSE: Duration = Duration::from_millis(100);
-
-/// A task in an exec that cannot be followed.
-struct Untraced {
-    caller: Process,
-    /// Its process: a thread that executes takes the first thread's place, and its own number is gone.
-    process: Process,
-    leader: u32,
-    reference: Pidfd,
-    before: Program,
-}
-
-/// What two programs that a process runs differ in. A task can write the message over (`PR_SET_MM`, prctl(2)) without an
-/// exec; the file it cannot change so easily.
-#[derive(Debug, PartialEq, Eq)]
-struct Program {
-    message: Vec<u8>,
-    file: Option<(u64, u64)>,
-}
-
-impl Untraced {
-    /// `None` where the task cannot be looked at.
-    fn of(task: u32) -> Option<Self> {
-        let caller = Process::open(task)?;
-        let leader = caller.leader()?;
-        let reference = Pidfd::open(Pid::from_raw(i32::try_from(leader).ok()?)).ok()?;
-        let before = Program::of(&caller)?;
-        Some(Self { caller, process: Process::open(leader)?, leader, reference, before })
-    }
-
-    /// Has every program judged that shows until the exec, which is the call `number`, is over, however long it takes: it
-    /// may wait for a lease, a file system or a processor.
-    fn watch(&self, number: i64, judge: impl Fn() -> Fate) -> Fate {
-        let (mut last, mut is_loaded, mut unready) = (None, false, 0);
-        for look in 0_u64.. {
-            let activity = self.caller.activity().or_else(|| self.process.activity());
-            // Looked at after the activity: a call that is over has brought its program along.
-            let Some(now) = self.program() else { break };
-            if now != self.before && last.as_ref() != Some(&now) {
-                if unready < MAX_UNREADY && !self.has_arguments(&now) {
-                    unready += 1;
-                    thread::sleep(PAUSE);
-                    continue;
-                }
-                if judge() == Fate::Dies {
-                    return Fate::Dies;
-                }
-                is_loaded |= now.file != self.before.file;
-                last = Some(now);
-            }
-            let is_over = match activity {
-                Some(Activity::Call(call)) => call != number,
-                // Inside the exec or behind it, nobody knows; the same program once more may be no exec at all.
-                Some(Activity::Running) => is_loaded || (last.is_some() && look > LONG),
-                // Where nobody may look (`kernel.yama.ptrace_scope` 3), nobody can hold it up as a tracer either.
-                None => is_loaded || look > LONG,
-            };
-            if is_over {
-                break;
-            }
-            thread::sleep(match look {
-                0..LONG => PAUSE,
-                LONG..VERY_LONG => LONG_PAUSE,
-                VERY_LONG.. => VERY_LONG_PAUSE,
-            });
-        }
-        Fate::Lives
-    }
-
-    /// Whether the kernel is done with the new program: its image, name and file are there before its arguments.
-    fn has_arguments(&self, program: &Program) -> bool {
-        let given = self.caller.arguments().or_else(|| self.process.arguments());
-        !program.message.is_empty() && given.is_some_and(|given| given.len() > 0)
-    }
-
-    fn program(&self) -> Option<Program> {
-        Program::of(&self.caller).or_else(|| Program::of(&self.process))
-    }
-}
-
-impl Program {
-    fn of(process: &Process) -> Option<Self> {
-        let facts = process.file_facts("exe");
-        Some(Self { message: process.program_mark()?, file: facts.map(|facts| (facts.st_dev, facts.st_ino)) })
     }
 }
