@@ -246,8 +246,8 @@ impl Supervisor {
     /// Compiles what the files say now beside what is in force, and swaps if it loads.
     fn reload(&mut self) {
         let loaded = load_files(&self.arguments.config).and_then(|loaded| {
-            check_confinement(&loaded.2, self.shared.mode, &self.arguments.directory)?;
-            Ok(loaded)
+            let (_, _, in_force) = &loaded;
+            check_confinement(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)
         });
         match loaded {
             Ok((config, sources, in_force)) => {

@@ -49,8 +49,12 @@ impl Modules {
 impl Confinement {
     /// That of the container of a run directory, on this machine.
     pub(crate) fn load(directory: &Path) -> Result<Option<Self>, LoadIdentityError> {
+        let modules = Modules::of_host();
+        if !modules.apparmor && !modules.selinux {
+            return Ok(None);
+        }
         let spec: Spec = read(&directory.join("spec.json"))?;
-        Ok(spec.process.and_then(|process| Self::of(process, Modules::of_host())))
+        Ok(spec.process.and_then(|process| Self::of(process, modules)))
     }
 
     fn of(process: Process, modules: Modules) -> Option<Self> {

@@ -89,8 +89,7 @@ impl Drop for InCgroups {
 
 /// Takes the calling thread into the task's cgroup namespace.
 pub(super) fn enter_cgroups(process: &Process) -> io::Result<()> {
-    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-    Ok(setns(process.open_file("ns/cgroup").ok_or_else(gone)?, CloneFlags::CLONE_NEWCGROUP)?)
+    enter(process, "ns/cgroup", CloneFlags::CLONE_NEWCGROUP, &mut None).map(drop)
 }
 
 /// Makes `root` the calling thread's root and working directory.

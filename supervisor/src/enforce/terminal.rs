@@ -32,8 +32,8 @@ pub(super) fn controlling(process: &Process, root: BorrowedFd<'_>) -> Option<Own
     if number == 0 {
         return None;
     }
-    // proc_pid_stat(5): the major number in bits 15 to 8, the minor one in bits 31 to 20 and 7 to 0.
-    let (major, minor) = (number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xf_ff00);
+    // The file has the kernel's encoding (proc_pid_stat(5)), which is the C library's for numbers of 32 bits.
+    let (major, minor) = (libc::major(number.into()), libc::minor(number.into()));
     let is_it = |file: &OwnedFd| {
         file_facts(file.as_fd(), c"", false)
             .is_ok_and(|facts| facts.is(libc::S_IFCHR) && facts.represents == (major, minor))
