@@ -9,7 +9,7 @@ use policy::{Mode, Watched};
 
 use crate::{
     config::{Config, ConfigError},
-    container::{self, Confinement, Identity, LoadIdentityError},
+    container::{self, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
     diagnostics,
@@ -60,10 +60,10 @@ pub(crate) enum StartError {
     Identity(#[from] LoadIdentityError),
     /// What is performed for the container would not be confined as it is.
     #[error(
-        "the container's calls cannot be performed under its {0}: run it without one (`unconfined`), or in audit mode \
+        "the container's calls cannot be performed under its SELinux label `{0}`: run it without one, or in audit mode \
          without `verify: all`"
     )]
-    Confined(Confinement),
+    Labelled(String),
     /// Alerts would have nowhere to go.
     #[error(transparent)]
     EventLog(#[from] EventLogError),
@@ -87,12 +87,12 @@ pub(crate) enum StartError {
     NoBegin,
 }
 
-/// Fails where calls would be performed for a container that is confined as its supervisor is not.
-pub(crate) fn check_confinement(in_force: &InForce, mode: Mode, directory: &Path) -> Result<(), StartError> {
+/// Fails where calls would be performed for a container whose label nobody else can take on.
+pub(crate) fn check_label(in_force: &InForce, mode: Mode, directory: &Path) -> Result<(), StartError> {
     if mode == Mode::Audit && !in_force.performs_opens(mode) {
         return Ok(());
     }
-    Confinement::load(directory)?.map_or(Ok(()), |confinement| Err(StartError::Confined(confinement)))
+    container::enforced_label(directory)?.map_or(Ok(()), |label| Err(StartError::Labelled(label)))
 }
 
 /// Which rules a supervisor begins with.
@@ -118,7 +118,7 @@ impl Beginning {
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
-        check_confinement(&in_force, mode, directory.path())?;
+        check_label(&in_force, mode, directory.path())?;
         let watched = interest::of_all(&in_force, mode);
         let mut changes = ChangeWatcher::new()?;
         changes.cover(&config);

@@ -19,7 +19,7 @@ use nix::{
 };
 
 use crate::{
-    beginning::{Beginning, StartError, check_confinement, load_files},
+    beginning::{Beginning, StartError, check_label, load_files},
     control::{Control, ToGuard, ToSupervisor},
     counters::Counter,
     diagnostics,
@@ -247,7 +247,7 @@ impl Supervisor {
     fn reload(&mut self) {
         let loaded = load_files(&self.arguments.config).and_then(|loaded| {
             let (_, _, in_force) = &loaded;
-            check_confinement(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)
+            check_label(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)
         });
         match loaded {
             Ok((config, sources, in_force)) => {

@@ -123,7 +123,7 @@ impl Spec {
     }
 
     /// *Falco:* its rule for plain containerd, the only one that needs nothing but the spec: no path is masked or
-    /// read-only, no `SELinux` label, `AppArmor` unconfined, no seccomp profile, sysfs and cgroups writable.
+    /// read-only, no SELinux label, AppArmor unconfined, no seccomp profile, sysfs and cgroups writable.
     pub(super) fn is_privileged(&self) -> bool {
         let process = self.process.as_ref();
         let labelled =

@@ -85,7 +85,7 @@ impl Job {
     }
 
     /// Does it, however long that takes, and answers.
-    fn run(self, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) {
+    fn run(self, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) {
         let ended = wait(&self.work, devices, state, helper);
         // It is over, and delivering the result must not be interrupted.
         let refused = sys::refuse_interrupts();
@@ -225,7 +225,7 @@ impl Waiting {
 }
 
 /// Does it, however long that takes.
-fn wait(work: &Work, devices: &DevicePolicy, state: &AtomicU8, helper: &OnceLock<u32>) -> Ended {
+fn wait(work: &Work, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) -> Ended {
     let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
         let started = work.prepare(&mut means, devices).map_err(|error| diagnostics::chain(&error))?;
         started.map(|id| helper.set(id));
@@ -256,7 +256,7 @@ impl Work {
         }
     }
 
-    fn perform(&self, means: &mut Means, devices: &DevicePolicy) -> Ended {
+    fn perform(&self, means: &mut Means, devices: &Arc<DevicePolicy>) -> Ended {
         match self {
             Self::Open(errand) => match means.open(errand, devices, true) {
                 Opened::File(file) => Ended::File(file),

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How one thread opens for whatever task: itself, or through a process in the task's user namespace.
+//! How one thread opens for whatever task: itself, through a thread that is confined like the task, or through a process in
+//! the task's user namespace.
 
 use std::{
     collections::HashMap,
     io,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
 use super::{
     Contact, CredentialsError, Destination, DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener,
     Prepared, Upheaval,
+    apparmor::Label,
+    confined::{Confined, ConfinedError, Quarters},
+    credentials::Credentials,
     locate::acts,
     namespace::{Home, NamespaceError, NamespaceOpener},
     opener::{Afterwards, Look, Plain, Sight, errno},
@@ -19,6 +23,8 @@ use crate::process::Process;
 
 /// User namespaces that a thread has a process in at one time; a container has one, and few programs make their own.
 const MAX_NAMESPACES: usize = 8;
+/// Profiles that a thread has another one in at one time.
+const MAX_CONFINED: usize = 8;
 
 /// An open that can be performed.
 #[derive(Debug, Clone)]
@@ -60,7 +66,9 @@ pub(crate) enum Finding {
 #[derive(Debug, Clone)]
 enum Way {
     /// The thread itself, with these credentials.
-    Own(super::credentials::Credentials),
+    Own(Credentials),
+    /// A thread that lives there, with these credentials.
+    Confined(Credentials, Arc<Quarters>),
     /// The process that lives there.
     Namespace(Home),
 }
@@ -81,6 +89,9 @@ pub(crate) enum MeansError {
     /// Its credentials cannot be taken on.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// Nobody can be confined like it.
+    #[error(transparent)]
+    Confined(#[from] ConfinedError),
     /// There is nobody in its user namespace.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
@@ -90,19 +101,22 @@ pub(crate) enum MeansError {
 #[derive(Debug)]
 pub(crate) struct Means {
     own: Opener,
+    /// Where the calling thread lives itself, if that is not the host.
+    own_quarters: Option<Arc<Quarters>>,
+    confined: HashMap<Arc<Quarters>, Confined>,
     inside: HashMap<Home, NamespaceOpener>,
 }
 
 impl Means {
     /// Prepares the calling thread.
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { own: Opener::new()?, inside: HashMap::new() })
+        Ok(Self { own: Opener::new()?, own_quarters: None, confined: HashMap::new(), inside: HashMap::new() })
     }
 
     /// Finds what the request names for the task, and opens it where that is to be done at once and can be.
     pub(crate) fn locate(
         &mut self,
-        process: &Process,
+        process: &Arc<Process>,
         (request, held, afterwards): (OpenRequest, Option<BorrowedFd<'_>>, Afterwards),
         devices: &DevicePolicy,
         upheaval: &Upheaval,
@@ -111,7 +125,15 @@ impl Means {
         let look = (&request, held);
         let Sight { located, plain } = match &way {
             Way::Own(credentials) => self.own.look(process, credentials, look, (upheaval, afterwards)),
-            Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.locate(process.task(), look))?.into(),
+            Way::Confined(credentials, quarters) => {
+                let (process, credentials, request) = (Arc::clone(process), credentials.clone(), request.clone());
+                let (held, told) = (owned(held)?, upheaval.snapshot());
+                self.confined(quarters, move |opener| {
+                    let look = (&request, held.as_ref().map(AsFd::as_fd));
+                    opener.look(&process, &credentials, look, (&told, afterwards))
+                })?
+            }
+            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.locate(process.task(), look))?.into(),
         };
         let is_leased = match plain {
             Plain::Opened(file) => return Ok(Finding::Opened(file, request)),
@@ -127,43 +149,59 @@ impl Means {
     fn locate_for(
         &mut self,
         way: &Way,
-        process: &Process,
+        process: &Arc<Process>,
         look: Look<'_>,
         upheaval: &Upheaval,
     ) -> Result<Located, MeansError> {
         match way {
             Way::Own(credentials) => Ok(self.own.locate(process, credentials, look, upheaval)),
-            Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.locate(process.task(), look)),
+            Way::Confined(credentials, quarters) => {
+                let (request, held) = look;
+                let (process, credentials, request) = (Arc::clone(process), credentials.clone(), request.clone());
+                let (held, told) = (owned(held)?, upheaval.snapshot());
+                self.confined(quarters, move |opener| {
+                    opener.locate(&process, &credentials, (&request, held.as_ref().map(AsFd::as_fd)), &told)
+                })
+            }
+            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.locate(process.task(), look)),
         }
     }
 
     /// Asks the process in a user namespace, which ends if it cannot answer.
     fn ask<T>(
         &mut self,
-        home: Home,
+        home: &Home,
         question: impl FnOnce(&NamespaceOpener) -> Result<T, NamespaceError>,
     ) -> Result<T, MeansError> {
-        let opener = self.inside.get(&home).ok_or(MeansError::Gone)?;
+        let opener = self.inside.get(home).ok_or(MeansError::Gone)?;
         let answer = question(opener);
-        Ok(answer.inspect_err(|_| drop(self.inside.remove(&home)))?)
+        Ok(answer.inspect_err(|_| drop(self.inside.remove(home)))?)
     }
 
     /// Whom the task's calls are performed for, and how.
     pub(crate) fn client(
         &mut self,
-        process: &Process,
+        process: &Arc<Process>,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Client, MeansError> {
-        let way = match self.own.credentials_of(process, upheaval) {
-            Ok(credentials) => Way::Own(credentials),
-            Err(CredentialsError::ForeignNamespace(namespace)) => {
-                let home = Home::of(process, namespace).ok_or(MeansError::Gone)?;
-                self.inside(home, process, devices, upheaval)?;
+        let label = Label::of(process).map_err(|_gone| MeansError::Gone)?;
+        let way = match (self.own.credentials_of(process, upheaval), label) {
+            (Ok(credentials), None) => Way::Own(credentials),
+            (Ok(credentials), Some(label)) => {
+                // Opened by us, so that the profile does not have to allow that.
+                let _kept = process.root(upheaval.is_settled());
+                let quarters = Arc::new(Quarters::of(process, label).ok_or(MeansError::Gone)?);
+                self.have_confined(process, &quarters)?;
+                Way::Confined(credentials, quarters)
+            }
+            (Err(CredentialsError::ForeignNamespace(namespace)), label) => {
+                let home = Home::of(process, namespace, label).ok_or(MeansError::Gone)?;
+                self.inside(&home, process, devices, upheaval)?;
                 Way::Namespace(home)
             }
-            Err(CredentialsError::Unreadable) => return Err(MeansError::Gone),
-            Err(error @ CredentialsError::Refused(_)) => return Err(error.into()),
+            (Err(CredentialsError::Unreadable), _) => return Err(MeansError::Gone),
+            (Err(error @ CredentialsError::Refused(_)), _) => return Err(error.into()),
         };
         Ok(Client { way, task: process.task() })
     }
@@ -172,8 +210,8 @@ impl Means {
     pub(crate) fn name(
         &mut self,
         client: &Client,
-        process: &Process,
-        (naming, handles): (&Naming, &Handles),
+        process: &Arc<Process>,
+        (naming, handles): (&Naming, &Arc<Handles>),
         upheaval: &Upheaval,
     ) -> Result<Result<(), i32>, MeansError> {
         // Where the task is gone, nobody will see the file's mode.
@@ -184,7 +222,15 @@ impl Means {
                 let done = self.own.name(process, credentials, (naming, handles, mask), upheaval);
                 Ok(done.map_err(|error| errno(&error)))
             }
-            Way::Namespace(namespace) => self.ask(*namespace, |opener| opener.name(client.task, naming, handles, mask)),
+            Way::Confined(credentials, quarters) => {
+                let (process, credentials, naming) = (Arc::clone(process), credentials.clone(), naming.clone());
+                let (handles, told) = (Arc::clone(handles), upheaval.snapshot());
+                let done = self.confined(quarters, move |opener| {
+                    opener.name(&process, &credentials, (&naming, &handles, mask), &told)
+                });
+                Ok(done?.map_err(|error| errno(&error)))
+            }
+            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.name(client.task, naming, handles, mask)),
         }
     }
 
@@ -192,7 +238,7 @@ impl Means {
     pub(crate) fn approach(
         &mut self,
         client: &Client,
-        process: &Process,
+        process: &Arc<Process>,
         (destination, handles): (Destination, Arc<Handles>),
         upheaval: &Upheaval,
     ) -> Result<Contact, MeansError> {
@@ -215,31 +261,58 @@ impl Means {
         let (peer, file) = (contact.peer(), contact.handle());
         match &client.way {
             Way::Own(credentials) => self.own.connect(credentials, socket, &peer, file).map_err(|error| errno(&error)),
+            Way::Confined(credentials, quarters) => {
+                let (credentials, contact) = (credentials.clone(), contact.clone());
+                let connected = self.confined(quarters, move |opener| {
+                    let socket = contact.handles.socket().ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+                    opener.connect(&credentials, socket, &contact.peer(), contact.handle())
+                });
+                connected.map_err(|_ended| libc::EIO)?.map_err(|error| errno(&error))
+            }
             Way::Namespace(namespace) => {
-                let answer = self.ask(*namespace, |opener| opener.connect(client.task, peer, socket, file));
+                let answer = self.ask(namespace, |opener| opener.connect(client.task, peer, socket, file));
                 // It was ended while it waited, or right after.
                 answer.unwrap_or_else(|_ended| if contact.is_made() { Ok(()) } else { Err(libc::EINTR) })
             }
         }
     }
 
-    /// Gets ready to serve a client of another thread; says what to end if its call must be given up.
+    /// Gets ready to serve a client of another thread, for good; says what to end if its call must be given up.
     pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
-        let Way::Namespace(namespace) = client.way else { return Ok(None) };
-        let process = Process::open(client.task).ok_or(MeansError::Gone)?;
-        // Asked anew, as this thread is not told of changes.
-        Ok(Some(self.inside(namespace, &process, devices, &Upheaval::new(false))?.id()))
+        self.be_ready(&client.way, client.task, devices)
+    }
+
+    /// Gets ready to go a way that another thread found; says which process goes it.
+    fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
+        let process = || Process::open(task).ok_or(MeansError::Gone);
+        match way {
+            Way::Own(_) => Ok(None),
+            // Whoever waits is interrupted by its thread, which so has to be this one.
+            Way::Confined(_, quarters) => {
+                self.own.confine(&process()?, quarters.label()).map_err(|error| quarters.error(error))?;
+                self.own_quarters = Some(Arc::clone(quarters));
+                Ok(None)
+            }
+            // Asked anew, as this thread is not told of changes.
+            Way::Namespace(home) => Ok(Some(self.inside(home, &process()?, devices, &Upheaval::new(false))?.id())),
+        }
     }
 
     /// Opens what was found by the last [`Self::locate`].
-    pub(crate) fn open(&mut self, errand: &Errand, devices: &DevicePolicy, may_block: bool) -> Opened {
+    pub(crate) fn open(&mut self, errand: &Errand, devices: &Arc<DevicePolicy>, may_block: bool) -> Opened {
+        let prepared = |credentials: &Credentials, task| Prepared {
+            request: errand.request.clone(),
+            credentials: credentials.clone(),
+            located: Arc::clone(&errand.located),
+            mask: errand.mask,
+            task,
+        };
         match &errand.way {
-            Way::Own(credentials) => {
-                let Errand { request, located, mask, .. } = errand;
-                let (request, located) = (request.clone(), Arc::clone(located));
-                let (credentials, task) = (credentials.clone(), Some(errand.task));
-                let prepared = Prepared { request, credentials, located, mask: *mask, task };
-                self.own.open(&prepared, devices, may_block)
+            Way::Own(credentials) => self.own.open(&prepared(credentials, Some(errand.task)), devices, may_block),
+            Way::Confined(credentials, quarters) => {
+                let (prepared, devices) = (prepared(credentials, None), Arc::clone(devices));
+                let opened = self.confined(quarters, move |opener| opener.open(&prepared, &devices, may_block));
+                opened.unwrap_or(Opened::Failed(libc::EIO))
             }
             Way::Namespace(namespace) => {
                 let opened = self.inside.get(namespace).map(|opener| opener.open(errand.mask, may_block));
@@ -253,40 +326,71 @@ impl Means {
 
     /// Looks again for an errand of another thread, in a process of our own; says what to end if the open must be given up.
     pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
-        let Way::Namespace(namespace) = errand.way else { return Ok(None) };
-        let process = Process::open(errand.task).ok_or(MeansError::Gone)?;
-        // Asked anew, as this thread is not told of changes.
-        let opener = self.inside(namespace, &process, devices, &Upheaval::new(false))?;
-        let id = opener.id();
-        match (opener.locate(errand.task, (&errand.request, None))?, &*errand.located) {
+        let id = self.be_ready(&errand.way, errand.task, devices)?;
+        let Way::Namespace(home) = &errand.way else { return Ok(id) };
+        match (self.ask(home, |opener| opener.locate(errand.task, (&errand.request, None)))?, &*errand.located) {
             // Judged was the file that was found first.
             (Located::Existing { facts, .. }, Located::Existing { facts: judged, .. })
                 if facts.is_same_file(judged) =>
             {
-                Ok(Some(id))
+                Ok(id)
             }
             _ => Err(MeansError::Gone),
         }
     }
 
+    /// Makes sure that there is a thread in these quarters.
+    fn have_confined(&mut self, process: &Arc<Process>, quarters: &Arc<Quarters>) -> Result<(), MeansError> {
+        if !self.confined.contains_key(quarters) {
+            if self.confined.len() >= MAX_CONFINED {
+                self.confined.clear();
+            }
+            self.own.undress().map_err(CredentialsError::from)?;
+            self.confined.insert(Arc::clone(quarters), Confined::start(Arc::clone(process), quarters)?);
+        }
+        Ok(())
+    }
+
+    /// Has something done in these quarters, by this thread if it lives there.
+    fn confined<T: Send + 'static>(
+        &mut self,
+        quarters: &Arc<Quarters>,
+        work: impl FnOnce(&mut Opener) -> T + Send + 'static,
+    ) -> Result<T, MeansError> {
+        if self.own_quarters.as_ref() == Some(quarters) {
+            return Ok(work(&mut self.own));
+        }
+        let done = self.confined.get(quarters).and_then(|thread| thread.run(work));
+        done.ok_or_else(|| {
+            self.confined.remove(quarters);
+            quarters.error(io::ErrorKind::BrokenPipe.into()).into()
+        })
+    }
+
     fn inside(
         &mut self,
-        home: Home,
+        home: &Home,
         process: &Process,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<&NamespaceOpener, MeansError> {
-        if self.inside.get(&home).is_some_and(|opener| !opener.serves(process, upheaval)) {
-            self.inside.remove(&home);
+        if self.inside.get(home).is_some_and(|opener| !opener.serves(process, upheaval)) {
+            self.inside.remove(home);
         }
-        if !self.inside.contains_key(&home) {
+        if !self.inside.contains_key(home) {
             if self.inside.len() >= MAX_NAMESPACES {
                 self.inside.clear();
             }
             self.own.undress().map_err(CredentialsError::from)?;
-            let opener = NamespaceOpener::start(process, devices, upheaval)?;
-            self.inside.insert(home, opener);
+            let opener = NamespaceOpener::start(process, home.label(), (devices, upheaval))?;
+            self.inside.insert(home.clone(), opener);
         }
-        self.inside.get(&home).ok_or(MeansError::Gone)
+        self.inside.get(home).ok_or(MeansError::Gone)
     }
+}
+
+/// A copy of a descriptor, for another thread.
+fn owned(descriptor: Option<BorrowedFd<'_>>) -> Result<Option<OwnedFd>, MeansError> {
+    let copied = descriptor.map(|descriptor| descriptor.try_clone_to_owned()).transpose();
+    Ok(copied.map_err(CredentialsError::from)?)
 }

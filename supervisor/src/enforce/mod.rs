@@ -11,7 +11,9 @@
 //!
 //! An exec cannot be performed for somebody else; it is followed to where the new program is loaded, see [`tracer`].
 
+mod apparmor;
 mod blocking;
+mod confined;
 mod connecting;
 mod credentials;
 mod devices;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener, Prepared, Start, Upheaval,
+    apparmor::Label,
     connecting::Peer,
     credentials::{Credentials, Fixed, Person, Wardrobe},
     opener::{Look, errno},
@@ -41,6 +42,8 @@ const MAX_MAP_BYTES: usize = 340 * 36;
 enum ToOpener {
     /// Comes with the user namespace; always the first message.
     Enter {
+        /// The profile that confines its tasks.
+        label: Option<Label>,
         /// What the container may open.
         devices: DevicePolicy,
         /// A task of it, in the host's numbering.
@@ -140,10 +143,10 @@ pub(crate) struct NamespaceOpener {
 
 impl NamespaceOpener {
     /// Starts a process that joins the user namespace of `process`. The calling thread must wear its own ids.
-    pub(crate) fn start(
+    pub(super) fn start(
         process: &Process,
-        devices: &DevicePolicy,
-        upheaval: &Upheaval,
+        label: Option<&Label>,
+        (devices, upheaval): (&DevicePolicy, &Upheaval),
     ) -> Result<Self, NamespaceError> {
         let person = Person::of(process, upheaval).ok_or(NamespaceError::Gone)?;
         let namespace = process.open_file("ns/user").ok_or(NamespaceError::Gone)?;
@@ -158,7 +161,7 @@ impl NamespaceOpener {
             .spawn()
             .map_err(NamespaceError::Start)?;
         let mut opener = Self { child, control, person: person.clone(), fixed: Fixed::Person };
-        let enter = ToOpener::Enter { devices: devices.clone(), task, person };
+        let enter = ToOpener::Enter { label: label.cloned(), devices: devices.clone(), task, person };
         opener.control.send(&enter, &[namespace.as_fd()])?;
         match opener.receive()? {
             (FromOpener::Entered { fixed }, _) => {
@@ -275,18 +278,29 @@ impl Drop for NamespaceOpener {
 
 /// Where a process for tasks of another user namespace lives. From inside, it cannot go to other namespaces that belong to
 /// outer users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Home {
     user: u64,
     network: u64,
     ipc: u64,
+    /// The profile of AppArmor's, and the mount namespace in which that names files.
+    confined: Option<(Label, u64)>,
 }
 
 impl Home {
-    /// That of a task of the user namespace `user`.
-    pub(super) fn of(process: &Process, user: u64) -> Option<Self> {
+    /// That of a task of the user namespace `user`, confined by `label`.
+    pub(super) fn of(process: &Process, user: u64, label: Option<Label>) -> Option<Self> {
         let inode = |name: &str| process.file_facts(name).map(|facts| facts.st_ino);
-        Some(Self { user, network: inode("ns/net")?, ipc: inode("ns/ipc")? })
+        let confined = match label {
+            Some(label) => Some((label, inode("ns/mnt")?)),
+            None => None,
+        };
+        Some(Self { user, network: inode("ns/net")?, ipc: inode("ns/ipc")?, confined })
+    }
+
+    /// The profile.
+    pub(super) fn label(&self) -> Option<&Label> {
+        self.confined.as_ref().map(|(label, _)| label)
     }
 }
 
@@ -305,11 +319,11 @@ pub(crate) fn serve() -> ExitCode {
 
 fn serve_on(control: &Control) -> Result<(), String> {
     let told = |error: ControlError| diagnostics::chain(&error);
-    let Some((ToOpener::Enter { devices, task, person }, descriptors)) = control.receive().map_err(told)? else {
+    let Some((ToOpener::Enter { label, devices, task, person }, descriptors)) = control.receive().map_err(told)? else {
         return Err("the first message is another one".to_owned());
     };
     let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
-    let joined = joined.and_then(|namespace| join(namespace, task, &person));
+    let joined = joined.and_then(|namespace| join(namespace, task, &person, label.as_ref()));
     let (mut server, fixed) = match joined {
         Ok((opener, fixed)) => (Server { opener, devices, found: None, upheaval: Upheaval::new(false) }, fixed),
         Err(error) => {
@@ -331,7 +345,7 @@ fn serve_on(control: &Control) -> Result<(), String> {
 }
 
 /// Joins the namespace as its root, with what belongs to the host opened before, or as `person` where there is no root.
-fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, Fixed)> {
+fn join(namespace: OwnedFd, task: u32, person: &Person, label: Option<&Label>) -> io::Result<(Opener, Fixed)> {
     // From inside, namespaces that belong to outer users could not be entered any more.
     let mut surroundings = Surroundings::default();
     let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
@@ -339,6 +353,10 @@ fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, F
     enter_cgroups(&process)?;
     let descriptors = File::open("/proc/self/fd")?;
     let root = File::open("/")?;
+    if label.is_some() {
+        // AppArmor goes by the paths there.
+        surroundings.follow_mounts(&process, root.as_fd())?;
+    }
     // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
     keep_capabilities().map_err(|error| error.source)?;
     person.put_on(None, Fixed::Nothing)?;
@@ -353,6 +371,7 @@ fn join(namespace: OwnedFd, task: u32, person: &Person) -> io::Result<(Opener, F
         set_groups_ids(Ids::default())?;
         set_users(Ids::default())?;
     }
+    label.map_or(Ok(()), Label::put_on)?;
     let opener = Opener::with_descriptors(root.into(), descriptors.into(), surroundings, Wardrobe::new(fixed)?)?;
     Ok((opener, fixed))
 }

@@ -19,6 +19,7 @@ use nix::{
 
 use super::{
     Upheaval,
+    apparmor::Label,
     connecting::{self, Peer},
     credentials::{Credentials, Fixed, Wardrobe},
     devices::DevicePolicy,
@@ -26,7 +27,7 @@ use super::{
     locate::{self, Located, Lookup, is_on_procfs},
     naming::{Naming, Place, Wanted},
     request::{OpenRequest, Start, bits},
-    surroundings::{InCgroups, Surroundings, go_home, take_root},
+    surroundings::{InCgroups, Surroundings, enter_cgroups, go_home, take_root},
 };
 use crate::{
     process::Process,
@@ -98,9 +99,20 @@ pub(crate) struct Opener {
     own_descriptors: OwnedFd,
     wardrobe: Wardrobe,
     surroundings: Surroundings,
-    /// Our own mount namespace, where the thread can leave and come back.
-    own_mounts: Option<OwnedFd>,
+    mounts: Mounts,
     namespace: u64,
+}
+
+/// Whose mounts the thread has around it: the kernel keeps the mount points of the caller's namespace from being moved or
+/// removed, and those alone.
+#[derive(Debug)]
+enum Mounts {
+    /// Our own ones, the namespace of which this is; the thread can visit the target's and come back.
+    Own(OwnedFd),
+    /// Some that are not the target's, for good.
+    Other,
+    /// The target's, for good.
+    Target,
 }
 
 impl Opener {
@@ -109,9 +121,18 @@ impl Opener {
         stand_alone()?;
         let (root, own) = host()?;
         let (root, own) = (root.try_clone()?, own.try_clone()?);
-        let mounts = Process::own().and_then(|own| own.open_file("ns/mnt"));
+        let mounts = Process::own().and_then(|own| own.open_file("ns/mnt")).map_or(Mounts::Other, Mounts::Own);
         let opener = Self::with_descriptors(root, own, Surroundings::default(), Wardrobe::new(Fixed::Nothing)?)?;
-        Ok(Self { own_mounts: mounts, ..opener })
+        Ok(Self { mounts, ..opener })
+    }
+
+    /// Moves the calling thread to where the process is, under the profile that confines it, for good.
+    pub(super) fn confine(&mut self, process: &Process, label: &Label) -> io::Result<()> {
+        self.surroundings.follow(process)?;
+        self.surroundings.follow_mounts(process, self.host_root.as_fd())?;
+        self.mounts = Mounts::Target;
+        enter_cgroups(process)?;
+        label.put_on()
     }
 
     /// With the host's root and our own `/proc/self/fd`, for a thread that has a file system context of its own.
@@ -123,7 +144,8 @@ impl Opener {
     ) -> io::Result<Self> {
         let own = Process::own().and_then(|own| own.file_facts("ns/user"));
         let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
-        Ok(Self { host_root, own_descriptors, wardrobe, surroundings, own_mounts: None, namespace })
+        let mounts = if surroundings.have_mounts() { Mounts::Target } else { Mounts::Other };
+        Ok(Self { host_root, own_descriptors, wardrobe, surroundings, mounts, namespace })
     }
 
     /// Takes off the ids of the last target.
@@ -199,20 +221,24 @@ impl Opener {
                 (Wanted::Start, None) => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
             });
         }
-        let is_visit = naming.deed.spares_mount_points() && self.own_mounts.is_some();
+        let is_visit = naming.deed.spares_mount_points() && matches!(self.mounts, Mounts::Own(_));
         if is_visit {
             self.surroundings.follow_mounts(process, self.host_root.as_fd())?;
         }
         umask(Mode::from_bits_truncate(mask));
         let worn = self.wardrobe.wear(credentials)?;
-        let done = if !is_visit && naming.deed.disturbs_mounts(&places) {
+        let is_blind = !is_visit && !matches!(self.mounts, Mounts::Target);
+        let done = if is_blind && naming.deed.disturbs_mounts(&places) {
             Err(io::Error::from_raw_os_error(libc::EBUSY))
         } else {
             naming.deed.perform(self.own_descriptors.as_fd(), &places)
         };
         drop(worn);
         // A namespace that a task made for itself must be able to go with the task.
-        if let Some(own) = self.own_mounts.as_ref().filter(|_| is_visit && !upheaval.is_settled()) {
+        if let Mounts::Own(own) = &self.mounts
+            && is_visit
+            && !upheaval.is_settled()
+        {
             self.surroundings.leave_mounts(own, self.host_root.as_fd());
         }
         done

@@ -30,6 +30,11 @@ impl Surroundings {
         self.network.is_some() && self.ipc.is_some()
     }
 
+    /// Whether its mounts are some task's.
+    pub(super) fn have_mounts(&self) -> bool {
+        self.mounts.is_some()
+    }
+
     /// Takes the calling thread, which must have its own capabilities, into the task's namespaces; says whether it was
     /// elsewhere before.
     pub(super) fn follow(&mut self, process: &Process) -> io::Result<bool> {

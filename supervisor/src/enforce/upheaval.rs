@@ -20,6 +20,11 @@ impl Upheaval {
         Self { is_told, ..Self::default() }
     }
 
+    /// What it says now, for a thread that is not told what happens.
+    pub(super) fn snapshot(&self) -> Self {
+        Self { has_moved: AtomicBool::new(!self.is_settled()), ..Self::new(self.is_told) }
+    }
+
     /// Takes note of a call before it happens. It changes its own thread alone, which makes no other call meanwhile, or,
     /// of a shared root directory, threads that may be in the middle of one: roots are not remembered from then on.
     pub(crate) fn note(&self, call: &Call) {

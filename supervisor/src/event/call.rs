@@ -110,7 +110,7 @@ impl<'a> CallEvent<'a> {
     }
 
     /// The calling task.
-    pub(crate) fn caller(&self) -> Option<&Process> {
+    pub(crate) fn caller(&self) -> Option<&Arc<Process>> {
         self.thread()
     }
 
@@ -136,12 +136,12 @@ impl<'a> CallEvent<'a> {
 
     /// The thread that made the call. Its handle is fetched before asking whether the call still waits, so that it cannot
     /// be that of a later task with the same number.
-    pub(super) fn thread(&self) -> Option<&Process> {
+    pub(super) fn thread(&self) -> Option<&Arc<Process>> {
         let fetch = || {
             let process = self.context.processes.get(self.target.tid());
             process.filter(|_| self.target.is_pending())
         };
-        self.thread.get_or_init(fetch).as_deref()
+        self.thread.get_or_init(fetch).as_ref()
     }
 
     /// Makes the thread's handle known where there is one already; it was fetched before the call was last seen waiting.

@@ -125,7 +125,7 @@ impl Answerer<'_> {
             }
             Ok(Finding::Errand(errand)) => Found::Place(Box::new(errand)),
             Err(MeansError::Gone) => Found::Gone,
-            Err(error @ (MeansError::Credentials(_) | MeansError::Namespace(_))) => {
+            Err(error @ (MeansError::Credentials(_) | MeansError::Confined(_) | MeansError::Namespace(_))) => {
                 tracing::error!(error = &error as &dyn Error, "an open cannot be performed");
                 Found::Unable("its opens cannot be performed")
             }

@@ -171,7 +171,7 @@ impl Answerer<'_> {
         }
     }
 
-    fn client(&mut self, process: &Process) -> Result<Client, Step> {
+    fn client(&mut self, process: &Arc<Process>) -> Result<Client, Step> {
         let shared = self.shared();
         match self.means().map(|means| means.client(process, &shared.devices, &shared.upheaval)) {
             Ok(Ok(client)) => Ok(client),
@@ -348,7 +348,7 @@ fn response(outcome: Outcome) -> Response {
 fn unable(error: &MeansError) -> Step {
     match error {
         MeansError::Gone => Step::Gone,
-        MeansError::Credentials(_) | MeansError::Namespace(_) => {
+        MeansError::Credentials(_) | MeansError::Confined(_) | MeansError::Namespace(_) => {
             tracing::error!(error = error as &dyn Error, "a call cannot be performed");
             Step::Unable
         }
