@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One line per recipe; anything longer is a script. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo test attacks fuzz lint doc bench bench-rules install ci
+.PHONY: help packages kernels build demo test attacks fuzz lint doc bench bench-rules install ci
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -13,13 +13,16 @@ help: ## list the targets
 packages: ## install what builds and tests need (Debian, as root)
 	@scripts/install-packages
 
+kernels: packages ## unpack the kernels that tests boot (Debian's, below /var/cache)
+	@scripts/install-kernels
+
 build: ## build the release binaries
 	cargo build --release --locked -p supervisor -p shim
 
 demo: packages build ## watch and guard a container for real, in under a minute
 	@PATH="$(abspath $(RELEASE)):$$PATH" scripts/demo
 
-test: packages ## run every test, end-to-end ones included
+test: packages kernels ## run every test, end-to-end ones included
 	@scripts/test
 
 attacks: packages ## run every attack of docs/attacks.md, those that need luck included
