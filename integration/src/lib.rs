@@ -13,8 +13,11 @@ mod containerd;
 mod cri;
 mod engine;
 mod image;
+mod initramfs;
+mod kernel;
 mod lanner;
 mod listener;
+mod machine;
 mod overlay;
 mod podman;
 mod requirement;
@@ -30,8 +33,10 @@ pub use self::{
     containerd::Containerd,
     cri::{Cri, Exec, Pod, Running},
     engine::{Engine, LowLevel},
+    kernel::Kernel,
     lanner::{Lanner, Settings, binary},
     listener::Listener,
+    machine::{Machine, Outcome},
     podman::Podman,
     requirement::{Requirement, falco_files, skipped},
     rules_text::{FIRST_SCENARIO, PROBES, UNRELATED},

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{binary, bundle::assets};
+use crate::{Kernel, binary, bundle::assets};
 
 /// Something a test cannot run without.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub enum Requirement {
     Root,
     /// A program on the search path.
     Program(&'static str),
+    /// A kernel to boot, and QEMU to boot it in.
+    Machine(Kernel),
     /// `lanner` and `lanner-runtime`, built beside the test.
     Lanner,
 }
@@ -61,6 +63,11 @@ impl Requirement {
         match self {
             Self::Root => (!can_mount()).then(|| "needs root with the right to mount".to_owned()),
             Self::Program(name) => find(name).is_none().then(|| format!("`{name}` is not installed")),
+            Self::Machine(kernel) => {
+                let image = kernel.image();
+                let without = || format!("no kernel at {}; scripts/install-kernels unpacks it", image.display());
+                Self::Program("qemu-system-x86_64").missing().or_else(|| (!image.exists()).then(without))
+            }
             Self::Lanner => ["lanner", "lanner-runtime"]
                 .into_iter()
                 .find(|name| binary(name).is_none())
