@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The oldest kernel that Lanner promises to run on, and newer ones: alerts in audit mode, denials in enforce mode.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+
+use integration::{
+    Bundle, Kernel, Machine,
+    Requirement::{self, Lanner, Program},
+    skipped,
+};
+
+const RULES: &str = r"
+- rule: opened
+  desc: A file that must not be opened was.
+  condition: evt.type in (open, openat, openat2) and fd.name = /etc/secret
+  output: opened %fd.name
+  priority: NOTICE
+- rule: executed
+  desc: A program that must not be executed was.
+  condition: evt.type in (execve, execveat) and proc.exepath startswith /banned
+  output: executed %proc.exepath
+  priority: NOTICE
+";
+
+const CALLS: &str = "
+exec 2>&1
+cat /etc/secret
+cat /etc/hostname
+/banned/echo banned
+/allowed/echo allowed
+";
+
+/// An installation with the configuration's defaults, and a container in each mode.
+const SCRIPT: &str = "
+uname -r | cut -d . -f 1,2
+for mode in audit enforce; do
+    echo $mode:
+    lanner-runtime --lanner-mode $mode run --bundle /$mode $mode </dev/null || exit
+    lanner logs | sed 's/^[^ ]* /  /'
+    rm /var/log/lanner/events.jsonl
+done
+";
+
+const SEEN: &str = "audit:
+hidden
+bundle
+banned
+allowed
+  Notice opened /etc/secret
+  Notice executed /banned/echo
+enforce:
+cat: can't open '/etc/secret': Operation not permitted
+bundle
+sh: /banned/echo: Operation not permitted
+allowed
+  Notice opened /etc/secret (denied: EPERM)
+  Notice executed /banned/echo (denied: EPERM)
+";
+
+#[track_caller]
+fn check(version: &'static str) {
+    let kernel = Kernel(version);
+    if skipped(&[Lanner, Program("runc"), Program("busybox"), Requirement::Machine(kernel)]) {
+        return;
+    }
+    let bundle = Bundle::new(&["sh", "-c", CALLS]).text("/etc/secret", "hidden\n");
+    let busybox = bundle.inside("/bin/busybox");
+    let bundle = bundle.file(&busybox, "/banned/echo").file(&busybox, "/allowed/echo");
+    let machine = Machine::new(kernel).program("runc").lanner().bundle(&bundle, "/audit").bundle(&bundle, "/enforce");
+    let machine = machine.text("/etc/lanner/lanner.yaml", "").text("/etc/lanner/lanner_rules.local.yaml", RULES);
+    let outcome = machine.run(SCRIPT);
+    assert_eq!((outcome.output, outcome.status), (format!("{version}\n{SEEN}"), 0));
+}
+
+#[test]
+fn linux_5_10() {
+    check("5.10");
+}
+
+#[test]
+fn linux_6_1() {
+    check("6.1");
+}
+
+#[test]
+fn linux_6_12() {
+    check("6.12");
+}
