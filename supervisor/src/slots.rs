@@ -176,8 +176,11 @@ impl Slots {
 
     /// Moves what `slot` holds to a slot where it may stay for long; returns its number, or `None` where all are taken.
     pub(crate) fn park(&self, slot: Slot<'_>) -> Option<usize> {
-        let index = self.free(&self.reserved())?;
+        // Held until the slot is seen to be taken.
+        let reserved = self.reserved();
+        let index = self.free(&reserved)?;
         self.slot(index)?.copy_from(slot);
+        drop(reserved);
         slot.clear();
         Some(index)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that make, move, remove and change files without opening them.
 #include "check.h"
+#include <grp.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 
@@ -286,6 +287,22 @@ static void hard_links(void) {
   look("file");
 }
 
+// A descriptor is a name for whoever opened it, and for those who may read everything.
+static void links_of_descriptors(void) {
+  make("file", 0666, "text");
+  int file = open("file", O_RDWR), path = open("file", O_PATH);
+  CALL(linkat(file, "", AT_FDCWD, "opened", AT_EMPTY_PATH));
+  CALL(linkat(path, "", AT_FDCWD, "handle", AT_EMPTY_PATH));
+  chmod(".", 0777);
+  pid_t child = fork();
+  if (child == 0) {
+    if (setgroups(0, NULL) || setgid(1234) || setuid(1234)) tell("stays ");
+    _exit(linkat(file, "", AT_FDCWD, "passed", AT_EMPTY_PATH) ? errno : 0);
+  }
+  say_exit(child);
+  look("file");
+}
+
 static void nameless_files(void) {
   char path[64];
   int fd = open(".", O_RDWR | O_TMPFILE, 0640), never = open(".", O_RDWR | O_TMPFILE | O_EXCL, 0640);
@@ -474,7 +491,7 @@ static void mount_can_go(void) {
   say("%d late", late);
 }
 
-FAMILY(names, {"directories", directories}, {"modes-of-directories", modes_of_directories},
+FAMILY(names, {"directories", directories}, {"links-of-descriptors", links_of_descriptors}, {"modes-of-directories", modes_of_directories},
        {"removed-files", removed_files}, {"removed-directories", removed_directories}, {"symlinks", symlinks},
        {"nodes", nodes}, {"renamed-to", renamed_to}, {"renamed-from", renamed_from}, {"renamings", renamings},
        {"renamings-with-flags", renamings_with_flags}, {"directory-descriptors", directory_descriptors},

@@ -247,7 +247,24 @@ static void joined_namespace(void) {
   say_exit(child);
 }
 
-FAMILY(namespaces, {"own-mounts", own_mounts}, {"mounts-of-one-thread", mounts_of_one_thread},
+// No call that a task makes for itself says that it has another one.
+static void settings_of_cloned_network(void) {
+  int status = 0;
+  say_text("/proc/sys/net/ipv4/ip_default_ttl");
+  pid_t child = (pid_t)syscall(SYS_clone, CLONE_NEWNET | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
+  if (child < 0) return say_errno(errno);
+  if (child == 0) {
+    mkdir("proc", 0755);
+    if (mount("proc", "proc", "proc", 0, NULL)) _exit(2);
+    int fd = open("proc/sys/net/ipv4/ip_default_ttl", O_WRONLY | O_CLOEXEC);
+    _exit(write(fd, "77", 2) < 0);
+  }
+  waitpid(child, &status, 0);
+  say("%d", WEXITSTATUS(status));
+  say_text("/proc/sys/net/ipv4/ip_default_ttl");
+}
+
+FAMILY(namespaces, {"own-mounts", own_mounts}, {"settings-of-cloned-network", settings_of_cloned_network}, {"mounts-of-one-thread", mounts_of_one_thread},
        {"pivoted-root", pivoted_root}, {"nodes-of-own-mounts", nodes_of_own_mounts}, {"own-users", own_users},
        {"own-users-and-mounts", own_users_and_mounts}, {"own-network", own_network},
        {"networks-of-own-users", networks_of_own_users},

@@ -111,6 +111,27 @@ static void signal_ends_the_wait(void) {
   say_deserted();
 }
 
+static void *idle(void *argument) {
+  for (;;) pause();
+  return argument;
+}
+
+static void with_another_thread(void) {
+  pthread_t thread;
+  not_restarting();
+  pthread_create(&thread, NULL, idle, NULL);
+}
+
+// The kernel gives a signal for the whole process to its first thread.
+static void signal_to_threads(void) {
+  struct waiter waiter;
+  start_waiting(&waiter, with_another_thread, O_RDONLY);
+  kill(waiter.pid, SIGUSR1);
+  say_reports(waiter.result, "EINTR");
+  say_exit(waiter.pid);
+  say_deserted();
+}
+
 static void signal_with_restart(void) {
   struct waiter waiter;
   start_waiting(&waiter, restarting, O_RDONLY);
@@ -312,6 +333,7 @@ static void lease_for_reading(void) {
 FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
        {"writer-waits-for-reader", writer_waits_for_reader}, {"reader-and-writer-meet", reader_and_writer_meet},
        {"nobody-waits-for-nonblocking", nobody_waits_for_nonblocking}, {"signal-ends-the-wait", signal_ends_the_wait},
+       {"signal-to-threads", signal_to_threads},
        {"signal-with-restart", signal_with_restart}, {"signals-again-and-again", signals_again_and_again},
        {"ignored-signal", ignored_signal}, {"killed-while-waiting", killed_while_waiting},
        {"terminated-while-waiting", terminated_while_waiting}, {"stopped-while-waiting", stopped_while_waiting},

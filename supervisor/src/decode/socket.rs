@@ -139,7 +139,10 @@ impl SocketAddress {
             }
             libc::AF_INET6 => {
                 let bytes: [u8; 16] = raw.get(8..24)?.try_into().ok()?;
-                Some(Self::Ip(IpAddr::V6(Ipv6Addr::from(bytes)), port()?))
+                // One of IPv4 in the clothes of IPv6 counts as what it is, as in Falco (`parse_connect_exit` of parsers.cpp).
+                let address = Ipv6Addr::from(bytes);
+                let address = address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4);
+                Some(Self::Ip(address, port()?))
             }
             libc::AF_UNIX => Some(Self::Unix(unix_name(raw.get(2..)?))),
             _ => Some(Self::Other(family)),

@@ -9,10 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    sys::socket::{SockType, getsockopt, sockopt},
-};
+use nix::sys::socket::{SockType, getsockopt, sockopt};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -50,12 +47,13 @@ pub(crate) struct Contact {
 }
 
 impl Destination {
-    /// The destination of a connect on `socket`.
-    pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> Self {
-        let is_unix = socket.try_clone_to_owned().ok().and_then(Socket::of).is_some_and(|socket| socket.is_unix());
+    /// The destination of a connect on `socket`; an error where we lack the means to tell what socket that is: a path must
+    /// not be taken for an address, which the kernel would look up from our own root directory.
+    pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let is_unix = Socket::of(socket.try_clone_to_owned()?).is_some_and(|socket| socket.is_unix());
         let path = address.and_then(RawAddress::path).filter(|_| is_unix);
         let name = path.and_then(|path| Name::new(path, libc::AT_FDCWD));
-        Self { address: address.map(|address| address.as_bytes().to_vec()).unwrap_or_default(), path: name }
+        Ok(Self { address: address.map(|address| address.as_bytes().to_vec()).unwrap_or_default(), path: name })
     }
 
     /// What the path starts from.
@@ -96,12 +94,11 @@ impl Contact {
         socket.and_then(Socket::of).is_some_and(|socket| socket.is_connected())
     }
 
-    /// Whether connecting may wait for somebody else. What is no stream has nobody to wait for.
+    /// Whether connecting may wait for somebody else. What is no stream has nobody to wait for. That a stream does not
+    /// block now says nothing: the target can change that at any time.
     pub(crate) fn may_wait(&self) -> bool {
-        let Some(socket) = self.handles.socket() else { return false };
-        let is_stream = matches!(getsockopt(&socket, sockopt::SockType), Ok(SockType::Stream | SockType::SeqPacket));
-        let flags = fcntl(socket, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
-        is_stream && !flags.is_ok_and(|flags| flags.contains(OFlag::O_NONBLOCK))
+        let kind = self.handles.socket().and_then(|socket| getsockopt(&socket, sockopt::SockType).ok());
+        matches!(kind, Some(SockType::Stream | SockType::SeqPacket))
     }
 
     /// Whether the kernel would begin anew after a signal: not where the wait has a limit (signal(7)).

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a task may do to files: ids, groups, capabilities; read from the task, and put on by our own thread.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
+use nix::sys::{
+    prctl::{set_dumpable, set_pdeathsig},
+    signal::Signal,
+};
 use serde::{Deserialize, Serialize};
 
 use super::Upheaval;
@@ -17,18 +21,29 @@ pub(crate) struct Person {
     users: Ids,
     groups: Ids,
     supplementary: Arc<[u32]>,
+    /// Whether it lives in another pid namespace than we do, so that it cannot signal us.
+    is_apart: bool,
 }
 
 impl Person {
     /// That of the task; `None` when it is gone.
     pub(super) fn of(process: &Process, upheaval: &Upheaval) -> Option<Self> {
         let (users, groups) = process.ids()?;
-        Some(Self { users, groups, supplementary: process.supplementary_groups(upheaval.groups())? })
+        let supplementary = process.supplementary_groups(upheaval.groups())?;
+        Some(Self { users, groups, supplementary, is_apart: process.is_in_foreign_pid_namespace()? })
     }
 
     /// Whether both are in the same supplementary groups.
     pub(super) fn shares_groups(&self, other: &Self) -> bool {
         self.supplementary == other.supplementary
+    }
+
+    /// What a thread of ours wears for this person: the ids that access to files goes by, and, if it `is_whole`, the others.
+    ///
+    /// Who shares our pid namespace may signal tasks with its own real or saved user (kill(2)), so that ours stays root in
+    /// these. But FUSE serves only whoever has all three (`fuse_allow_current_process` of the kernel's `fuse/dir.c`).
+    pub(super) fn outfit(&self, is_whole: bool) -> Self {
+        if is_whole { self.clone() } else { Self { users: Ids { real: 0, saved: 0, ..self.users }, ..self.clone() } }
     }
 
     /// Makes the calling thread this person as far as it is not `worn` already and not `fixed`; its capabilities stay.
@@ -43,9 +58,7 @@ impl Person {
             sys::set_groups_ids(self.groups)?;
         }
         if worn.is_none_or(|worn| worn.users != self.users) {
-            // Who shares our pid namespace may signal tasks with its own real or saved user (kill(2)). Ours stays root in
-            // these; access to files goes by the other two.
-            sys::set_users(Ids { real: 0, saved: 0, ..self.users })?;
+            sys::set_users(self.users)?;
         }
         Ok(())
     }
@@ -115,6 +128,9 @@ pub(super) struct Wardrobe {
     own: Capabilities,
     worn: Option<Credentials>,
     fixed: Fixed,
+    /// Users whose ids are all worn.
+    whole: BTreeSet<u32>,
+    is_helper: bool,
 }
 
 /// The target's capabilities are effective as long as this lives.
@@ -125,7 +141,23 @@ impl Wardrobe {
     /// For the calling thread, which must be the one that uses it.
     pub(super) fn new(fixed: Fixed) -> io::Result<Self> {
         sys::keep_capabilities().map_err(|error| error.source)?;
-        Ok(Self { own: Capabilities::of(0)?, worn: None, fixed })
+        Ok(Self { own: Capabilities::of(0)?, worn: None, fixed, whole: BTreeSet::new(), is_helper: false })
+    }
+
+    /// For the only thread of a process that the container must not look into, and that ends with whoever started it.
+    pub(super) fn of_helper(fixed: Fixed) -> io::Result<Self> {
+        Ok(Self { is_helper: true, ..Self::new(fixed)? })
+    }
+
+    /// Puts on all ids of this user from now on; says whether that is something new.
+    pub(super) fn wear_wholly(&mut self, credentials: &Credentials) -> bool {
+        let user = credentials.file_user();
+        credentials.person.is_apart && user != 0 && self.fixed != Fixed::Person && self.whole.insert(user)
+    }
+
+    /// Does not any more.
+    pub(super) fn wear_partly(&mut self, credentials: &Credentials) {
+        self.whole.remove(&credentials.file_user());
     }
 
     /// Puts our own ids on again.
@@ -139,8 +171,14 @@ impl Wardrobe {
     /// Puts on `credentials`.
     pub(super) fn wear(&mut self, credentials: &Credentials) -> io::Result<Worn<'_>> {
         let worn = self.worn.take();
-        credentials.person.put_on(worn.as_ref().map(|worn| &worn.person), self.fixed)?;
-        self.worn = Some(credentials.clone());
+        let person = credentials.person.outfit(self.whole.contains(&credentials.file_user()));
+        person.put_on(worn.as_ref().map(|worn| &worn.person), self.fixed)?;
+        if self.is_helper {
+            // Other ids undo both (`commit_creds` of the kernel's `cred.c`).
+            set_dumpable(false)?;
+            set_pdeathsig(Signal::SIGKILL)?;
+        }
+        self.worn = Some(Credentials { person, capabilities: credentials.capabilities });
         self.put_on()?;
         Ok(Worn(self))
     }

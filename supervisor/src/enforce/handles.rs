@@ -4,6 +4,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::sys::stat::fstat;
+
 use super::request::Start;
 use crate::process::Process;
 
@@ -48,6 +50,12 @@ impl Handles {
     /// What a path starts from.
     pub(crate) fn start(&self, start: Start) -> Option<BorrowedFd<'_>> {
         self.starts.iter().find(|(held, _)| *held == start).map(|(_, handle)| handle.as_fd())
+    }
+
+    /// Which files all these are: device and inode.
+    pub(crate) fn identities(&self) -> Vec<Option<(u64, u64)>> {
+        let all = self.starts.iter().map(|(_, handle)| handle).chain(&self.socket);
+        all.map(|handle| fstat(handle).ok().map(|facts| (facts.st_dev, facts.st_ino))).collect()
     }
 
     /// The socket.

@@ -15,7 +15,10 @@ use std::{
     sync::Arc,
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    sched::{CloneFlags, setns},
+    sys::prctl::set_dumpable,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -307,6 +310,11 @@ impl Home {
 /// `lanner open`: joins the user namespace that comes first, then serves until the other side is gone.
 pub(crate) fn serve() -> ExitCode {
     diagnostics::start_as_told();
+    // Its user namespace may belong to a container, whose programs may have all rights over what lives in it.
+    if let Err(errno) = set_dumpable(false) {
+        tracing::error!(%errno, "cannot hide from other processes");
+        return ExitCode::FAILURE;
+    }
     let control = io::stdin().as_fd().try_clone_to_owned().map(Control::from_descriptor);
     match control.map_err(|error| error.to_string()).and_then(|control| serve_on(&control)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -359,7 +367,7 @@ fn join(namespace: OwnedFd, task: u32, person: &Person, label: Option<&Label>) -
     }
     // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
     keep_capabilities().map_err(|error| error.source)?;
-    person.put_on(None, Fixed::Nothing)?;
+    person.outfit(false).put_on(None, Fixed::Nothing)?;
     setns(namespace, CloneFlags::CLONE_NEWUSER)?;
     let read = |name: &str| fs::read(Path::new("/proc/self").join(name)).ok();
     let fixed = match read("setgroups") {
@@ -372,7 +380,7 @@ fn join(namespace: OwnedFd, task: u32, person: &Person, label: Option<&Label>) -
         set_users(Ids::default())?;
     }
     label.map_or(Ok(()), Label::put_on)?;
-    let opener = Opener::with_descriptors(root.into(), descriptors.into(), surroundings, Wardrobe::new(fixed)?)?;
+    let opener = Opener::with_descriptors(root.into(), descriptors.into(), surroundings, Wardrobe::of_helper(fixed)?)?;
     Ok((opener, fixed))
 }
 

@@ -87,6 +87,8 @@ pub(super) enum Place {
     Entry { directory: OwnedFd, name: CString, is_root: bool },
     /// A handle of a file.
     File(OwnedFd),
+    /// A descriptor of the target's.
+    Start(OwnedFd),
 }
 
 impl Place {
@@ -254,6 +256,10 @@ impl Deed {
                 let flags = RenameFlags::from_bits_retain(*flags);
                 renameat2(directory, name.as_c_str(), new_directory, new.as_c_str(), flags)
             }
+            // The kernel asks what it would ask the target: who opened the descriptor, or for a capability.
+            (Self::Link { .. }, [Place::Start(file), Place::Entry { directory, name, .. }]) => {
+                linkat(file, c"", directory, name.as_c_str(), AtFlags::AT_EMPTY_PATH)
+            }
             (Self::Link { .. }, [Place::File(file), Place::Entry { directory, name, .. }]) => {
                 let file = descriptor_name(file.as_fd())?;
                 linkat(own_descriptors, file.as_c_str(), directory, name.as_c_str(), AtFlags::AT_SYMLINK_FOLLOW)
@@ -262,7 +268,7 @@ impl Deed {
                 let file = descriptor_name(file.as_fd())?;
                 fchmodat(own_descriptors, file.as_c_str(), permissions(*mode), FchmodatFlags::FollowSymlink)
             }
-            (Self::SetOwner { user, group, .. }, [Place::File(file)]) => {
+            (Self::SetOwner { user, group, .. }, [Place::File(file) | Place::Start(file)]) => {
                 let (user, group) = (Some(Uid::from_raw(*user)), Some(Gid::from_raw(*group)));
                 fchownat(file, c"", user, group, AtFlags::AT_EMPTY_PATH)
             }

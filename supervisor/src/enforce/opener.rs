@@ -31,13 +31,15 @@ use super::{
 };
 use crate::{
     process::Process,
-    sys::{FileFacts, OpenHow, open_at},
+    sys::{FileFacts, OpenHow, file_facts, open_at},
 };
 
 /// `RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH`: a single name, and nothing else.
 const SINGLE_NAME: u64 = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
 /// Flags that `F_SETFL` changes (fcntl(2)).
 const SETTABLE: i32 = libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
+/// `/dev/net/tun` (Documentation/admin-guide/devices.txt), which belongs to the network namespace of whoever opens it.
+const TUNNEL: (u32, u32) = (10, 200);
 /// How often a file that appears or vanishes between looking and opening is looked for again.
 pub(crate) const ATTEMPTS: u32 = 16;
 
@@ -217,7 +219,15 @@ impl Opener {
                     Place::Entry { directory: handle(&look)?, name, is_root }
                 }
                 (Wanted::File { request }, _) => Place::File(handle(&request)?),
-                (Wanted::Start, Some(start)) => Place::File(start.try_clone_to_owned()?),
+                // Before Linux 6.10 the kernel asked everybody for a capability, later those who did not open the file
+                // themselves (`path_init` of `namei.c`). Who opened it cannot be seen from here; whose it is can.
+                (Wanted::Start, Some(held))
+                    if matches!(name.start, Start::Descriptor(_))
+                        && file_facts(held, c"", false)?.user != credentials.file_user() =>
+                {
+                    Place::Start(held.try_clone_to_owned()?)
+                }
+                (Wanted::Start, Some(held)) => Place::File(held.try_clone_to_owned()?),
                 (Wanted::Start, None) => return Err(io::Error::from_raw_os_error(libc::ENOENT)),
             });
         }
@@ -269,9 +279,16 @@ impl Opener {
         if !self.surroundings.are_foreign() {
             self.surroundings.follow(process)?;
         }
-        let sight = self.look_from_here(process, credentials, look, (upheaval, afterwards))?;
+        let mut sight = self.look_from_here(process, credentials, look, (upheaval, afterwards));
+        if is_refused(&sight) && self.wardrobe.wear_wholly(credentials) {
+            sight = self.look_from_here(process, credentials, look, (upheaval, afterwards));
+            if is_refused(&sight) {
+                self.wardrobe.wear_partly(credentials);
+            }
+        }
+        let sight = sight?;
         let may_differ = match &sight.located {
-            Located::Existing { file, .. } => !upheaval.is_settled() && is_on_procfs(file.as_fd()),
+            Located::Existing { file, facts, .. } => facts.represents == TUNNEL || is_on_procfs(file.as_fd()),
             Located::Missing { .. } | Located::Failed(_) => false,
         };
         if may_differ && self.surroundings.follow(process)? {
@@ -501,6 +518,15 @@ impl Drop for Inside<'_> {
 /// The name of one of our descriptors in `/proc/self/fd`.
 pub(super) fn descriptor_name(file: BorrowedFd<'_>) -> io::Result<CString> {
     CString::new(file.as_raw_fd().to_string()).map_err(io::Error::other)
+}
+
+/// Whether the task may not see or open what it looks for.
+fn is_refused(sight: &io::Result<Sight>) -> bool {
+    match sight {
+        Ok(Sight { located: Located::Failed(errno), .. }) => *errno == libc::EACCES,
+        Ok(_) => false,
+        Err(error) => errno(error) == libc::EACCES,
+    }
 }
 
 /// The number of a system call's error; EIO for one that has none.

@@ -106,6 +106,7 @@ pub(crate) struct Process {
     reference: OnceLock<Pidfd>,
     root: OnceLock<OwnedFd>,
     user_namespace: OnceLock<u64>,
+    is_in_foreign_pid_namespace: OnceLock<bool>,
     /// Supplementary groups, with the generation that they were read in.
     groups: Mutex<Option<(u64, Arc<[u32]>)>>,
 }
@@ -144,6 +145,7 @@ impl Process {
             reference: OnceLock::new(),
             root: OnceLock::new(),
             user_namespace: OnceLock::new(),
+            is_in_foreign_pid_namespace: OnceLock::new(),
             groups: Mutex::new(None),
         }
     }
@@ -263,6 +265,24 @@ impl Process {
             self.user_namespace.get_or_init(|| namespace);
         }
         self.user_namespace.get().copied()
+    }
+
+    /// Whether its pid namespace, which it never leaves, is another one than ours.
+    pub(crate) fn is_in_foreign_pid_namespace(&self) -> Option<bool> {
+        static OURS: OnceLock<u64> = OnceLock::new();
+        if let Some(known) = self.is_in_foreign_pid_namespace.get() {
+            return Some(*known);
+        }
+        let inode = |process: &Self| process.file_facts("ns/pid").map(|facts| facts.st_ino);
+        let ours = match OURS.get() {
+            Some(ours) => *ours,
+            None => *OURS.get_or_init({
+                let ours = inode(&Self::own()?)?;
+                move || ours
+            }),
+        };
+        let is_foreign = inode(self)? != ours;
+        Some(*self.is_in_foreign_pid_namespace.get_or_init(|| is_foreign))
     }
 
     /// `argv` as the process shows it now; empty for a zombie or kernel thread.

@@ -93,9 +93,11 @@ impl Status {
         number(text).is_some_and(|thread: u32| self.threads.contains(&thread))
     }
 
-    /// Whether a signal is about to be handled by the thread, by this thread alone.
+    /// Whether a signal is about to be handled by the thread, by this thread alone. Of those for the whole process, the
+    /// kernel gives to the first thread whatever that does not block (`complete_signal` of the kernel's `signal.c`).
     pub(crate) fn has_signal(&self) -> bool {
-        let shared = if self.thread_count == 1 { self.signals.pending_for_process } else { 0 };
+        let is_first = self.thread_count == 1 || self.threads.first() == Some(&self.process);
+        let shared = if is_first { self.signals.pending_for_process } else { 0 };
         (self.signals.pending | shared) & !self.signals.blocked & !self.signals.ignored != 0
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A call on names, or a connect, in enforce mode: copy its arguments, judge them, make the call with them, answer.
 
-use std::{error::Error, ffi::CString, hash::Hasher as _, os::fd::OwnedFd, sync::Arc, time::Instant};
+use std::{error::Error, ffi::CString, hash::{Hash as _, Hasher as _}, os::fd::{AsFd as _, OwnedFd}, sync::Arc, time::Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use policy::Mode;
@@ -323,7 +323,8 @@ fn copy_connect(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
         Some(Err(crate::target::ReadError::TooLong)) => return Err(RequestError::Errno(libc::EINVAL)),
         Some(address) => Some(address?),
     };
-    let destination = Destination::new(address.as_ref(), std::os::fd::AsFd::as_fd(&socket));
+    let destination = Destination::new(address.as_ref(), socket.as_fd());
+    let destination = destination.map_err(|error| RequestError::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
     let start = address.as_ref().and_then(RawAddress::path).map_or(Start::Root, Destination::start);
     event.hold(Arc::new(Handles::take(process, [start]).with_socket(socket)));
     Ok(Copied::Connect(destination))
@@ -338,6 +339,8 @@ fn is_path(file: &OwnedFd) -> bool {
 fn arguments_of(event: &CallEvent<'_>) -> u64 {
     let mut hasher = withdrawn::hasher();
     event.hash_arguments(&mut hasher);
+    // The same numbers may stand for another socket or directory by now.
+    event.handles().map(|handles| handles.identities()).hash(&mut hasher);
     hasher.finish()
 }
 
