@@ -30,6 +30,7 @@ const WORKLOADS: [&str; 23] = [
     "attack_image",
     "attack_link",
     "attack_name",
+    "attack_peer",
     "attack_ring",
     "attack_self",
     "attack_stall",

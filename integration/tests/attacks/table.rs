@@ -131,6 +131,10 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes().within(User),
     bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes().within(User),
     bypass("attack_supervisor lanner signal", Trace::Nothing).sharing_processes().within(User),
+    race("attack_peer own", Trace::Nothing).of_names().within(Privileged).no_race(ITS_OWN),
+    race("attack_peer namespace", Trace::Nothing).of_names().within(Privileged).no_race(ITS_OWN),
+    race("attack_peer namespace", Trace::Nothing).of_names().no_race(ITS_OWN),
+    race("attack_peer namespace", Trace::Nothing).of_names().within(User).no_race(ITS_OWN),
     // Calls that open nothing.
     race("attack_name link", NAME).of_names(),
     race("attack_name linkat", NAME).of_names(),

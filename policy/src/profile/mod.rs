@@ -24,6 +24,10 @@ const UNSEEN: &[&str] = &["io_uring_setup"];
 /// domain it has entered, so that in enforce mode it must not believe in one. Programs take this for a kernel without.
 const UNFOLLOWED: &[&str] = &["landlock_create_ruleset"];
 
+/// The calls that take descriptors out of a process. A connection that is made for a task gives its other end a handle of the
+/// process that made it (`SO_PEERPIDFD`), which has descriptors of the host's, and whoever may trace may take those.
+const TAKING: &[&str] = &["pidfd_getfd"];
+
 /// runc refuses it: its message with the listener is written after the filter is in force.
 const UNWATCHABLE: &str = "write";
 
@@ -36,7 +40,7 @@ pub struct Plan<'a> {
     pub run_dir: &'a str,
     /// In enforce mode `io_uring_setup` fails with EPERM, as under `kernel.io_uring_disabled`, which programs know how to
     /// live with; in audit mode it is watched.
-    /// `landlock_create_ruleset` fails likewise in enforce mode.
+    /// `landlock_create_ruleset` and `pidfd_getfd` fail likewise in enforce mode.
     pub mode: Mode,
     /// The calls to notify.
     pub watched: &'a [Watched],
@@ -198,7 +202,7 @@ fn treatments<'a>(plan: &Plan<'a>, tests_hold: bool) -> Treatments<'a> {
     };
     let mut treatments: Treatments<'a> = UNSEEN.iter().map(|name| (*name, unseen)).collect();
     if plan.mode == Mode::Enforce {
-        treatments.extend(UNFOLLOWED.iter().map(|name| (*name, Treatment::Deny)));
+        treatments.extend(UNFOLLOWED.iter().chain(TAKING).map(|name| (*name, Treatment::Deny)));
     }
     let mut add = |name: &'a str, tests: &'a [RegisterTest]| {
         if !treatments.iter().any(|(known, _)| *known == name) {

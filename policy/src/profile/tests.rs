@@ -75,7 +75,7 @@ fn check_call(before: &Value, after: &Value, mode: Mode, watched: &[Watched], (n
     let context = || format!("{name}{args:?}: {old:?} became {new:?} in\n{before}\n{after}");
     if !is_permitted(&old) {
         assert!(!is_permitted(&new) && new.0 != "SCMP_ACT_NOTIFY", "a denial is lost: {}", context());
-    } else if (UNSEEN.contains(&name) || UNFOLLOWED.contains(&name)) && mode == Mode::Enforce {
+    } else if [UNSEEN, UNFOLLOWED, TAKING].concat().contains(&name) && mode == Mode::Enforce {
         // Another denial of the profile, may now come first.
         assert!(!is_permitted(&new) && new.0 != "SCMP_ACT_NOTIFY", "not denied: {}", context());
     } else if is_wanted(watched, name, args) || UNSEEN.contains(&name) {
@@ -145,7 +145,7 @@ fn the_profiles_that_engines_write_are_watched_and_not_weakened() {
         for mode in [Mode::Audit, Mode::Enforce] {
             let after = patched(own, &plan(mode, &base)).unwrap();
             let mut names = names_of(&before);
-            names.extend(BASE.iter().chain(UNSEEN).chain(UNFOLLOWED).chain(&["mount", "unheard_of"]));
+            names.extend(BASE.iter().chain(UNSEEN).chain(UNFOLLOWED).chain(TAKING).chain(&["mount", "unheard_of"]));
             for name in names {
                 for args in [[0; 6], [40; 6], [16, 0, 9, 0, 0, 0], [0x2_0000; 6], [u64::MAX; 6]] {
                     check_call(&before, &after, mode, &base, (name, args));
@@ -281,7 +281,7 @@ fn a_conditional_denial_under_a_permissive_default_keeps_its_calls() {
         Mode::Enforce,
         &json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["open"], "action": "SCMP_ACT_NOTIFY"},
-            {"names": ["io_uring_setup", "landlock_create_ruleset"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
+            {"names": ["io_uring_setup", "landlock_create_ruleset", "pidfd_getfd"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
             bit(1, 1), bit(0x40, 0), denial,
         ], "listenerPath": "/run/lanner/c1/listener"}),
     );
