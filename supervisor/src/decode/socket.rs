@@ -114,6 +114,18 @@ impl RawAddress {
     pub(crate) fn parse(&self) -> Option<SocketAddress> {
         SocketAddress::parse(self.as_bytes())
     }
+
+    /// The same for an address that something is sent to: one of no family counts as one of IPv4 (`udp_sendmsg` of the
+    /// kernel's `ipv4/udp.c`).
+    pub(crate) fn parse_sent(&self) -> Option<SocketAddress> {
+        let mut address = *self;
+        if let (Some(family), Ok(ipv4)) = (address.bytes.first_chunk_mut(), u16::try_from(libc::AF_INET))
+            && *family == [0, 0]
+        {
+            *family = ipv4.to_ne_bytes();
+        }
+        address.parse()
+    }
 }
 
 /// A socket address.
@@ -140,9 +152,7 @@ impl SocketAddress {
             libc::AF_INET6 => {
                 let bytes: [u8; 16] = raw.get(8..24)?.try_into().ok()?;
                 // One of IPv4 in the clothes of IPv6 counts as what it is, as in Falco (`parse_connect_exit` of parsers.cpp).
-                let address = Ipv6Addr::from(bytes);
-                let address = address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4);
-                Some(Self::Ip(address, port()?))
+                Some(Self::Ip(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical(), port()?))
             }
             libc::AF_UNIX => Some(Self::Unix(unix_name(raw.get(2..)?))),
             _ => Some(Self::Other(family)),
@@ -182,9 +192,19 @@ mod tests {
         let mut six = [0; 28];
         (six[0], six[3], six[23]) = (10, 9, 1);
         check(&six, Some(b"::1:9"));
+        (six[18], six[19], six[20]) = (0xff, 0xff, 169);
+        check(&six, Some(b"169.0.0.1:9"));
         check(b"\x01\0/tmp/none.sock\0", Some(b"/tmp/none.sock"));
         check(b"\x01\0\0abstract", Some(b"@abstract"));
         check(&[2, 0, 0], None);
         check(&[], None);
+    }
+
+    #[test]
+    fn what_is_sent_to_no_family_goes_to_an_address_of_ipv4() {
+        let mut address = RawAddress { bytes: [0; MAX_ADDRESS], length: 16 };
+        address.bytes[..8].copy_from_slice(&[0, 0, 0, 53, 10, 0, 0, 1]);
+        assert_eq!(address.parse_sent().unwrap().render().unwrap(), b"10.0.0.1:53");
+        assert_eq!(address.parse(), Some(SocketAddress::Other(0)));
     }
 }

@@ -126,7 +126,11 @@ impl CallEvent<'_> {
 
     /// The address in the target's memory; `None` where the call gives none.
     pub(super) fn subject_address(&self) -> Option<&SocketAddress> {
-        self.file.address.get_or_init(|| self.raw_address()?.ok()?.parse()).as_ref()
+        let parse = || {
+            let address = self.raw_address()?.ok()?;
+            if self.call.layout().category == "io_write" { address.parse_sent() } else { address.parse() }
+        };
+        self.file.address.get_or_init(parse).as_ref()
     }
 
     /// The same as it was copied; an error where it is unreadable.

@@ -6,7 +6,7 @@ use nix::{
     sys::stat::{FileStat, Mode, SFlag, fstatat},
 };
 
-use super::Process;
+use super::{Process, shortage::opened};
 
 /// Descriptors that are counted or listed; a process above its usual limit of 1024 is cut here.
 const MAX_LISTED: usize = 65_536;
@@ -129,7 +129,7 @@ impl Process {
 
     /// Opens a magic link of the directory itself, without reading or writing rights and without side effects.
     pub(crate) fn open_link(&self, link: &str) -> Option<std::os::fd::OwnedFd> {
-        openat(self.directory(), link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()
+        opened(openat(self.directory(), link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()))
     }
 }
 

@@ -15,7 +15,7 @@ use nix::{
     unistd::read,
 };
 
-use super::{Cgroup, Stat, Status, stat::number};
+use super::{Cgroup, Stat, Status, shortage::opened, stat::number};
 use crate::{
     sys::{Ids, Pidfd},
     target::Strings,
@@ -125,7 +125,7 @@ impl Process {
     /// The task that has this number in the procfs whose root is `directory`.
     pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = openat(directory, task.to_string().as_str(), flags, Mode::empty()).ok()?;
+        let directory = opened(openat(directory, task.to_string().as_str(), flags, Mode::empty()))?;
         Some(Self::with_directory(task, directory))
     }
 
@@ -204,16 +204,16 @@ impl Process {
     /// concerns the very file that the task has.
     pub(crate) fn duplicate(&self, number: i32) -> Option<OwnedFd> {
         match self.reference() {
-            Some(task) => task.descriptor(number).ok(),
+            Some(task) => opened(task.descriptor(number)),
             // Before Linux 6.9 threads have no reference; their descriptors are mostly the process's.
-            None => Pidfd::of_task(self.leader()?).ok()?.descriptor(number).ok(),
+            None => opened(opened(Pidfd::of_task(self.leader()?))?.descriptor(number)),
         }
     }
 
     /// A reference to this very task, not to its process.
     fn reference(&self) -> Option<&Pidfd> {
         if self.reference.get().is_none() {
-            let task = Pidfd::of_task(self.task).ok()?;
+            let task = opened(Pidfd::of_task(self.task))?;
             // The task of the directory is still there, so that the number was its own.
             self.name()?;
             self.reference.get_or_init(|| task);
@@ -380,7 +380,7 @@ impl Process {
 
     /// Opens a file of the directory for reading.
     pub(crate) fn open_file(&self, name: &str) -> Option<OwnedFd> {
-        openat(self.directory(), name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+        opened(openat(self.directory(), name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))
     }
 
     /// A small file from its start, through a descriptor that is opened once: the kernel makes the content anew for each

@@ -37,7 +37,9 @@ impl Socket {
     pub(crate) fn of(descriptor: OwnedFd) -> Option<Self> {
         // Fails for everything but sockets, and tells the family even of unbound ones.
         let own: SockaddrStorage = getsockname(descriptor.as_raw_fd()).ok()?;
-        let family = own.family()?;
+        // Falco's type of a socket is that of its addresses (`parse_connect_exit` of parsers.cpp).
+        let is_ipv4 = end(&own).is_some_and(|(address, _)| address.is_ipv4());
+        let family = if is_ipv4 { AddressFamily::Inet } else { own.family()? };
         Some(Self { descriptor, family })
     }
 
@@ -97,5 +99,5 @@ impl Socket {
 fn end(address: &SockaddrStorage) -> Option<End> {
     let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from((address.ip(), address.port())));
     let v6 = || address.as_sockaddr_in6().map(|address| SocketAddr::from((address.ip(), address.port())));
-    v4.or_else(v6).map(|address| (address.ip(), address.port()))
+    v4.or_else(v6).map(|address| (address.ip().to_canonical(), address.port()))
 }

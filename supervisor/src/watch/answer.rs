@@ -25,6 +25,7 @@ use crate::{
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
+    process::shortages,
     shared::Shared,
     slots::{Phase, Slot, Slots},
     sys::{Notification, Pidfd, Response},
@@ -58,6 +59,8 @@ pub(super) struct Answerer<'a> {
     slots: &'a Arc<Slots>,
     /// The means to open for targets, once they are needed.
     means: Option<Means>,
+    /// How often this thread had run out of descriptors before the call.
+    shortages: u64,
     /// Places of the rules that the last call matched.
     matched: Vec<usize>,
     /// Re-used for the lines of one call's alerts.
@@ -91,7 +94,7 @@ impl Decision {
 impl<'a> Answerer<'a> {
     /// For listener `number` of the container.
     pub(super) fn new(delivery: &'a Delivery, number: u32, slots: &'a Arc<Slots>) -> Self {
-        Self { delivery, number, slots, means: None, matched: Vec::new(), lines: Vec::new() }
+        Self { delivery, number, slots, means: None, shortages: 0, matched: Vec::new(), lines: Vec::new() }
     }
 
     /// The listener's number within its container.
@@ -139,6 +142,7 @@ impl<'a> Answerer<'a> {
     /// Decides and answers. Returning without an answer means that nobody waits for one any more, or another thread will
     /// answer.
     pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin, turn: Turn<'_>) {
+        self.shortages = shortages();
         let listener = &self.delivery.listener;
         let caution = |address| turn.mind(address);
         let still_pending = || listener.is_pending(notification.id);
@@ -211,7 +215,12 @@ impl<'a> Answerer<'a> {
     /// Whether no rule matches an open, whatever file it is of.
     pub(super) fn is_unmatched(&mut self, event: &CallEvent<'_>, in_force: &InForce) -> bool {
         self.matched.clear();
-        Matches::of(in_force, event).is_none() && !event.is_file_missed()
+        Matches::of(in_force, event).is_none() && !event.is_file_missed() && !self.ran_short()
+    }
+
+    /// Whether this thread could not look at what the call is about, for want of descriptors.
+    fn ran_short(&self) -> bool {
+        shortages() != self.shortages
     }
 
     /// Asks the rules about one event and writes what they alert; `alerted` are the words of an alert that this
@@ -226,7 +235,8 @@ impl<'a> Answerer<'a> {
         let shared = self.shared();
         self.matched.clear();
         let Some(mut matches) = Matches::of(in_force, event) else {
-            return Some(Decision { alerted, ..Decision::CONTINUE });
+            let decision = Decision { alerted, ..Decision::CONTINUE };
+            return Some(if self.ran_short() { self.failure("descriptors ran out") } else { decision });
         };
         self.matched.extend(matches.indices());
         let alerted = match self.alert(place, event, &mut matches, alerted) {

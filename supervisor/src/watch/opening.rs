@@ -55,12 +55,11 @@ impl Answerer<'_> {
             let caller = context.processes.get(target.tid());
             let event = CallEvent::new(context, call, target, context.clock.tick());
             event.defer_file();
-            let request = request(&event, was_made);
-            if let Ok(request) = &request {
+            let request = request(&event, was_made).and_then(|request| {
                 // The copying ended with the question whether the call still waits, so that this is its task.
                 event.set_thread(caller);
-                hold_start(&event, request.start);
-            }
+                hold_start(&event, &request).map(|()| request)
+            });
             let is_unmatched = self.is_unmatched(&event, in_force);
             let afterwards = if is_unmatched { Afterwards::OpenPlain } else { Afterwards::Nothing };
             let found = request.map_or_else(|found| found, |request| self.find(&event, request, afterwards));
@@ -207,11 +206,19 @@ fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> 
     Ok(request)
 }
 
-/// Holds what a relative path starts from: judged and opened is what lies below that very directory.
-fn hold_start(event: &CallEvent<'_>, start: Start) {
+/// Holds what a relative path starts from: judged and opened is what lies below that very directory. Fails where the task
+/// has no such directory, or we have no descriptor for it.
+fn hold_start(event: &CallEvent<'_>, OpenRequest { start, path, .. }: &OpenRequest) -> Result<(), Found> {
+    let start = *start;
     if let (Start::WorkingDirectory | Start::Descriptor(_), Some(caller)) = (start, event.caller()) {
-        event.hold(Arc::new(Handles::take(caller, [start])));
+        let handles = Handles::take(caller, [start]);
+        let is_missing = handles.start(start).is_none() && !path.is_empty();
+        event.hold(Arc::new(handles));
+        if is_missing {
+            return Err(Found::Fails(libc::EBADF));
+        }
     }
+    Ok(())
 }
 
 /// Whether the target can take one more descriptor: the kernel, too, looks before it opens.

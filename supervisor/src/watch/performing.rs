@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A call on names, or a connect, in enforce mode: copy its arguments, judge them, make the call with them, answer.
 
-use std::{error::Error, ffi::CString, hash::{Hash as _, Hasher as _}, os::fd::{AsFd as _, OwnedFd}, sync::Arc, time::Instant};
+use std::{
+    error::Error,
+    ffi::CString,
+    hash::{Hash as _, Hasher as _},
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+    time::Instant,
+};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use policy::Mode;
