@@ -289,7 +289,12 @@ impl Means {
             Way::Own(_) => Ok(None),
             // Whoever waits is interrupted by its thread, which so has to be this one.
             Way::Confined(_, quarters) => {
-                self.own.confine(&process()?, quarters.label()).map_err(|error| quarters.error(error))?;
+                let process = process()?;
+                // Its number may be another task's by now.
+                if Quarters::of(&process, quarters.label().clone()).as_ref() != Some(&**quarters) {
+                    return Err(MeansError::Gone);
+                }
+                self.own.confine(&process, quarters.label()).map_err(|error| quarters.error(error))?;
                 self.own_quarters = Some(Arc::clone(quarters));
                 Ok(None)
             }
