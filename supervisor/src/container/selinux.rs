@@ -32,7 +32,10 @@ mod tests {
     #[test]
     fn an_empty_label_is_none() {
         let label = |process: &str| label_of(serde_json::from_str(process).unwrap());
-        assert_eq!(label(r#"{"selinuxLabel": "a:b:container_t:s0:c1,c2"}"#).as_deref(), Some("a:b:container_t:s0:c1,c2"));
+        assert_eq!(
+            label(r#"{"selinuxLabel": "a:b:container_t:s0:c1,c2"}"#).as_deref(),
+            Some("a:b:container_t:s0:c1,c2")
+        );
         assert_eq!(label(r#"{"selinuxLabel": ""}"#), None);
         assert_eq!(label("{}"), None);
     }
