@@ -122,19 +122,7 @@ impl Means {
         upheaval: &Upheaval,
     ) -> Result<Finding, MeansError> {
         let Client { way, task } = self.client(process, devices, upheaval)?;
-        let look = (&request, held);
-        let Sight { located, plain } = match &way {
-            Way::Own(credentials) => self.own.look(process, credentials, look, (upheaval, afterwards)),
-            Way::Confined(credentials, quarters) => {
-                let (process, credentials, request) = (Arc::clone(process), credentials.clone(), request.clone());
-                let (held, told) = (owned(held)?, upheaval.snapshot());
-                self.confined(quarters, move |opener| {
-                    let look = (&request, held.as_ref().map(AsFd::as_fd));
-                    opener.look(&process, &credentials, look, (&told, afterwards))
-                })?
-            }
-            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.locate(process.task(), look))?.into(),
-        };
+        let Sight { located, plain } = self.look(&way, process, (&request, held), (upheaval, afterwards))?;
         let is_leased = match plain {
             Plain::Opened(file) => return Ok(Finding::Opened(file, request)),
             Plain::Leased => true,
@@ -146,24 +134,24 @@ impl Means {
         Ok(Finding::Errand(Errand { request, located: Arc::new(located), is_leased, mask, way, task }))
     }
 
-    fn locate_for(
+    fn look(
         &mut self,
         way: &Way,
         process: &Arc<Process>,
-        look: Look<'_>,
-        upheaval: &Upheaval,
-    ) -> Result<Located, MeansError> {
+        (request, held): Look<'_>,
+        (upheaval, afterwards): (&Upheaval, Afterwards),
+    ) -> Result<Sight, MeansError> {
         match way {
-            Way::Own(credentials) => Ok(self.own.locate(process, credentials, look, upheaval)),
+            Way::Own(credentials) => Ok(self.own.look(process, credentials, (request, held), (upheaval, afterwards))),
             Way::Confined(credentials, quarters) => {
-                let (request, held) = look;
                 let (process, credentials, request) = (Arc::clone(process), credentials.clone(), request.clone());
                 let (held, told) = (owned(held)?, upheaval.snapshot());
                 self.confined(quarters, move |opener| {
-                    opener.locate(&process, &credentials, (&request, held.as_ref().map(AsFd::as_fd)), &told)
+                    let look = (&request, held.as_ref().map(AsFd::as_fd));
+                    opener.look(&process, &credentials, look, (&told, afterwards))
                 })
             }
-            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.locate(process.task(), look)),
+            Way::Namespace(home) => Ok(self.ask(home, |opener| opener.locate(process.task(), (request, held)))?.into()),
         }
     }
 
@@ -246,7 +234,8 @@ impl Means {
             None => None,
             Some(look) => {
                 let start = handles.start(look.start);
-                Some(Arc::new(self.locate_for(&client.way, process, (&look, start), upheaval)?))
+                let sight = self.look(&client.way, process, (&look, start), (upheaval, Afterwards::Nothing))?;
+                Some(Arc::new(sight.located))
             }
         };
         Ok(Contact { handles, address: destination.address, file })
