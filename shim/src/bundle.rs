@@ -17,6 +17,15 @@ use crate::args::Invocation;
 /// Names the mode that a pod asks for.
 const MODE_ANNOTATION: &str = "lanner.dev/mode";
 
+/// Annotations with which crun keeps a container's calls from the listener of its profile, and what they make it do. They
+/// count whatever their value is: what crun makes of a value depends on its version and on how it was built.
+const EVADING_ANNOTATIONS: [(&str, &str); 4] = [
+    ("run.oci.seccomp_bpf_data", "load a filter of its own in place of the profile"),
+    ("run.oci.seccomp.plugins", "give the listener to plug-ins"),
+    ("run.oci.handler", "run the container without executing a program"),
+    ("module.wasm.image/variant", "run the container without executing a program"),
+];
+
 /// A bundle whose `config.json` was read.
 #[derive(Debug)]
 pub(crate) struct Bundle {
@@ -66,6 +75,12 @@ impl Bundle {
     /// The mode annotation as it is written, whatever its type.
     pub(crate) fn mode_annotation(&self) -> Option<&Value> {
         self.spec.get("annotations")?.get(MODE_ANNOTATION)
+    }
+
+    /// The first annotation that keeps the container's calls from the listener under crun, and what it makes crun do.
+    pub(crate) fn evading_annotation(&self) -> Option<(&'static str, &'static str)> {
+        let annotations = self.spec.get("annotations")?;
+        EVADING_ANNOTATIONS.into_iter().find(|(name, _)| annotations.get(name).is_some())
     }
 
     /// The container's own seccomp profile.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether the low-level runtime can set `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, asked once per installed version.
+//! What the low-level runtime says of itself: whether it is runc, and whether it can set
+//! `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, asked once per installed version.
 //!
 //! runc says in `features` (1.1.0 and later, with flags since 1.2) and refuses what it does not list; crun knows the flag since 1.6
 //! and has no `features` before 1.8.2, so its version counts too. Unknown means no.
@@ -40,6 +41,11 @@ pub(crate) fn has_wait_killable(runtime: &Path, run_dir: &Path) -> bool {
     cache.insert(key, answer);
     write_cache(run_dir, &cache);
     answer
+}
+
+/// Whether `runtime` is runc, by its own word: a file's name says nothing where distributions link one to the other.
+pub(crate) fn is_runc(runtime: &Path) -> bool {
+    output(runtime, "--version").is_some_and(|text| text.starts_with(b"runc version "))
 }
 
 fn ask(runtime: &Path) -> bool {

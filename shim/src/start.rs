@@ -45,6 +45,8 @@ pub(crate) enum StartError {
     Bundle(#[from] BundleError),
     #[error("the annotation `lanner.dev/mode` is `{value}`: use audit or enforce")]
     Annotation { value: String },
+    #[error("the annotation `{name}` makes crun {effect}: remove it")]
+    Evading { name: &'static str, effect: &'static str },
     #[error("`{id}` is not a container id of letters, digits and `_+-.`")]
     Id { id: String },
     #[error("the path `{}` is not valid UTF-8, which an OCI configuration must be", path.display())]
@@ -71,6 +73,7 @@ impl Start<'_> {
 
     fn supervise(&self, mut bundle: Bundle, mode: Mode) -> Result<(), StartError> {
         let id = self.id()?;
+        self.refuse_evasion(&bundle)?;
         let directory = RunDirectory::make(&self.settings.run_dir, id)?;
         let (profile, guard) = match self.profile(&bundle, &directory, id, mode) {
             Ok(prepared) => prepared,
@@ -82,6 +85,15 @@ impl Start<'_> {
         // From here the directory is the guard's, which leaves by itself when no container follows.
         bundle.write_seccomp(profile)?;
         guard.settle().map_err(|error| bundle.restore().err().map_or_else(|| error.into(), StartError::from))
+    }
+
+    /// Refuses annotations that would leave the listener without the container's calls. runc knows none of them, and
+    /// whoever writes one must not get out of supervision there.
+    fn refuse_evasion(&self, bundle: &Bundle) -> Result<(), StartError> {
+        match bundle.evading_annotation() {
+            Some((name, effect)) if !features::is_runc(self.runtime) => Err(StartError::Evading { name, effect }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The container's new profile, with the guard that it needs running.

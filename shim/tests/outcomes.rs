@@ -8,7 +8,10 @@ mod tests {
     use std::{
         ffi::{OsStr, OsString},
         fs,
-        os::unix::{ffi::OsStrExt, fs::symlink},
+        os::unix::{
+            ffi::OsStrExt,
+            fs::{PermissionsExt, symlink},
+        },
         path::{Path, PathBuf},
         process::{Command, Output},
     };
@@ -94,6 +97,35 @@ mod tests {
         check(CONFIG, profile, both, cause);
         let long = format!("run_dir: DIR/{}\n", "x".repeat(100));
         check(&long, "{}", both, "the listener socket's path `DIR/xxx");
+    }
+
+    #[test]
+    fn annotations_that_take_a_container_out_of_our_sight_are_no_way_around_enforcement() {
+        for (name, effect) in [
+            ("run.oci.seccomp_bpf_data", "load a filter of its own in place of the profile"),
+            ("run.oci.seccomp.plugins", "give the listener to plug-ins"),
+            ("run.oci.handler", "run the container without executing a program"),
+            ("module.wasm.image/variant", "run the container without executing a program"),
+        ] {
+            let spec = format!(r#"{{"annotations":{{"{name}":"wasm"}}}}"#);
+            check(CONFIG, &spec, ["open", "closed"], &format!("the annotation `{name}` makes crun {effect}"));
+        }
+        // These change nothing of what is notified to whom.
+        for name in ["run.oci.keep_original_groups", "run.oci.seccomp.receiver", "run.oci.seccomp_fail_unknown_syscall"]
+        {
+            let spec = format!(r#"{{"annotations":{{"{name}":"1"}}}}"#);
+            check(CONFIG, &spec, ["open", "closed"], "cannot find the executable `DIR/lanner`");
+        }
+    }
+
+    #[test]
+    fn annotations_of_crun_mean_nothing_to_runc() {
+        let node = Node::new(CONFIG, r#"{"annotations":{"run.oci.seccomp_bpf_data":"BgAAAAAA/38="}}"#);
+        let runc = node.path("low-level");
+        fs::write(&runc, "#!/bin/sh\necho runc version 1.1.5\n").unwrap();
+        fs::set_permissions(&runc, fs::Permissions::from_mode(0o755)).unwrap();
+        let (_, message) = node.create("audit", runc.to_str().unwrap());
+        assert!(message.contains("cannot find the executable"), "the container must be supervised: {message}");
     }
 
     #[test]

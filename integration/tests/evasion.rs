@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a container's own configuration must not bring about: that rules which deny are not asked.
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+
+use integration::{
+    Bundle, Container, Lanner, LowLevel,
+    Requirement::{self, Program, Root},
+    Settings, skipped, text,
+};
+
+const RULES: &str = "
+- rule: secret
+  desc: The file that nobody may read was opened.
+  condition: evt.type in (open, openat, openat2) and fd.name = /etc/shadow
+  output: opened %fd.name
+  priority: NOTICE
+  action: deny
+";
+
+/// Runs `cat /etc/shadow` in enforce mode, and expects that it is denied; or that the container does not start, with
+/// these words.
+#[track_caller]
+fn check(runtime: LowLevel, refusal: Option<&str>, spoil: impl FnOnce(Bundle) -> Bundle) {
+    if skipped(&[Root, Requirement::Lanner, Program(runtime.name())]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+    let bundle = spoil(Bundle::new(&["sh", "-c", "echo started; cat /etc/shadow"]));
+    let output = Container::run(&lanner.engine(), &bundle);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let told = format!("{}: {stdout}{stderr}", output.status);
+    match refusal {
+        Some(words) => assert!(stdout.is_empty() && stderr.contains(words), "{told}"),
+        None => {
+            assert_eq!(stdout, "started\n", "{told}");
+            assert!(stderr.contains("Operation not permitted"), "{told}");
+            assert_eq!(lanner.alerts_of("secret").len(), 1, "{told}");
+        }
+    }
+    lanner.expect_nothing_left();
+}
+
+#[test]
+fn a_filter_in_an_annotation_of_crun() {
+    let allow_all = "BgAAAAAA/38="; // base64 of one instruction, which returns SECCOMP_RET_ALLOW
+    let name = "run.oci.seccomp_bpf_data";
+    check(LowLevel::Crun, Some(name), |bundle| bundle.annotation(name, allow_all));
+    check(LowLevel::Runc, None, |bundle| bundle.annotation(name, allow_all));
+}
