@@ -7,6 +7,7 @@ use integration::{
     Requirement::{self, Program, Root},
     Settings, skipped, text,
 };
+use serde_json::{Value, json};
 
 const RULES: &str = "
 - rule: secret
@@ -46,4 +47,21 @@ fn a_filter_in_an_annotation_of_crun() {
     let name = "run.oci.seccomp_bpf_data";
     check(LowLevel::Crun, Some(name), |bundle| bundle.annotation(name, allow_all));
     check(LowLevel::Runc, None, |bundle| bundle.annotation(name, allow_all));
+}
+
+#[test]
+fn a_profile_that_runc_takes_for_none() {
+    for default in [json!(""), Value::Null] {
+        let profile = json!({"defaultAction": default, "architectures": ["SCMP_ARCH_X86_64"]});
+        check(LowLevel::Runc, None, |bundle| bundle.profile(profile));
+    }
+}
+
+#[test]
+fn a_member_that_only_runc_reads() {
+    let allow_all = json!({"defaultAction": "SCMP_ACT_ALLOW"});
+    let spoil = |bundle: Bundle| bundle.profile(allow_all).set("/linux/Seccomp", Value::Null);
+    check(LowLevel::Runc, Some("Seccomp"), spoil);
+    let profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "DefaultAction": "SCMP_ACT_ALLOW"});
+    check(LowLevel::Runc, Some("DefaultAction"), |bundle| bundle.profile(profile));
 }

@@ -16,6 +16,6 @@ pub use actions::{ActionEntry, Enforce, ResolvedAction, RuleFacts, resolve};
 pub use errno::{Errno, UnknownErrno};
 pub use interest::{BASE, Comparison, ENFORCED, RegisterTest, Watched, is_base, unwatchable_types, watchable, watched};
 pub use mode::{Mode, UnknownMode};
-pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, patched};
+pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, misspelt, patched};
 pub use syscall::{Arch, Meaning, Syscall, ipc_call, lookup, socket_call};
 pub use verdict::Verdict;

@@ -48,6 +48,8 @@ pub(crate) enum BundleError {
     Parse { file: PathBuf, source: serde_json::Error },
     #[error("`{member}` of `{}` is not an object", file.display())]
     NotAnObject { file: PathBuf, member: &'static str },
+    #[error("`{member}` in `{}` is spelt in another way than the runtimes' specification has it", file.display())]
+    Misspelt { file: PathBuf, member: String },
     #[error("cannot replace `{}`", file.display())]
     Write { file: PathBuf, source: io::Error },
 }
@@ -81,6 +83,17 @@ impl Bundle {
     pub(crate) fn evading_annotation(&self) -> Option<(&'static str, &'static str)> {
         let annotations = self.spec.get("annotations")?;
         EVADING_ANNOTATIONS.into_iter().find(|(name, _)| annotations.get(name).is_some())
+    }
+
+    /// Refuses members that runc would take for the profile, or for where it lies, and we would leave as they are.
+    pub(crate) fn check_spelling(&self) -> Result<(), BundleError> {
+        let parts = [(Some(&self.spec), &["linux", "annotations"][..]), (self.spec.get("linux"), &["seccomp"])];
+        for (part, known) in parts {
+            if let Some(member) = part.and_then(Value::as_object).and_then(|part| policy::misspelt(part, known)) {
+                return Err(BundleError::Misspelt { file: self.file.clone(), member: member.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// The container's own seccomp profile.

@@ -73,6 +73,7 @@ impl Start<'_> {
 
     fn supervise(&self, mut bundle: Bundle, mode: Mode) -> Result<(), StartError> {
         let id = self.id()?;
+        bundle.check_spelling()?;
         self.refuse_evasion(&bundle)?;
         let directory = RunDirectory::make(&self.settings.run_dir, id)?;
         let (profile, guard) = match self.profile(&bundle, &directory, id, mode) {

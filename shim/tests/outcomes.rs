@@ -95,6 +95,17 @@ mod tests {
         let profile = r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x.sock"}}}"#;
         let cause = "the container's seccomp profile already has the listener `/x.sock`, which leaves no room for";
         check(CONFIG, profile, both, cause);
+        for (spec, member) in [
+            (r#"{"linux":{"seccomp":null,"Seccomp":null}}"#, "Seccomp"),
+            (r#"{"linux":{},"LINUX":{}}"#, "LINUX"),
+            (r#"{"Annotations":{}}"#, "Annotations"),
+        ] {
+            let cause = format!("`{member}` in `DIR/bundle/config.json` is spelt in another way");
+            check(CONFIG, spec, both, &cause);
+        }
+        let profile =
+            r#"{"linux":{"seccomp":{"defaultAction":"","syscalls":[{"names":["open"],"action":"SCMP_ACT_LOG"}]}}}"#;
+        check(CONFIG, profile, both, "`defaultAction` of the container's seccomp profile is not the name of an action");
         let long = format!("run_dir: DIR/{}\n", "x".repeat(100));
         check(&long, "{}", both, "the listener socket's path `DIR/xxx");
     }

@@ -9,6 +9,9 @@
 
 mod complement;
 mod rules;
+mod spelling;
+
+pub use spelling::misspelt;
 
 use serde_json::{Map, Value, json};
 
@@ -27,6 +30,10 @@ const UNFOLLOWED: &[&str] = &["landlock_create_ruleset"];
 /// The calls that take descriptors out of a process. A connection that is made for a task gives its other end a handle of the
 /// process that made it (`SO_PEERPIDFD`), which has descriptors of the host's, and whoever may trace may take those.
 const TAKING: &[&str] = &["pidfd_getfd"];
+
+/// The members of a profile.
+const MEMBERS: &[&str] =
+    &["defaultAction", "defaultErrnoRet", "architectures", "flags", "listenerPath", "listenerMetadata", "syscalls"];
 
 /// runc refuses it: its message with the listener is written after the filter is in force.
 const UNWATCHABLE: &str = "write";
@@ -84,6 +91,14 @@ pub enum ProfileError {
         /// What it has to be.
         expected: &'static str,
     },
+    /// runc takes it for the member it resembles, crun for none.
+    #[error(
+        "`{member}` of the container's seccomp profile is spelt in another way than the runtimes' specification has it"
+    )]
+    Misspelt {
+        /// The path of the member inside `linux.seccomp`.
+        member: String,
+    },
     /// No socket can have this path.
     #[error("the listener socket's path `{path}` is longer than {LISTENER_PATH_MAX} bytes")]
     ListenerPathTooLong {
@@ -119,12 +134,12 @@ pub fn patched(own: Option<&Value>, plan: &Plan<'_>) -> Result<Value, ProfileErr
     check_plan(plan)?;
     let mut profile = match own {
         None | Some(Value::Null) => unconfined(plan),
-        Some(Value::Object(members)) if has_no_effect(members) => {
-            let mut profile = members.clone();
-            profile.extend(unconfined(plan));
-            profile
+        Some(Value::Object(members)) => {
+            if let Some(member) = misspelt(members, MEMBERS) {
+                return Err(ProfileError::Misspelt { member: member.to_owned() });
+            }
+            if has_no_effect(members) { unconfined(plan) } else { members.clone() }
         }
-        Some(Value::Object(members)) => members.clone(),
         Some(_) => return Err(malformed("linux.seccomp", "an object")),
     };
     reclaim(&mut profile, plan.run_dir);
@@ -160,10 +175,16 @@ fn unconfined(plan: &Plan<'_>) -> Map<String, Value> {
     ])
 }
 
-/// `"seccomp": {}`: the runtimes install no filter for it.
+/// Whether there is neither a default action nor a rule: runc installs no filter for it, whatever other members say, and
+/// crun accepts it not. Go writes a default action that is not set as an empty text.
 fn has_no_effect(profile: &Map<String, Value>) -> bool {
-    let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-    !profile.contains_key("defaultAction") && profile.get("syscalls").is_none_or(is_empty)
+    let is_empty = |name: &str| match profile.get(name) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(elements)) => elements.is_empty(),
+        Some(_) => false,
+    };
+    is_empty("defaultAction") && is_empty("syscalls")
 }
 
 /// Takes an earlier patch back, for a bundle that is started again: what we watched was permitted. A LOG that we replaced

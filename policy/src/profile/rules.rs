@@ -7,10 +7,22 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ProfileError, Treatment, Treatments, complement, malformed};
+use super::{ProfileError, Treatment, Treatments, complement, malformed, misspelt};
 use crate::{Comparison, RegisterTest};
 
 pub(super) const ALLOW: &str = "SCMP_ACT_ALLOW";
+/// Every action of the runtimes' specification.
+const ACTIONS: [&str; 9] = [
+    ALLOW,
+    LOG,
+    NOTIFY,
+    ERRNO,
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_TRAP",
+    "SCMP_ACT_TRACE",
+];
 const LOG: &str = "SCMP_ACT_LOG";
 pub(super) const NOTIFY: &str = "SCMP_ACT_NOTIFY";
 const ERRNO: &str = "SCMP_ACT_ERRNO";
@@ -18,6 +30,10 @@ const EPERM: i32 = 1;
 
 /// i386's call that makes socket calls with arguments from memory.
 pub(super) const SOCKET_CALL: &str = "socketcall";
+
+/// The members of a rule, and of each of its arguments.
+const MEMBERS: &[&str] = &["names", "action", "errnoRet", "args"];
+const ARGUMENT_MEMBERS: &[&str] = &["index", "value", "valueTwo", "op"];
 
 /// One of the profile's rules, its members checked as far as they matter here.
 struct Rule<'a> {
@@ -29,7 +45,7 @@ struct Rule<'a> {
 
 /// The rules to write, from the profile's `defaultAction` and `syscalls`.
 pub(super) fn rewritten(profile: &Map<String, Value>, treatments: &Treatments<'_>) -> Result<Vec<Value>, ProfileError> {
-    let default = text(profile, "defaultAction", || "defaultAction".to_owned())?;
+    let default = action(profile, "defaultAction", || "defaultAction".to_owned())?;
     if default == NOTIFY {
         return Err(ProfileError::ForeignNotify { name: "defaultAction".to_owned() });
     }
@@ -70,13 +86,21 @@ impl<'a> Rule<'a> {
     fn read(index: usize, rule: &'a Value) -> Result<Self, ProfileError> {
         let member = |name: &str| format!("syscalls[{index}]{name}");
         let members = rule.as_object().ok_or_else(|| malformed(member(""), "an object"))?;
+        let conditions = list(members, "args").ok_or_else(|| malformed(member(".args"), "a list"))?;
+        let mut arguments = conditions.iter().filter_map(Value::as_object);
+        let wrong = misspelt(members, MEMBERS).map(|name| format!(".{name}"));
+        let wrong =
+            wrong.or_else(|| Some(format!(".args.{}", arguments.find_map(|all| misspelt(all, ARGUMENT_MEMBERS))?)));
+        if let Some(name) = wrong {
+            return Err(ProfileError::Misspelt { member: member(&name) });
+        }
         let names = list(members, "names").ok_or_else(|| malformed(member(".names"), "a list"))?;
         let names = names.iter().map(Value::as_str).collect::<Option<_>>();
         Ok(Self {
             members,
             names: names.ok_or_else(|| malformed(member(".names"), "a list of strings"))?,
-            action: text(members, "action", || member(".action"))?,
-            conditions: list(members, "args").ok_or_else(|| malformed(member(".args"), "a list"))?,
+            action: action(members, "action", || member(".action"))?,
+            conditions,
         })
     }
 
@@ -219,12 +243,14 @@ fn is_permissive(action: &str) -> bool {
     matches!(action, ALLOW | LOG)
 }
 
-fn text<'a>(
+/// An action member. What one of another name permits, nobody here can say; the runtimes refuse it too.
+fn action<'a>(
     members: &'a Map<String, Value>,
     name: &str,
     path: impl FnOnce() -> String,
 ) -> Result<&'a str, ProfileError> {
-    members.get(name).and_then(Value::as_str).ok_or_else(|| malformed(path(), "a string"))
+    let action = members.get(name).and_then(Value::as_str).filter(|action| ACTIONS.contains(action));
+    action.ok_or_else(|| malformed(path(), "the name of an action"))
 }
 
 /// A list member; absent and null are empty, as in the runtimes.

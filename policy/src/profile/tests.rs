@@ -265,6 +265,15 @@ fn an_unconfined_container_gets_every_architecture_of_the_host() {
     });
     check(&Value::Null, Mode::Audit, &expected);
     check(&json!({}), Mode::Audit, &expected);
+    // What runc takes for no profile at all.
+    let only_x86_64 = json!(["SCMP_ARCH_X86_64"]);
+    for default in [json!(""), Value::Null] {
+        for rules in [json!([]), Value::Null] {
+            let own = json!({"defaultAction": default, "architectures": only_x86_64, "syscalls": rules});
+            check(&own, Mode::Audit, &expected);
+        }
+        check(&json!({"defaultAction": default, "architectures": only_x86_64}), Mode::Audit, &expected);
+    }
     assert_eq!(patched(None, &plan(Mode::Audit, &always(&["openat", "open"]))), Ok(expected));
 }
 
@@ -329,8 +338,38 @@ fn what_cannot_be_combined_is_refused_with_its_reason() {
     );
     assert_eq!(
         error(json!({"syscalls": [{"names": ["mount"], "action": "x"}]})),
-        "`defaultAction` of the container's seccomp profile is not a string"
+        "`defaultAction` of the container's seccomp profile is not the name of an action"
     );
+    let rule = json!({"names": ["mount"], "action": "SCMP_ACT_ERRNO"});
+    for default in [json!(""), Value::Null, json!("ALLOW"), json!("scmp_act_allow")] {
+        assert_eq!(
+            error(json!({"defaultAction": default, "syscalls": [rule]})),
+            "`defaultAction` of the container's seccomp profile is not the name of an action"
+        );
+    }
+    assert_eq!(
+        error(json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["mount"], "action": ""}]})),
+        "`syscalls[0].action` of the container's seccomp profile is not the name of an action"
+    );
+}
+
+#[test]
+fn a_member_that_only_one_runtime_reads_is_refused() {
+    let condition = json!([{"index": 0, "value": 1, "Op": "SCMP_CMP_EQ"}]);
+    for (own, member) in [
+        (json!({"defaultAction": "SCMP_ACT_ERRNO", "DefaultAction": "SCMP_ACT_ALLOW"}), "DefaultAction"),
+        (json!({"DefaultAction": "SCMP_ACT_ALLOW"}), "DefaultAction"),
+        (json!({"defaultAction": "SCMP_ACT_ERRNO", "\u{17f}yscalls": []}), "\u{17f}yscalls"),
+        (rules(&json!([{"names": ["mount"], "action": "SCMP_ACT_LOG", "Names": ["open"]}])), "syscalls[0].Names"),
+        (rules(&json!([{"names": ["mount"], "action": "SCMP_ACT_LOG", "args": condition}])), "syscalls[0].args.Op"),
+    ] {
+        let error = patched(Some(&own), &plan(Mode::Audit, &always(&["openat"]))).unwrap_err();
+        assert_eq!(error, ProfileError::Misspelt { member: member.to_owned() });
+    }
+}
+
+fn rules(rules: &Value) -> Value {
+    json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules})
 }
 
 #[test]
