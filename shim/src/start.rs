@@ -47,6 +47,8 @@ pub(crate) enum StartError {
     Annotation { value: String },
     #[error("the annotation `{name}` makes crun {effect}: remove it")]
     Evading { name: &'static str, effect: &'static str },
+    #[error("a restored container has the seccomp filters of its checkpoint, and no listener for them")]
+    Restored,
     #[error("`{id}` is not a container id of letters, digits and `_+-.`")]
     Id { id: String },
     #[error("the path `{}` is not valid UTF-8, which an OCI configuration must be", path.display())]
@@ -72,6 +74,10 @@ impl Start<'_> {
     }
 
     fn supervise(&self, mut bundle: Bundle, mode: Mode) -> Result<(), StartError> {
+        // CRIU makes the processes anew with the filters they had; the profile in the bundle is for `exec` alone.
+        if self.invocation.restores {
+            return Err(StartError::Restored);
+        }
         let id = self.id()?;
         bundle.check_spelling()?;
         self.refuse_evasion(&bundle)?;

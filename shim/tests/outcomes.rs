@@ -49,9 +49,13 @@ mod tests {
         }
 
         fn create(&self, mode: &str, runtime: &str) -> (Option<i32>, String) {
+            self.start("create", mode, runtime)
+        }
+
+        fn start(&self, command: &str, mode: &str, runtime: &str) -> (Option<i32>, String) {
             let log = self.path("log.json");
             let flag = format!("--lanner-mode={mode}");
-            let arguments = [&flag, "--log", log.to_str().unwrap(), "--log-format", "json", "create", "c1"];
+            let arguments = [&flag, "--log", log.to_str().unwrap(), "--log-format", "json", command, "c1"];
             let output = self.run(Path::new(SHIM), runtime, &arguments);
             let log = fs::read_to_string(log).unwrap_or_default();
             let message = log.lines().last().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -127,6 +131,22 @@ mod tests {
             let spec = format!(r#"{{"annotations":{{"{name}":"1"}}}}"#);
             check(CONFIG, &spec, ["open", "closed"], "cannot find the executable `DIR/lanner`");
         }
+    }
+
+    #[test]
+    fn a_restored_container_is_not_taken_for_a_supervised_one() {
+        let cause = "a restored container has the seccomp filters of its checkpoint, and no listener for them";
+        for (mode, told) in [
+            ("audit", (Some(0), format!("warning: the container is not supervised: {cause}"))),
+            ("enforce", (Some(1), format!("error: cannot supervise the container: {cause}"))),
+        ] {
+            let node = Node::new(CONFIG, "{}");
+            assert_eq!(node.start("restore", mode, "true"), told);
+            assert_eq!(fs::read(node.path("bundle/config.json")).unwrap(), b"{}");
+            assert!(!node.path("run").exists());
+        }
+        let asking = Node::new(CONFIG, r#"{"annotations":{"lanner.dev/mode":"enforce"}}"#);
+        assert_eq!(asking.start("restore", "audit", "true").0, Some(1));
     }
 
     #[test]

@@ -42,6 +42,8 @@ const SWITCHES: &[&str] = &["debug", "systemd-cgroup", "detach", "help", "versio
 pub(crate) struct Invocation {
     /// Whether the command is one that starts a container, complete enough to do so.
     pub(crate) starts_container: bool,
+    /// Whether it starts it from a checkpoint.
+    pub(crate) restores: bool,
     /// Values of `--lanner-mode`.
     pub(crate) modes: Vec<OsString>,
     /// `--lanner-config`: podman clears the environment, but passes flags on.
@@ -79,6 +81,7 @@ impl Invocation {
                 Token::Operand(command) => {
                     let is_start = ["create", "run", "restore"].iter().any(|name| command == *name);
                     invocation.starts_container = is_start && invocation.command(&argv, scanner.next);
+                    invocation.restores = command == "restore" && invocation.starts_container;
                     break;
                 }
             }

@@ -29,6 +29,7 @@ fn containerd_and_docker() {
     check(&of("--debug --systemd-cgroup --rootless=true create --bundle /b --preserve-fds 2 c1"), "/b c1");
     check(&of("run --bundle /b --pidfd-socket /s --keep -d c1"), "/b c1");
     check(&of("restore --image-path /i --work-path /w --manage-cgroups-mode soft --bundle /b c1"), "/b c1");
+    assert!(parse(&of("restore --bundle /b c1")).restores && !parse(&of("create --bundle /b restore")).restores);
     for command in [
         "start c1",
         "exec --process /tmp/runc-process1 --console-socket /s --detach --pid-file /b/e.pid c1",
