@@ -8,6 +8,7 @@
 //! socket calls share one number, be refused. So permissive rules are split in place: see [`rules`](mod@rules).
 
 mod complement;
+mod multiplex;
 mod rules;
 mod spelling;
 
@@ -16,6 +17,7 @@ pub use spelling::misspelt;
 use serde_json::{Map, Value, json};
 
 use crate::{Arch, Mode, RegisterTest, Watched};
+use multiplex::Multiplexing;
 
 /// Bytes of a Unix socket's path without the closing NUL (`sun_path`, unix(7)).
 pub const LISTENER_PATH_MAX: usize = 107;
@@ -83,6 +85,16 @@ pub enum ProfileError {
         /// The system call.
         name: String,
     },
+    /// A rule on i386's call that makes other calls would meet ours on one of these, which the runtimes refuse.
+    #[error(
+        "the container's seccomp profile decides `{name}` by its arguments, which leaves no room to watch `{call}` that is made through it"
+    )]
+    Multiplexed {
+        /// `socketcall` or `ipc`.
+        name: String,
+        /// The call to watch.
+        call: String,
+    },
     /// The runtime would not accept the profile either.
     #[error("`{member}` of the container's seccomp profile is not {expected}")]
     Malformed {
@@ -144,7 +156,9 @@ pub fn patched(own: Option<&Value>, plan: &Plan<'_>) -> Result<Value, ProfileErr
     };
     reclaim(&mut profile, plan.run_dir);
     refuse_foreign_listener(&profile, plan)?;
-    let syscalls = rules::rewritten(&profile, &treatments(plan, rules::leaves_room_for_tests(&profile)))?;
+    let (default, own) = rules::read(&profile)?;
+    let multiplexing = Multiplexing::of(&profile, default, &own, plan.watched)?;
+    let syscalls = rules::rewritten(default, &own, &treatments(plan, &multiplexing))?;
     profile.insert("syscalls".to_owned(), Value::Array(syscalls));
     profile.insert("listenerPath".to_owned(), plan.listener_path.into());
     add_flags(&mut profile, plan.flags)?;
@@ -214,9 +228,8 @@ fn refuse_foreign_listener(profile: &Map<String, Value>, plan: &Plan<'_>) -> Res
     }
 }
 
-/// The treatments of a plan. Register tests are used only where `tests_hold`: i386 makes socket calls through
-/// `socketcall` too, whose registers hold something else, so that this call has to be watched as a whole beside them.
-fn treatments<'a>(plan: &Plan<'a>, tests_hold: bool) -> Treatments<'a> {
+/// The treatments of a plan.
+fn treatments<'a>(plan: &Plan<'a>, multiplexing: &Multiplexing) -> Treatments<'a> {
     let unseen = match plan.mode {
         Mode::Audit => Treatment::Notify(&[]),
         Mode::Enforce => Treatment::Deny,
@@ -231,11 +244,9 @@ fn treatments<'a>(plan: &Plan<'a>, tests_hold: bool) -> Treatments<'a> {
         }
     };
     for Watched { name, when } in plan.watched {
-        add(name, if tests_hold { when } else { &[] });
+        add(name, if multiplexing.is_testable(name) { when } else { &[] });
     }
-    if tests_hold && plan.watched.iter().any(|watched| !watched.when.is_empty()) {
-        add(rules::SOCKET_CALL, &[]);
-    }
+    treatments.extend(multiplexing.treatments.iter().copied());
     treatments
 }
 

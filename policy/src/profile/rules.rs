@@ -28,23 +28,21 @@ pub(super) const NOTIFY: &str = "SCMP_ACT_NOTIFY";
 const ERRNO: &str = "SCMP_ACT_ERRNO";
 const EPERM: i32 = 1;
 
-/// i386's call that makes socket calls with arguments from memory.
-pub(super) const SOCKET_CALL: &str = "socketcall";
-
 /// The members of a rule, and of each of its arguments.
 const MEMBERS: &[&str] = &["names", "action", "errnoRet", "args"];
 const ARGUMENT_MEMBERS: &[&str] = &["index", "value", "valueTwo", "op"];
 
 /// One of the profile's rules, its members checked as far as they matter here.
-struct Rule<'a> {
+#[derive(Debug)]
+pub(super) struct Rule<'a> {
     members: &'a Map<String, Value>,
-    names: Vec<&'a str>,
-    action: &'a str,
-    conditions: &'a [Value],
+    pub(super) names: Vec<&'a str>,
+    pub(super) action: &'a str,
+    pub(super) conditions: &'a [Value],
 }
 
-/// The rules to write, from the profile's `defaultAction` and `syscalls`.
-pub(super) fn rewritten(profile: &Map<String, Value>, treatments: &Treatments<'_>) -> Result<Vec<Value>, ProfileError> {
+/// What a profile says of calls: its default action, and its rules in their order.
+pub(super) fn read(profile: &Map<String, Value>) -> Result<(&str, Vec<Rule<'_>>), ProfileError> {
     let default = action(profile, "defaultAction", || "defaultAction".to_owned())?;
     if default == NOTIFY {
         return Err(ProfileError::ForeignNotify { name: "defaultAction".to_owned() });
@@ -56,30 +54,20 @@ pub(super) fn rewritten(profile: &Map<String, Value>, treatments: &Treatments<'_
         }
         Some(_) => return Err(malformed("syscalls", "a list")),
     };
-    let mut rewritten = if is_permissive(default) { remainder(default, &own, treatments)? } else { Vec::new() };
-    for rule in &own {
-        rewritten.extend(rule.split(default, &own, treatments)?);
-    }
-    Ok(rewritten)
+    Ok((default, own))
 }
 
-/// Whether `socketcall` can be notified as a whole, because it is permitted as a whole.
-pub(super) fn leaves_room_for_tests(profile: &Map<String, Value>) -> bool {
-    let rules = profile.get("syscalls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let names_it = |rule: &&Value| {
-        let names = rule.get("names").and_then(Value::as_array);
-        names.is_some_and(|names| names.iter().any(|name| name == SOCKET_CALL))
-    };
-    let action = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(is_permissive);
-    let mut own = rules.iter().filter(names_it);
-    match (own.next(), own.next()) {
-        (None, _) => action(profile.get("defaultAction")),
-        (Some(rule), None) => {
-            let conditions = rule.get("args").and_then(Value::as_array).map_or(0, Vec::len);
-            action(rule.get("action")) && conditions == 0
-        }
-        (Some(_), Some(_)) => false,
+/// The rules to write, from a profile's default action and rules.
+pub(super) fn rewritten(
+    default: &str,
+    own: &[Rule<'_>],
+    treatments: &Treatments<'_>,
+) -> Result<Vec<Value>, ProfileError> {
+    let mut rewritten = if is_permissive(default) { remainder(default, own, treatments)? } else { Vec::new() };
+    for rule in own {
+        rewritten.extend(rule.split(default, own, treatments)?);
     }
+    Ok(rewritten)
 }
 
 impl<'a> Rule<'a> {
@@ -239,7 +227,7 @@ fn remainder(default: &str, own: &[Rule<'_>], treatments: &Treatments<'_>) -> Re
     Ok(rules)
 }
 
-fn is_permissive(action: &str) -> bool {
+pub(super) fn is_permissive(action: &str) -> bool {
     matches!(action, ALLOW | LOG)
 }
 

@@ -25,7 +25,7 @@ fn decide(profile: &Value, name: &str, args: [u64; 6]) -> Decision {
     first.map_or(default, |rule| decision(rule, "action", "errnoRet"))
 }
 
-fn decision(members: &Value, action: &str, errno: &str) -> Decision {
+pub(super) fn decision(members: &Value, action: &str, errno: &str) -> Decision {
     let action = members[action].as_str().unwrap();
     let errno = (action == "SCMP_ACT_ERRNO").then(|| members[errno].as_u64().unwrap_or(1));
     (action.to_owned(), errno)
@@ -395,7 +395,8 @@ fn a_listener_that_cannot_work_is_refused() {
 fn a_register_test_divides_a_rule_and_watches_the_other_way_in_as_a_whole() {
     let test = RegisterTest { register: 4, comparison: Comparison::NotEqual, value: 0 };
     let watched = [Watched { name: "sendto".to_owned(), when: vec![test] }];
-    let own = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+    let architectures = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
+    let own = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": architectures, "syscalls": [
         {"names": ["sendto", "socketcall", "read"], "action": "SCMP_ACT_ALLOW"},
     ]});
     let argument = |operator: &str| json!([{"index": 4, "value": 0, "op": format!("SCMP_CMP_{operator}")}]);
@@ -408,7 +409,7 @@ fn a_register_test_divides_a_rule_and_watches_the_other_way_in_as_a_whole() {
     ]);
     assert_eq!(after["syscalls"], rules);
 
-    let without = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+    let without = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": architectures, "syscalls": [
         {"names": ["sendto", "read"], "action": "SCMP_ACT_ALLOW"},
     ]});
     let after = patched(Some(&without), &plan(Mode::Enforce, &watched)).unwrap();

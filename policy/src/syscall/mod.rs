@@ -152,6 +152,16 @@ pub fn ipc_call(register: u64) -> Option<&'static Syscall> {
     Syscall::named(name)
 }
 
+/// Whether [`Meaning::SocketCall`] can stand for the call of this name.
+pub(crate) fn is_socket_call(name: &str) -> bool {
+    SOCKET_CALLS.contains(&name)
+}
+
+/// Whether [`Meaning::Ipc`] can stand for the call of this name.
+pub(crate) fn is_ipc_call(name: &str) -> bool {
+    IPC_CALLS.iter().any(|(_, call)| *call == name)
+}
+
 static SYSCALLS: LazyLock<Vec<Syscall>> = LazyLock::new(|| {
     let syscall = |row: &table::Row| {
         let event_type = EventType::from_name(row.event)?;
