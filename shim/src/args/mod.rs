@@ -2,7 +2,8 @@
 //! Reads from the command line what the shim needs, with the syntaxes of runc (Go's flags) and crun (argp), and leaves
 //! the arguments byte for byte as they came.
 //!
-//! An argument that is unknown here is the low-level runtime's to accept or refuse; it is taken for a flag without value.
+//! An argument that is unknown here is the low-level runtime's to accept or refuse. An option is taken for one without
+//! value, unless it stands before the command and what follows it is none.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -15,7 +16,33 @@ const MODE: &str = "lanner-mode";
 const SETTINGS: &str = "lanner-config";
 
 /// Options before the command that have a value: runc 1.1 to 1.4 and crun.
-const GLOBAL: &[&str] = &[MODE, SETTINGS, "log", "log-format", "root", "criu", "rootless", "cgroup-manager"];
+const GLOBAL: &[&str] =
+    &[MODE, SETTINGS, "log", "log-format", "log-level", "root", "criu", "rootless", "cgroup-manager"];
+
+/// The commands of runc and crun: what else follows an option that is unknown here is taken for its value.
+const COMMANDS: &[&str] = &[
+    "checkpoint",
+    "create",
+    "delete",
+    "events",
+    "exec",
+    "features",
+    "help",
+    "init",
+    "kill",
+    "list",
+    "mounts",
+    "pause",
+    "ps",
+    "restore",
+    "resume",
+    "run",
+    "spec",
+    "start",
+    "state",
+    "update",
+    "version",
+];
 
 /// Options of create, run and restore that have a value.
 const COMMAND: &[&str] = &[
@@ -78,6 +105,7 @@ impl Invocation {
                 }
                 Token::Switch if is_question(&argv, at) => break,
                 Token::Switch => {}
+                Token::Operand(value) if is_value(&argv, at, value) => {}
                 Token::Operand(command) => {
                     let is_start = ["create", "run", "restore"].iter().any(|name| command == *name);
                     invocation.starts_container = is_start && invocation.command(&argv, scanner.next);
@@ -117,6 +145,17 @@ impl Invocation {
         }
         self.id.is_some()
     }
+}
+
+/// Whether the operand at `at` is the value of an option that is unknown here: the one before it is such an option.
+fn is_value(argv: &[OsString], at: usize, operand: &OsStr) -> bool {
+    let before = at.checked_sub(1).and_then(|before| argv.get(before)).map(|before| before.as_bytes());
+    let option = before.and_then(|before| before.strip_prefix(b"--").or_else(|| before.strip_prefix(b"-")));
+    let is_unknown = option.is_some_and(|name| {
+        let is_known = SWITCHES.iter().any(|known| known.as_bytes() == name);
+        !name.is_empty() && !name.contains(&b'=') && !is_known
+    });
+    is_unknown && !COMMANDS.iter().any(|command| operand == *command)
 }
 
 /// Whether the runtime will print something instead of doing something.

@@ -56,6 +56,9 @@ fn conmon_podman_and_crio() {
     check("--systemd-cgroup --root=/r create --bundle /u --pid-file /u/pidfile c1", "/u c1");
     check("--cgroup-manager disabled --log-format=json --log journald:c1 run -b /u c1", "/u c1");
     check("--root=/r exec --pid-file /f --process /p --detach --tty --console-socket /s c1", "-");
+    check("--log-level debug --root=/r create --bundle /u c1", "/u c1");
+    check("--log-level=error run -b /u c1", "/u c1");
+    check("--log-l warning create c1", "cwd c1");
     check("features", "-");
     check("--version", "-");
     check("", "-");
@@ -72,6 +75,21 @@ fn a_value_or_a_name_is_never_taken_for_the_command() {
     check("--log run create --pid-file create -b run restore", "run restore");
     check("create --bundle --help c1", "--help c1");
     check("--criu /usr/sbin/criu --rootless true run c1", "cwd c1");
+}
+
+/// A later version's option with a value must not take a container out of supervision.
+#[test]
+fn the_value_of_an_unknown_option_is_not_the_command() {
+    check("--frobnicate value create --bundle /b c1", "/b c1");
+    check("--frobnicate value --root /r --debug run c1", "cwd c1");
+    check("--frobnicate create c1", "cwd c1");
+    check("-frobnicate value -x value create c1", "cwd c1");
+    check("--frobnicate=value create c1", "cwd c1");
+    check("--frobnicate state create", "-");
+    check("--frobnicate=value frobnicate create c1", "-");
+    check("--frobnicate value more create c1", "-");
+    check("--debug frobnicate create c1", "-");
+    check("frobnicate create c1", "-");
 }
 
 #[test]
