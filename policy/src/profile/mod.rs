@@ -77,6 +77,12 @@ pub enum ProfileError {
         /// The first name of the rule, or the member `defaultAction`.
         name: String,
     },
+    /// A tracer inside the container decides, and lets happen what nobody else sees.
+    #[error("the container's seccomp profile leaves `{name}` to a tracer")]
+    Traced {
+        /// The system call, or the member `defaultAction`.
+        name: String,
+    },
     /// A name is allowed by default and denied for some arguments in a way whose opposite cannot be written down.
     #[error(
         "the container's seccomp profile denies `{name}` for some arguments in a way that leaves no room to watch it for the others"

@@ -21,10 +21,12 @@ const ACTIONS: [&str; 9] = [
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
     "SCMP_ACT_TRAP",
-    "SCMP_ACT_TRACE",
+    TRACE,
 ];
 const LOG: &str = "SCMP_ACT_LOG";
 pub(super) const NOTIFY: &str = "SCMP_ACT_NOTIFY";
+/// `ptrace`'s: without a tracer the call fails, with one it happens if that wants it.
+pub(super) const TRACE: &str = "SCMP_ACT_TRACE";
 const ERRNO: &str = "SCMP_ACT_ERRNO";
 const EPERM: i32 = 1;
 
@@ -46,6 +48,9 @@ pub(super) fn read(profile: &Map<String, Value>) -> Result<(&str, Vec<Rule<'_>>)
     let default = action(profile, "defaultAction", || "defaultAction".to_owned())?;
     if default == NOTIFY {
         return Err(ProfileError::ForeignNotify { name: "defaultAction".to_owned() });
+    }
+    if default == TRACE {
+        return Err(ProfileError::Traced { name: "defaultAction".to_owned() });
     }
     let own = match profile.get("syscalls") {
         None | Some(Value::Null) => Vec::new(),
@@ -96,6 +101,12 @@ impl<'a> Rule<'a> {
         if self.action == NOTIFY {
             let name = self.names.first().copied().unwrap_or_default().to_owned();
             return Err(ProfileError::ForeignNotify { name });
+        }
+        let is_treated = |name: &&&str| treatments.iter().any(|(treated, _)| treated == *name);
+        if self.action == TRACE
+            && let Some(name) = self.names.iter().find(is_treated)
+        {
+            return Err(ProfileError::Traced { name: (*name).to_owned() });
         }
         if !is_permissive(self.action) {
             return Ok(vec![Value::Object(self.members.clone())]);

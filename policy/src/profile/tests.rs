@@ -354,6 +354,20 @@ fn what_cannot_be_combined_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_profile_that_leaves_a_watched_call_to_a_tracer_is_refused() {
+    let traced = |own: &Value| patched(Some(own), &plan(Mode::Enforce, &always(&["openat"])));
+    let named = |name: &str| Err(ProfileError::Traced { name: name.to_owned() });
+    let rule = |names: &[&str]| json!([{"names": names, "action": "SCMP_ACT_TRACE"}]);
+    assert_eq!(traced(&json!({"defaultAction": "SCMP_ACT_TRACE"})), named("defaultAction"));
+    assert_eq!(traced(&rules(&rule(&["mount", "openat"]))), named("openat"));
+    assert_eq!(traced(&rules(&rule(&["io_uring_setup"]))), named("io_uring_setup"));
+    traced(&rules(&rule(&["mount", "socketcall"]))).unwrap();
+    let i386 = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"],
+        "syscalls": rule(&["socketcall"])});
+    assert_eq!(patched(Some(&i386), &plan(Mode::Audit, &always(&["connect"]))), named("socketcall"));
+}
+
+#[test]
 fn a_member_that_only_one_runtime_reads_is_refused() {
     let condition = json!([{"index": 0, "value": 1, "Op": "SCMP_CMP_EQ"}]);
     for (own, member) in [

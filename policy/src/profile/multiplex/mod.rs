@@ -134,6 +134,7 @@ impl Multiplexer {
         };
         match effective().find(|(_, rule)| rule.conditions.is_empty()) {
             Some((place, rule)) if rules::is_permissive(rule.action) => Ok(Standing::Permitted(place)),
+            Some((_, rule)) if rule.action == rules::TRACE => Err(ProfileError::Traced { name: self.name.to_owned() }),
             Some(_) => Ok(Standing::Denied),
             // Its conditions could be those that a rule on one of its calls becomes.
             None if effective().next().is_some() => {
