@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a container's own configuration must not bring about: that rules which deny are not asked.
-#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 use integration::{
     Bundle, Container, Lanner, LowLevel,
@@ -30,13 +30,12 @@ fn check(runtime: LowLevel, refusal: Option<&str>, spoil: impl FnOnce(Bundle) ->
     let output = Container::run(&lanner.engine(), &bundle);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     let told = format!("{}: {stdout}{stderr}", output.status);
-    match refusal {
-        Some(words) => assert!(stdout.is_empty() && stderr.contains(words), "{told}"),
-        None => {
-            assert_eq!(stdout, "started\n", "{told}");
-            assert!(stderr.contains("Operation not permitted"), "{told}");
-            assert_eq!(lanner.alerts_of("secret").len(), 1, "{told}");
-        }
+    if let Some(words) = refusal {
+        assert!(stdout.is_empty() && stderr.contains(words), "{told}");
+    } else {
+        assert_eq!(stdout, "started\n", "{told}");
+        assert!(stderr.contains("Operation not permitted"), "{told}");
+        assert_eq!(lanner.alerts_of("secret").len(), 1, "{told}");
     }
     lanner.expect_nothing_left();
 }
