@@ -10,7 +10,7 @@ use integration::{
     Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 23] = [
+const WORKLOADS: [&str; 24] = [
     "pause",
     "nothing",
     "loop",
