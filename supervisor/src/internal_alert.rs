@@ -124,6 +124,15 @@ impl InternalAlert {
         }
     }
 
+    /// A container runs, and its listener never came; `fate` is what became of it.
+    pub(crate) fn no_listener(fate: &str) -> Self {
+        Self {
+            rule: "Lanner internal: container not supervised",
+            priority: Priority::Critical,
+            message: format!("The low-level runtime has started the container without handing its listener over: {fate}"),
+        }
+    }
+
     /// A supervisor is back after calls got the failure verdict.
     pub(crate) fn supervised_again(calls: u64) -> Self {
         Self {

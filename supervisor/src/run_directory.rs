@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) id: String,
     /// Audit or enforce.
     pub(crate) mode: Mode,
+    /// The bundle's folder.
+    pub(crate) bundle: PathBuf,
     /// Whether the low-level runtime knows the flag that holds signals back while a received call waits.
     pub(crate) wait_killable: bool,
 }

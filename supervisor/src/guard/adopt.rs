@@ -118,6 +118,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         socket,
         lock,
         runtime: None,
+        call: None,
         command: SupervisorCommand { executable, directory: path, config, log_level },
         supervisor: Some(SupervisorProcess::adopt(supervisor, control)),
         connections: Vec::new(),

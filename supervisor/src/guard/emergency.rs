@@ -114,7 +114,8 @@ impl Emergency {
         slot.clear();
     }
 
-    fn raise(&self, alert: &InternalAlert) {
+    /// Writes an alert about the container, and says the same in our own log.
+    pub(super) fn raise(&self, alert: &InternalAlert) {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
         let about = About { hostname: &hostname, container: &self.container };
         tracing::error!(container = self.container, "{}", alert.message());

@@ -14,16 +14,19 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+use policy::Mode;
 
 use super::{
     custody::Custody,
     emergency::Emergency,
     handshake::{Connection, Progress},
     remembered::Memory,
+    runtime_call::{RuntimeCall, Stage},
     supervisor_process::{Backoff, SupervisorCommand, SupervisorProcess},
 };
 use crate::{
     control::{ToGuard, ToSupervisor},
+    internal_alert::InternalAlert,
     run_directory::RunDirectory,
     sys::{Listener, Pidfd, SyscallError},
 };
@@ -44,6 +47,8 @@ pub(super) struct Guard {
     pub(super) lock: OwnedFd,
     /// The low-level runtime that creates the container; `None` once it has ended.
     pub(super) runtime: Option<Pidfd>,
+    /// How it was called; `None` once a listener has come, or the container was found without one.
+    pub(super) call: Option<RuntimeCall>,
     pub(super) command: SupervisorCommand,
     pub(super) supervisor: Option<SupervisorProcess>,
     pub(super) connections: Vec<Connection>,
@@ -85,6 +90,8 @@ impl Guard {
                 }
             }
         }
+        // A runtime that has ended without sending a listener has failed, or has started a container that has none.
+        self.look_for_container(Stage::Ended);
         self.leave();
     }
 
@@ -132,7 +139,10 @@ impl Guard {
     }
 
     fn timeout(&self) -> PollTimeout {
-        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).min() else { return PollTimeout::NONE };
+        let look = self.call.as_ref().map(RuntimeCall::due);
+        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).chain(look).min() else {
+            return PollTimeout::NONE;
+        };
         // Rounded up, so that the deadline has passed when the wait ends.
         let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
@@ -164,6 +174,31 @@ impl Guard {
         if self.restart_at.is_some_and(|due| due <= Instant::now()) {
             self.start_supervisor();
         }
+        if let Some(call) = self.call.as_mut().filter(|call| call.due() <= Instant::now()) {
+            call.postpone();
+            // A runtime that has connected is about to send a listener.
+            if self.runtime.is_some() && self.connections.is_empty() {
+                self.look_for_container(Stage::AtWork);
+            }
+        }
+    }
+
+    /// Looks whether a container runs whose listener has not come and will not: it is killed in enforce mode.
+    fn look_for_container(&mut self, stage: Stage) {
+        let Some(call) = &self.call else { return };
+        let Some(process) = call.container(stage) else { return };
+        let fate = match self.emergency.mode() {
+            Mode::Audit => "it runs without supervision",
+            Mode::Enforce => match call.kill(&process) {
+                Ok(()) => "it was killed, because it would run without supervision",
+                Err(error) => {
+                    tracing::error!(%error, "a container that is not supervised cannot be killed");
+                    "it runs without supervision, and cannot be killed"
+                }
+            },
+        };
+        self.call = None;
+        self.emergency.raise(&InternalAlert::no_listener(fate));
     }
 
     fn read_message(&mut self) {
@@ -252,7 +287,10 @@ impl Guard {
 
     fn take(&mut self, listener: Listener) {
         let number = match self.custody.take(listener) {
-            Ok(number) => number,
+            Ok(number) => {
+                self.call = None;
+                number
+            }
             Err(error) => {
                 // Without slots a supervisor cannot be replaced safely; dropping the listener ends the process that uses
                 // it with ENOSYS at its first call, which is loud and closed.

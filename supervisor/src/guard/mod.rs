@@ -15,6 +15,7 @@ mod emergency;
 mod handshake;
 mod keeper;
 mod remembered;
+mod runtime_call;
 mod start;
 mod supervisor_process;
 

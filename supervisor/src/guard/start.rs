@@ -25,6 +25,7 @@ use super::{
     emergency::Emergency,
     keeper::Guard,
     remembered::Memory,
+    runtime_call::RuntimeCall,
     supervisor_process::{Backoff, SupervisorCommand, SupervisorError},
 };
 use crate::{
@@ -132,8 +133,9 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
     let plan = directory.plan()?;
     let event_log = EventLog::open(&config.event_log)?;
     let lock = directory.lock()?;
-    let runtime = Pidfd::open(Pid::from_raw(arguments.runtime_pid))
-        .map_err(|source| StartError::Runtime { pid: arguments.runtime_pid, source })?;
+    let not_watched = |source| StartError::Runtime { pid: arguments.runtime_pid, source };
+    let runtime = Pidfd::open(Pid::from_raw(arguments.runtime_pid)).map_err(not_watched)?;
+    let call = RuntimeCall::of(arguments.runtime_pid, &plan).map_err(not_watched)?;
     let socket = listen(&directory.listener())?;
     make_counters(&directory)?;
     let executable = std::env::current_exe().map_err(StartError::Executable)?;
@@ -152,6 +154,7 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
         socket,
         lock,
         runtime: Some(runtime),
+        call: Some(call),
         command,
         supervisor: None,
         connections: Vec::new(),
