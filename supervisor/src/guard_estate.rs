@@ -5,11 +5,12 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
 use crate::{
     control::{Control, ControlError, ToNewGuard},
+    executable,
     slots::SlotsFile,
     sys::{Listener, SyscallError},
 };
@@ -70,7 +71,7 @@ impl GuardEstate {
             dead.wait()?;
         }
         let (control, theirs) = Control::pair()?;
-        let guard = Command::new(std::env::current_exe()?)
+        let guard = executable::command()
             .arg("--config")
             .arg(config)
             .args(["guard", "--adopt", "--directory"])

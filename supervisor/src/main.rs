@@ -36,6 +36,7 @@ mod counters;
 mod diagnostics;
 mod run_directory;
 mod slots;
+mod executable;
 mod sys;
 
 mod node;
@@ -46,3 +47,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     cli::run()
 }
+    // Executed through a link in /proc we would be called `exe` by ps and the like.
+    let _still_called_so = nix::sys::prctl::set_name(c"lanner");

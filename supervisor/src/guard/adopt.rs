@@ -26,6 +26,7 @@ use crate::{
     diagnostics,
     event_log::{EventLog, EventLogError},
     run_directory::{RunDirectory, RunDirectoryError},
+    executable,
     slots::SlotsFile,
     sources::{Sources, SourcesError},
     sys::{Listener, Pidfd},
@@ -57,8 +58,6 @@ enum AdoptError {
     Sources(#[from] SourcesError),
     #[error(transparent)]
     EventLog(#[from] EventLogError),
-    #[error("cannot find our own executable")]
-    Executable(#[source] io::Error),
 }
 
 /// Runs a guard that takes over; the control socket is our standard input.
@@ -103,7 +102,6 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
             }
         }
     };
-    let executable = std::env::current_exe().map_err(AdoptError::Executable)?;
     let AdoptArguments { directory: path, config } = arguments;
     let directory = RunDirectory::new(&path);
     let plan = directory.plan()?;
@@ -112,14 +110,14 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
     let mut emergency = Emergency::new(plan.mode, settings.enforcement.enforce.errno, event_log, plan.id);
     emergency.supervisor_is_ready();
     let log_level = settings.log_level.0;
-    let memory = Memory::new(&settings.run_dir, &executable);
+    let memory = Memory::new(&settings.run_dir, Path::new(executable::OWN));
     Ok(Guard {
         directory,
         socket,
         lock,
         runtime: None,
         call: None,
-        command: SupervisorCommand { executable, directory: path, config, log_level },
+        command: SupervisorCommand { directory: path, config, log_level },
         supervisor: Some(SupervisorProcess::adopt(supervisor, control)),
         connections: Vec::new(),
         custody,

@@ -33,6 +33,7 @@ use crate::{
     diagnostics,
     event_log::{EventLog, EventLogError},
     run_directory::{RunDirectory, RunDirectoryError},
+    executable,
     sources::Sources,
     sys::{self, Background, Pidfd, SyscallError},
 };
@@ -76,8 +77,6 @@ enum StartError {
     Supervisor(#[from] SupervisorError),
     #[error(transparent)]
     EventLog(#[from] EventLogError),
-    #[error("cannot find our own executable")]
-    Executable(#[source] io::Error),
 }
 
 /// The one line that the shim reads.
@@ -138,16 +137,14 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
     let call = RuntimeCall::of(arguments.runtime_pid, &plan).map_err(not_watched)?;
     let socket = listen(&directory.listener())?;
     make_counters(&directory)?;
-    let executable = std::env::current_exe().map_err(StartError::Executable)?;
     let command = SupervisorCommand {
-        executable,
         directory: arguments.directory.clone(),
         config: arguments.config.clone(),
         log_level: config.log_level.0,
     };
     dup2_stderr(log.as_fd()).map_err(|errno| SyscallError::from_errno("dup2", errno))?;
     diagnostics::start(config.log_level.0);
-    let memory = Memory::new(&config.run_dir, &command.executable);
+    let memory = Memory::new(&config.run_dir, Path::new(executable::OWN));
     let known = fingerprint.filter(|_| plan.mode == Mode::Audit).and_then(|fingerprint| memory.recall(fingerprint));
     let guard = Guard {
         directory,

@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use tracing::Level;
 
 use crate::{
     control::{Control, ControlError, ToGuard, ToSupervisor},
-    diagnostics,
+    diagnostics, executable,
     sys::{Pidfd, SyscallError},
 };
 
@@ -32,8 +32,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// How to start a supervisor.
 #[derive(Debug, Clone)]
 pub(super) struct SupervisorCommand {
-    /// Our own executable.
-    pub(super) executable: PathBuf,
     /// The container's run directory.
     pub(super) directory: PathBuf,
     /// The configuration file.
@@ -60,13 +58,8 @@ pub(super) struct Backoff(Option<Duration>);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SupervisorError {
     /// The process cannot be made.
-    #[error("cannot start `{executable}`")]
-    Spawn {
-        /// Which program.
-        executable: PathBuf,
-        /// The kernel's reason.
-        source: io::Error,
-    },
+    #[error("cannot start a supervisor")]
+    Spawn(#[source] io::Error),
     /// A system call on its behalf failed.
     #[error(transparent)]
     Syscall(#[from] SyscallError),
@@ -89,8 +82,7 @@ impl SupervisorCommand {
     /// comes with [`ToSupervisor::Begin`].
     pub(super) fn start(&self, estate: &[BorrowedFd<'_>]) -> Result<SupervisorProcess, SupervisorError> {
         let (control, theirs) = Control::pair()?;
-        let spawn_failed = |source| SupervisorError::Spawn { executable: self.executable.clone(), source };
-        let child = Command::new(&self.executable)
+        let child = executable::command()
             .arg("--config")
             .arg(&self.config)
             .arg("supervise")
