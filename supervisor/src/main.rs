@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 
+mod backoff;
 mod guard;
 mod guard_estate;
 mod handing_over;

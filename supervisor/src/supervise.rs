@@ -9,7 +9,6 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
-    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,6 +18,7 @@ use nix::{
 };
 
 use crate::{
+    backoff::Backoff,
     beginning::{Beginning, StartError, check_label, load_files},
     control::{Control, ToGuard, ToSupervisor},
     counters::Counter,
@@ -39,8 +39,6 @@ use crate::{
 
 /// How often ended watches are collected while nothing else happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
-/// Pause before another guard is started after one could not be.
-const NEW_GUARD_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the guard says on the command line.
 #[derive(Debug)]
@@ -57,6 +55,11 @@ struct Supervisor {
     arguments: SupervisorArguments,
     control: Control,
     estate: GuardEstate,
+    guard_backoff: Backoff,
+    /// When the guard was started, if we have done it; else when we were.
+    guard_since: Instant,
+    /// When the next guard is due, while there is none.
+    guard_due: Option<Instant>,
     shared: Arc<Shared>,
     watched: HashMap<u32, Watched>,
     names: NameResolver,
@@ -122,6 +125,9 @@ impl Supervisor {
             arguments,
             control,
             estate,
+            guard_backoff: Backoff::default(),
+            guard_since: Instant::now(),
+            guard_due: None,
             shared,
             watched,
             names,
@@ -152,6 +158,9 @@ impl Supervisor {
             if message && !self.read_message() {
                 return self.finish();
             }
+            if self.guard_due.is_some_and(|due| due <= Instant::now()) {
+                self.replace_guard();
+            }
             self.watched.retain(|_, watched| !watched.watch.has_ended());
             let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());
             self.round = looks.min().unwrap_or(HOUSEKEEPING);
@@ -172,21 +181,24 @@ impl Supervisor {
 
     /// Waits for a message, a change of files, or the next thing to do; says which of the first two happened.
     fn wait(&self) -> Result<(bool, bool), SyscallError> {
-        let mut wanted = [
-            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.changes.as_fd(), PollFlags::POLLIN),
-        ];
-        let patience = self.reload_at.map_or(self.round, |due| {
-            // Rounded up, so that the deadline has passed when the wait ends.
-            due.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
-        });
+        // A dead guard's socket would end every wait at once.
+        let control = self.guard_due.is_none().then(|| self.control.as_fd());
+        let changes = Some(self.changes.as_fd());
+        let mut wanted: Vec<_> =
+            control.into_iter().chain(changes).map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        // Rounded up, so that a deadline has passed when the wait ends.
+        let until = |due: Instant| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        let dues = [self.reload_at, self.guard_due];
+        let patience = dues.into_iter().flatten().map(until).chain([self.round]).min().unwrap_or(self.round);
         match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok((false, false)),
             Err(errno) => return Err(SyscallError::from_errno("poll", errno)),
         }
-        let [control, changes] = wanted.map(|entry| entry.any().unwrap_or(true));
-        Ok((control, changes))
+        let mut ready = wanted.iter().map(|entry| entry.any().unwrap_or(true));
+        let message = control.is_some() && ready.next().unwrap_or(false);
+        let changed = changes.is_some() && ready.next().unwrap_or(false);
+        Ok((message, changed))
     }
 
     /// Does what the guard says; `false` when this supervisor is to leave.
@@ -200,22 +212,31 @@ impl Supervisor {
             }
             Ok(Some((ToSupervisor::Finish, _))) => return false,
             Ok(Some((ToSupervisor::Begin, _))) => tracing::error!("the guard begins twice"),
-            Ok(None) => self.replace_guard(),
+            Ok(None) => self.bury_guard(),
             Err(error) => tracing::error!(error = &error as &dyn Error, "the guard's message is lost"),
         }
         true
     }
 
+    /// A guard that ends at once would be started hundreds of times a second.
+    fn bury_guard(&mut self) {
+        let pause = self.guard_backoff.next(self.guard_since.elapsed());
+        tracing::error!(container = %self.shared.context.identity.id, ?pause, "the guard is dead and is replaced");
+        self.guard_due = Some(Instant::now() + pause);
+    }
+
     /// Starts another guard with everything the dead one held.
     fn replace_guard(&mut self) {
-        tracing::error!(container = %self.shared.context.identity.id, "the guard is dead and is replaced");
         let listeners = self.watched.iter().map(|(number, watched)| (*number, &watched.listener, &watched.slots));
         let SupervisorArguments { directory, config } = &self.arguments;
-        match self.estate.start_guard(directory, config, listeners) {
+        let started = self.estate.start_guard(directory, config, listeners);
+        self.guard_since = Instant::now();
+        self.guard_due = None;
+        match started {
             Ok(control) => self.control = control,
             Err(error) => {
                 tracing::error!(error = &error as &dyn Error, "no new guard can be started");
-                thread::sleep(NEW_GUARD_PAUSE);
+                self.bury_guard();
             }
         }
     }

@@ -18,9 +18,10 @@ use super::{
     emergency::Emergency,
     keeper::Guard,
     remembered::Memory,
-    supervisor_process::{Backoff, SupervisorCommand, SupervisorProcess},
+    supervisor_process::{SupervisorCommand, SupervisorProcess},
 };
 use crate::{
+    backoff::Backoff,
     config::Config,
     control::{Control, ControlError, ToNewGuard},
     diagnostics,

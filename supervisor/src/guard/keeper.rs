@@ -22,9 +22,10 @@ use super::{
     handshake::{Connection, Progress},
     remembered::Memory,
     runtime_call::{RuntimeCall, Stage},
-    supervisor_process::{Backoff, SupervisorCommand, SupervisorProcess},
+    supervisor_process::{SupervisorCommand, SupervisorProcess},
 };
 use crate::{
+    backoff::Backoff,
     control::{ToGuard, ToSupervisor},
     internal_alert::InternalAlert,
     run_directory::RunDirectory,

@@ -26,9 +26,10 @@ use super::{
     keeper::Guard,
     remembered::Memory,
     runtime_call::RuntimeCall,
-    supervisor_process::{Backoff, SupervisorCommand, SupervisorError},
+    supervisor_process::{SupervisorCommand, SupervisorError},
 };
 use crate::{
+    backoff::Backoff,
     config::{Config, ConfigError},
     diagnostics,
     event_log::{EventLog, EventLogError},
