@@ -4,7 +4,6 @@
 use std::{io, os::fd::BorrowedFd, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use policy::{Mode, Watched};
 
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
     container::{self, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
-    diagnostics,
+    descriptor_limit, diagnostics,
     enforce::{DevicePolicy, Upheaval, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
@@ -114,7 +113,7 @@ impl Beginning {
         sys::check_structure_sizes()?;
         sys::prepare_interrupts()?;
         remember_host().map_err(StartError::Host)?;
-        allow_descriptors();
+        descriptor_limit::raise();
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
@@ -141,14 +140,6 @@ impl Beginning {
             cause
         });
         Ok(Self { shared, changes, sources, watched, failure })
-    }
-}
-
-/// Takes as many descriptors as we may have: every open that waits for something has three.
-fn allow_descriptors() {
-    let limits = getrlimit(Resource::RLIMIT_NOFILE);
-    if let Err(errno) = limits.and_then(|(_soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard)) {
-        tracing::warn!(%errno, "the limit of open files stays where it is");
     }
 }
 

@@ -34,6 +34,7 @@ mod internal_alert;
 mod bounded;
 mod control;
 mod counters;
+mod descriptor_limit;
 mod diagnostics;
 mod run_directory;
 mod slots;

@@ -39,6 +39,9 @@ use crate::{
 
 /// How often ended watches are collected while nothing else happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How long the threads of a listener that is gone get to end, all listeners together: one that is inside a file system
+/// that does not answer stays there, and nobody may wait for it.
+const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the guard says on the command line.
 #[derive(Debug)]
@@ -207,7 +210,7 @@ impl Supervisor {
             Ok(Some((ToSupervisor::Watch { listener }, descriptors))) => self.begin_watch(listener, descriptors),
             Ok(Some((ToSupervisor::Gone { listener }, _))) => {
                 if let Some(watched) = self.watched.remove(&listener) {
-                    watched.watch.stop();
+                    watched.watch.stop(Instant::now() + STOP_PATIENCE);
                 }
             }
             Ok(Some((ToSupervisor::Finish, _))) => return false,
@@ -244,17 +247,13 @@ impl Supervisor {
     fn begin_watch(&mut self, number: u32, descriptors: Vec<OwnedFd>) {
         let mut descriptors = descriptors.into_iter();
         let (Some(listener), Some(slots)) = (descriptors.next(), descriptors.next()) else {
-            tracing::error!(listener = number, "a listener came without its descriptors");
-            return;
+            // They are lost where we have no room for them.
+            die(number, "its descriptors did not come");
         };
         self.shared.counters.set_once(Counter::Since, unix_time());
         match self.watch(number, Listener::new(listener), SlotsFile::from_descriptor(slots)) {
             Ok(watched) => drop(self.watched.insert(number, watched)),
-            // Dying hands the listener to the next supervisor; going on would leave its calls waiting for ever.
-            Err(error) => {
-                tracing::error!(listener = number, %error, "a watch cannot begin");
-                std::process::abort();
-            }
+            Err(error) => die(number, &error.to_string()),
         }
     }
 
@@ -317,9 +316,17 @@ impl Supervisor {
 
     /// Lets the watches end; the guard says this when all listeners have hung up.
     fn finish(self) -> ExitCode {
-        self.watched.into_values().for_each(|watched| watched.watch.stop());
+        let deadline = Instant::now() + STOP_PATIENCE;
+        self.watched.into_values().for_each(|watched| watched.watch.stop(deadline));
         ExitCode::SUCCESS
     }
+}
+
+/// Ends a supervisor that cannot begin a watch. That hands the listener to the next one; going on would leave its calls
+/// waiting for ever.
+fn die(listener: u32, error: &str) -> ! {
+    tracing::error!(listener, error, "a watch cannot begin");
+    std::process::abort();
 }
 
 /// Unix time in nanoseconds; 0 for a clock before 1970.

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     control::{ToGuard, ToSupervisor},
+    descriptor_limit,
     internal_alert::InternalAlert,
     run_directory::RunDirectory,
     sys::{Listener, Pidfd, SyscallError},
@@ -82,6 +83,7 @@ struct Ready {
 impl Guard {
     /// Runs until the container is gone, then removes every trace.
     pub(super) fn keep(mut self) {
+        descriptor_limit::raise();
         while !self.container_is_gone() {
             match self.wait() {
                 Ok(ready) => self.act(&ready),

@@ -4,7 +4,7 @@
 use std::{
     io,
     sync::Arc,
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -68,18 +68,51 @@ impl RunningWatch {
         self.crew.has_ended()
     }
 
-    /// Ends the watch of a listener that has hung up. Before Linux 6.11 a thread in RECV is not told, so it is
-    /// interrupted until it has noticed.
-    pub(crate) fn stop(self) {
+    /// Ends the watch of a listener that has hung up. A thread that has not ended by `deadline` is left where it is: what
+    /// it holds is its listener's, which nobody uses any more.
+    pub(crate) fn stop(self, deadline: Instant) {
         self.crew.dissolve();
-        for thread in self.crew.threads() {
-            while !thread.is_finished() {
-                sys::interrupt_thread(&thread);
-                thread::sleep(REMINDER);
-            }
-            if thread.join().is_err() {
-                tracing::error!("a watch thread died of a panic");
-            }
+        let left = end_by(self.crew.threads(), deadline);
+        if left > 0 {
+            let listener = self.crew.number();
+            tracing::error!(listener, threads = left, "threads of a watch do not end, and are left behind");
         }
+    }
+}
+
+/// Waits for threads; says how many have not ended by `deadline`. Before Linux 6.11 a thread in RECV is not told that its
+/// listener has hung up, so it is interrupted until it has noticed.
+fn end_by(mut threads: Vec<JoinHandle<()>>, deadline: Instant) -> usize {
+    loop {
+        let (ended, left): (Vec<_>, Vec<_>) = threads.into_iter().partition(JoinHandle::is_finished);
+        if ended.into_iter().any(|thread| thread.join().is_err()) {
+            tracing::error!("a watch thread died of a panic");
+        }
+        if left.is_empty() || Instant::now() >= deadline {
+            return left.len();
+        }
+        left.iter().for_each(sys::interrupt_thread);
+        thread::sleep(REMINDER);
+        threads = left;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_does_not_end_is_not_waited_for() {
+        sys::prepare_interrupts().unwrap();
+        // Unlike one in RECV, a thread that waits for a lock is not let go by a signal.
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        let theirs = Arc::clone(&gate);
+        let threads = vec![thread::spawn(|| {}), thread::spawn(move || drop(theirs.lock().unwrap()))];
+        assert_eq!(end_by(threads, Instant::now() + Duration::from_millis(100)), 1);
+        drop(closed);
+        assert_eq!(end_by(vec![thread::spawn(|| {})], Instant::now() + Duration::from_secs(10)), 0);
     }
 }
