@@ -72,8 +72,12 @@ impl Emergency {
         self.since.map(|since| since + PATIENCE).filter(|due| *due > Instant::now())
     }
 
-    /// Answers what waits on a listener: first what the last supervisor had received, then what comes.
+    /// Answers what waits on a listener: first what the last supervisor had received, then what comes. Does nothing where
+    /// a supervisor has become ready since the guard saw calls waiting: they are that one's now, slots and all.
     pub(super) fn answer(&mut self, listener: &Listener, slots: &SlotsFile) {
+        if !self.is_on() {
+            return;
+        }
         if self.answered.is_none() {
             self.answered = Some(0);
             self.raise(&InternalAlert::not_supervised(self.mode));
@@ -128,4 +132,35 @@ fn has_notification(listener: &Listener) -> bool {
     let mut wanted = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
     let found = poll(&mut wanted, PollTimeout::ZERO).unwrap_or(0);
     found > 0 && wanted.iter().any(|entry| entry.revents().is_some_and(|events| events.contains(PollFlags::POLLIN)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, sync::atomic::Ordering};
+
+    use super::*;
+
+    #[test]
+    fn calls_are_left_to_a_supervisor_that_has_become_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EventLog::open(&folder.path().join("events.jsonl")).unwrap();
+        let mut emergency = Emergency::new(Mode::Enforce, Errno::default(), log, "c1".to_owned());
+        emergency.since = Instant::now().checked_sub(PATIENCE);
+        assert!(emergency.is_on());
+
+        // Nothing can be sent on it, but a slot that was answered is free all the same.
+        let listener = Listener::new(File::open("/dev/null").unwrap().into());
+        let file = SlotsFile::create().unwrap();
+        let slots = file.map().unwrap();
+        let slot = slots.slot(0).unwrap();
+        slot.cells()[0].store(7, Ordering::Release);
+        emergency.supervisor_is_ready();
+        emergency.answer(&listener, &file);
+        assert!(slot.notification().is_some(), "a supervisor's slot was cleared under it");
+        assert_eq!(std::fs::read(folder.path().join("events.jsonl")).unwrap(), b"");
+
+        emergency.since = Instant::now().checked_sub(PATIENCE);
+        emergency.answer(&listener, &file);
+        assert!(slot.notification().is_none());
+    }
 }
