@@ -129,7 +129,7 @@ fn check_rules(words: &[&str], spoil: impl Fn(&Lanner)) {
 #[test]
 fn rules_that_cannot_be_read() {
     check_rules(&["lanner_rules.local.yaml", "Input/output error"], |lanner| {
-        // A file that not even root can read; one that is missing is skipped, as Falco does.
+        // A file that not even root can read; one that is missing is skipped, as Falco does, where others have rules.
         fs::remove_file(lanner.rules()).unwrap();
         symlink("/proc/self/mem", lanner.rules()).unwrap();
     });
@@ -139,6 +139,20 @@ fn rules_that_cannot_be_read() {
 fn rules_that_do_not_load() {
     let broken = RULES.replace("fd.name", "nonsense.field");
     check_rules(&["lanner_rules.local.yaml:4:", "nonsense.field"], |lanner| lanner.write_rules(&broken));
+}
+
+#[test]
+fn rules_that_are_missing() {
+    check_rules(&["no rule is enabled", "lanner_rules.local.yaml", "does not exist"], |lanner| {
+        fs::remove_file(lanner.rules()).unwrap();
+    });
+}
+
+#[test]
+fn rules_that_are_empty_or_disabled() {
+    for text in ["", "[]\n", &RULES.replace("priority:", "enabled: false\n  priority:")] {
+        check_rules(&["no rule is enabled", "lanner_rules.local.yaml"], |lanner| lanner.write_rules(text));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Editing the local rules file while containers run.
-#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
 
 use std::{fs, thread, time::Duration};
 
@@ -57,6 +57,22 @@ fn an_edit_applies_to_running_containers_within_a_second() {
 
 #[test]
 fn a_broken_edit_leaves_the_rules_in_force_and_raises_one_alert() {
+    check_kept(|lanner| lanner.write_rules("- rule: broken\n  condition: evt.type = and\n"));
+}
+
+#[test]
+fn a_file_that_is_emptied_leaves_the_rules_in_force_and_raises_one_alert() {
+    check_kept(|lanner| fs::write(lanner.rules(), "").unwrap());
+}
+
+#[test]
+fn a_file_that_is_removed_leaves_the_rules_in_force_and_raises_one_alert() {
+    check_kept(|lanner| fs::remove_file(lanner.rules()).unwrap());
+}
+
+/// Spoils the rules of a running container, which it keeps, and mends them.
+#[track_caller]
+fn check_kept(spoil: impl Fn(&Lanner)) {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
         return;
     }
@@ -64,7 +80,7 @@ fn a_broken_edit_leaves_the_rules_in_force_and_raises_one_alert() {
     let container = prober(&lanner);
     expect_alerts(&lanner, "kept", PATIENCE);
 
-    lanner.write_rules("- rule: broken\n  condition: evt.type = and\n");
+    spoil(&lanner);
     let internal = || lanner.alerts().into_iter().filter(|alert| alert.source == "internal").collect::<Vec<_>>();
     wait_for("the alert about the broken file", PATIENCE, || (!internal().is_empty()).then_some(()));
     expect_alerts(&lanner, "kept", PATIENCE);

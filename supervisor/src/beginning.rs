@@ -5,9 +5,10 @@ use std::{io, os::fd::BorrowedFd, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use policy::{Mode, Watched};
+use rules::Rule;
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, rules_files},
     container::{self, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
@@ -51,6 +52,9 @@ pub(crate) enum StartError {
     /// The rules do not load.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// There is nothing to watch for: a mistyped path, or a file that something has emptied.
+    #[error("no rule is enabled in {0}")]
+    NoRules(String),
     /// The run directory is not as the shim makes it.
     #[error(transparent)]
     Directory(#[from] RunDirectoryError),
@@ -174,6 +178,10 @@ pub(crate) fn load_files(config_path: &Path) -> Result<(Config, Sources, InForce
     let (in_force, report) = InForce::load(&config, &sources).inspect_err(|error| tracing::error!("{}", error.0))?;
     if report.has_warnings() {
         tracing::debug!(%report, "the rules load with warnings");
+    }
+    // Falco's files may be missing one by one, but without any rule a container would be free without a word.
+    if !in_force.ruleset.rules().iter().any(Rule::is_enabled) {
+        return Err(StartError::NoRules(rules_files::describe(&config.rules.entries)));
     }
     Ok((config, sources, in_force))
 }

@@ -20,6 +20,7 @@ use nix::{
 use crate::{
     backoff::Backoff,
     beginning::{Beginning, StartError, check_label, load_files},
+    config::Config,
     control::{Control, ToGuard, ToSupervisor},
     counters::Counter,
     diagnostics,
@@ -281,7 +282,13 @@ impl Supervisor {
                     keep_sources(&self.control, &mut self.estate, &sources);
                 }
             }
-            Err(error) => self.reload_failed(&error),
+            Err(error) => {
+                // What is mended next may lie where nobody has looked so far.
+                if let Ok((config, _notices)) = Config::load(&self.arguments.config, &[]) {
+                    self.changes.cover(&config);
+                }
+                self.reload_failed(&error);
+            }
         }
     }
 

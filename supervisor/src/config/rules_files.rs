@@ -14,6 +14,18 @@ pub(crate) fn expand(entries: &[PathBuf]) -> Vec<PathBuf> {
     entries.iter().flat_map(|entry| expand_one(entry)).collect()
 }
 
+/// The entries by name, for somebody who wonders what became of their rules.
+pub(crate) fn describe(entries: &[PathBuf]) -> String {
+    let describe = |entry: &PathBuf| {
+        let note = if entry.exists() { "" } else { " (which does not exist)" };
+        format!("`{}`{note}", entry.display())
+    };
+    if entries.is_empty() {
+        return "`rules_files`, which names no file".to_owned();
+    }
+    entries.iter().map(describe).collect::<Vec<_>>().join(", ")
+}
+
 /// The files one entry stands for.
 pub(super) fn expand_one(entry: &Path) -> Vec<PathBuf> {
     let mut files = match fs::read_dir(entry) {
