@@ -123,7 +123,7 @@ impl Beginning {
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
         check_label(&in_force, mode, directory.path())?;
         let watched = interest::of_all(&in_force, mode);
-        let mut changes = ChangeWatcher::new()?;
+        let mut changes = ChangeWatcher::new();
         changes.cover(&config);
         let counters = Counters::open(&directory.counters())?;
         counters.add(Counter::Starts, 1);

@@ -129,7 +129,9 @@ impl InternalAlert {
         Self {
             rule: "Lanner internal: container not supervised",
             priority: Priority::Critical,
-            message: format!("The low-level runtime has started the container without handing its listener over: {fate}"),
+            message: format!(
+                "The low-level runtime has started the container without handing its listener over: {fate}"
+            ),
         }
     }
 

@@ -36,9 +36,9 @@ mod control;
 mod counters;
 mod descriptor_limit;
 mod diagnostics;
+mod executable;
 mod run_directory;
 mod slots;
-mod executable;
 mod sys;
 
 mod node;
@@ -47,7 +47,7 @@ mod recorded_event;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
-}
     // Executed through a link in /proc we would be called `exe` by ps and the like.
     let _still_called_so = nix::sys::prctl::set_name(c"lanner");
+    cli::run()
+}

@@ -2,33 +2,65 @@
 //! Noticing that rules or configuration have changed: inotify on the folders that hold them.
 //!
 //! Folders rather than files, because editors rename a new file over the old one and a Kubernetes `ConfigMap` swaps a
-//! symbolic link; a watched file would be the one that is gone.
+//! symbolic link; a watched file would be the one that is gone. Where the kernel has no more watches for us (a user may have
+//! 128 instances unless `fs.inotify.max_user_instances` says otherwise, and each container takes one), the files are looked
+//! at every few seconds instead.
 
 use std::{
-    collections::BTreeSet,
-    ffi::{OsStr, OsString},
-    os::fd::{AsFd, BorrowedFd},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsStr,
+    fs,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
     errno::Errno,
-    sys::inotify::{AddWatchFlags, InitFlags, Inotify},
+    sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor},
 };
 
-use crate::{config::Config, sys::SyscallError};
+use crate::config::{Config, rules_files};
 
 /// How long after the first sign of a change the files are read: an editor's several steps become one reload, and a
 /// change still applies well within a second.
 pub(crate) const SETTLE: Duration = Duration::from_millis(100);
+/// How often files are looked at that cannot be watched.
+const LOOK: Duration = Duration::from_secs(3);
+/// Symbolic links that are followed from one file to the next.
+const MAX_LINKS: usize = 8;
 
-/// Watches the folders of one configuration.
+/// Watches the files of one configuration.
 #[derive(Debug)]
 pub(crate) struct ChangeWatcher {
-    inotify: Inotify,
-    /// The event log's file name.
-    log_name: OsString,
+    means: Means,
+    concern: Concern,
+}
+
+/// How changes are noticed.
+#[derive(Debug)]
+enum Means {
+    /// The kernel tells. One folder may be reached by several paths.
+    Inotify { inotify: Inotify, folders: HashMap<WatchDescriptor, BTreeSet<PathBuf>> },
+    /// We look, and compare with what we saw.
+    Looks { seen: Seen, due: Instant },
+}
+
+/// What is known of each file or folder; nothing for one that is not there.
+type Seen = BTreeMap<PathBuf, Option<State>>;
+
+/// What changes with a file: device, inode, size, and time of the last change with its nanoseconds.
+type State = (u64, u64, u64, i64, i64);
+
+/// What a configuration depends on.
+#[derive(Debug, Default)]
+struct Concern {
+    /// Configuration and rule files, the folders of rules, and what those link to.
+    texts: BTreeSet<PathBuf>,
+    event_log: PathBuf,
 }
 
 /// What may have changed.
@@ -42,77 +74,294 @@ pub(crate) struct Changes {
 
 impl ChangeWatcher {
     /// Watches nothing yet.
-    pub(crate) fn new() -> Result<Self, SyscallError> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
-            .map_err(|errno| SyscallError::from_errno("inotify_init1", errno))?;
-        Ok(Self { inotify, log_name: OsString::new() })
+    pub(crate) fn new() -> Self {
+        let means = match Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK) {
+            Ok(inotify) => Means::Inotify { inotify, folders: HashMap::new() },
+            Err(errno) => Means::looks(errno),
+        };
+        Self { means, concern: Concern::default() }
     }
 
     /// Watches every folder in which a change could concern `config` too. A folder that does not exist yet is watched
     /// through its nearest ancestor; call this again after each change.
     pub(crate) fn cover(&mut self, config: &Config) {
-        let flags = AddWatchFlags::IN_CLOSE_WRITE
-            | AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_MOVED_FROM
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_ONLYDIR;
-        config.event_log.file_name().unwrap_or_default().clone_into(&mut self.log_name);
-        for folder in folders(config) {
-            if let Err(errno) = self.inotify.add_watch(&folder, flags) {
-                tracing::warn!(folder = %folder.display(), %errno, "changes in this folder will not be noticed");
-            }
+        self.concern = Concern::of(config);
+        if let Means::Inotify { inotify, folders } = &mut self.means
+            && let Err(errno) = watch(inotify, folders, &self.concern)
+        {
+            self.means = Means::looks(errno);
+        }
+        if let Means::Looks { seen, .. } = &mut self.means {
+            // What was seen before stays, so that a change since then is one.
+            let mut now = self.concern.look();
+            now.iter_mut().for_each(|(path, state)| *state = seen.get(path).copied().unwrap_or(*state));
+            *seen = now;
+        }
+    }
+
+    /// What becomes readable with a sign of change, if there is something to wait for.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.means {
+            Means::Inotify { inotify, .. } => Some(inotify.as_fd()),
+            Means::Looks { .. } => None,
+        }
+    }
+
+    /// When [`Self::drain`] is to be called whatever the descriptor says.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match &self.means {
+            Means::Inotify { .. } => None,
+            Means::Looks { due, .. } => Some(*due),
         }
     }
 
     /// Takes the pending signs of change.
-    pub(crate) fn drain(&self) -> Changes {
-        let mut changes = Changes::default();
-        loop {
-            match self.inotify.read_events() {
-                Ok(events) => events.iter().for_each(|event| changes.add(event.name.as_deref(), &self.log_name)),
-                Err(Errno::EINTR) => {}
-                Err(_) => return changes,
+    pub(crate) fn drain(&mut self) -> Changes {
+        match &mut self.means {
+            Means::Inotify { inotify, folders } => {
+                let mut changes = Changes::default();
+                loop {
+                    match inotify.read_events() {
+                        Ok(events) => events.iter().for_each(|event| changes.add(event, folders, &self.concern)),
+                        Err(Errno::EINTR) => {}
+                        Err(_) => return changes,
+                    }
+                }
+            }
+            Means::Looks { seen, due } => {
+                *due = Instant::now() + LOOK;
+                let now = self.concern.look();
+                let texts = now != *seen;
+                *seen = now;
+                Changes { texts, log: true }
             }
         }
     }
 }
 
+impl Means {
+    fn looks(errno: Errno) -> Self {
+        tracing::warn!(
+            %errno,
+            "the kernel has no more inotify watches for us: changed files are noticed after {} seconds at most",
+            LOOK.as_secs()
+        );
+        Self::Looks { seen: Seen::new(), due: Instant::now() + LOOK }
+    }
+}
+
+/// Watches the folders of everything that matters. Fails only where no further watch can be had at all.
+fn watch(
+    inotify: &Inotify,
+    folders: &mut HashMap<WatchDescriptor, BTreeSet<PathBuf>>,
+    concern: &Concern,
+) -> Result<(), Errno> {
+    let flags = AddWatchFlags::IN_CLOSE_WRITE
+        | AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_DELETE
+        | AddWatchFlags::IN_MOVED_FROM
+        | AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_ONLYDIR;
+    for folder in concern.folders() {
+        match inotify.add_watch(&folder, flags) {
+            Ok(descriptor) => _ = folders.entry(descriptor).or_default().insert(folder),
+            Err(errno @ (Errno::ENOSPC | Errno::ENOMEM)) => return Err(errno),
+            Err(errno) => {
+                tracing::warn!(folder = %folder.display(), %errno, "changes in this folder will not be noticed");
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Changes {
-    /// The log and the files beside it that carry its name (a rotated log, a reader's position) change all the time and
-    /// concern no rule, although they may lie in the same folder.
-    fn add(&mut self, name: Option<&OsStr>, log_name: &OsStr) {
-        match name {
-            Some(name) if name.as_encoded_bytes().starts_with(log_name.as_encoded_bytes()) => self.log = true,
-            _ => self.texts = true,
+    fn add(&mut self, event: &InotifyEvent, folders: &HashMap<WatchDescriptor, BTreeSet<PathBuf>>, concern: &Concern) {
+        let (Some(name), Some(folders)) = (&event.name, folders.get(&event.wd)) else {
+            // The queue has overflowed, or a folder is gone.
+            *self = Self { texts: true, log: true };
+            return;
+        };
+        for folder in folders {
+            let changes = concern.touched_by(folder, name);
+            self.texts |= changes.texts;
+            self.log |= changes.log;
         }
     }
 }
 
-impl AsFd for ChangeWatcher {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
+impl Concern {
+    fn of(config: &Config) -> Self {
+        let mut texts = BTreeSet::new();
+        let files = rules_files::expand(&config.rules.entries);
+        for path in config.rules.entries.iter().chain(&config.files).chain(&files) {
+            let mut path = path.clone();
+            for _ in 0..MAX_LINKS {
+                let target = path.read_link().ok().and_then(|target| Some(path.parent()?.join(target)));
+                texts.insert(path);
+                let Some(target) = target else { break };
+                path = target;
+            }
+        }
+        // A further file beside one that `config_files` names may be one that its entry stands for.
+        texts.extend(config.files.iter().skip(1).filter_map(|file| file.parent()).map(Path::to_owned));
+        Self { texts, event_log: config.event_log.clone() }
     }
-}
 
-/// The folders that hold the configuration, the rule files (and what they link to), and the event log.
-fn folders(config: &Config) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    for path in config.rules.entries.iter().chain(&config.files).chain([&config.event_log]) {
-        folders.insert(nearest_folder(path));
-        if let Some(parent) = path.parent() {
-            folders.insert(nearest_folder(parent));
-        }
-        if let Ok(target) = path.read_link()
-            && let Some(parent) = path.parent()
-        {
-            folders.insert(nearest_folder(&parent.join(target)));
+    /// The folders in which a change shows.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let paths = self.texts.iter().map(PathBuf::as_path).chain([self.event_log.as_path()]);
+        let with_parents = paths.flat_map(|path| [Some(path), path.parent()]).flatten();
+        with_parents.map(nearest_folder).collect()
+    }
+
+    /// What a change of `name` in `folder` may mean. Much else may lie there that changes all the time: logs, ours among
+    /// them, a rotated one, a reader's position. A folder that is on the way to a file counts like the file, and so does
+    /// what may be a new file of rules or configuration.
+    fn touched_by(&self, folder: &Path, name: &OsStr) -> Changes {
+        let path = folder.join(name);
+        let is_beside_log = self.event_log.parent() == Some(folder)
+            && self
+                .event_log
+                .file_name()
+                .is_some_and(|log| name.as_encoded_bytes().starts_with(log.as_encoded_bytes()));
+        let leads_to_text = self.texts.iter().any(|text| text.starts_with(&path));
+        let leads_to_log = self.event_log.starts_with(&path);
+        Changes {
+            texts: leads_to_text || (rules_files::has_yaml_name(&path) && !is_beside_log),
+            log: is_beside_log || leads_to_log,
         }
     }
-    folders
+
+    /// The state of everything that matters. A folder's changes with what is made, removed or renamed in it.
+    fn look(&self) -> Seen {
+        let state = |path: &Path| {
+            let facts = fs::metadata(path).ok()?;
+            Some((facts.dev(), facts.ino(), facts.size(), facts.mtime(), facts.mtime_nsec()))
+        };
+        self.texts.iter().map(|path| (path.clone(), state(path))).collect()
+    }
 }
 
 /// `path` itself if it is a folder, else the first of its ancestors that is one.
 fn nearest_folder(path: &Path) -> PathBuf {
     path.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or_else(|| Path::new("/")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, os::unix::fs::symlink, process::Command, thread};
+
+    use super::*;
+
+    const NOTHING: Changes = Changes { texts: false, log: false };
+    const TEXTS: Changes = Changes { texts: true, log: false };
+    const LOG: Changes = Changes { texts: false, log: true };
+
+    /// A configuration with a rule file, a folder of rules, a missing file in a missing folder, and a file of a `ConfigMap`
+    /// in a folder of its own; the logs lie beside them.
+    struct Installation(tempfile::TempDir);
+
+    impl Installation {
+        fn new() -> Self {
+            let installation = Self(tempfile::tempdir().unwrap());
+            for folder in ["rules.d", "map/..1"] {
+                fs::create_dir_all(installation.at(folder)).unwrap();
+            }
+            for file in ["rules.yaml", "rules.d/a.yaml", "map/..1/m.yaml", "events.jsonl", "lanner.log"] {
+                fs::write(installation.at(file), "[]").unwrap();
+            }
+            symlink("..1", installation.at("map/..data")).unwrap();
+            symlink("..data/m.yaml", installation.at("map/m.yaml")).unwrap();
+            let at = |name| installation.at(name).display().to_string();
+            let (rules, folder, missing) = (at("rules.yaml"), at("rules.d"), at("later/z.yaml"));
+            let files = [rules, folder, missing, at("map/m.yaml")].join(", ");
+            let text = format!("rules_files: [{files}]\nevent_log: {{path: {}}}\n", at("events.jsonl"));
+            fs::write(installation.at("lanner.yaml"), text).unwrap();
+            installation
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn config(&self) -> Config {
+            Config::load(&self.at("lanner.yaml"), &[]).unwrap().0
+        }
+
+        fn swap(&self) {
+            fs::create_dir(self.at("map/..2")).unwrap();
+            fs::write(self.at("map/..2/m.yaml"), "[ ]").unwrap();
+            symlink("..2", self.at("map/..new")).unwrap();
+            fs::rename(self.at("map/..new"), self.at("map/..data")).unwrap();
+        }
+
+        /// Makes changes one by one, and checks what is noticed of each.
+        fn check(&self, watcher: &mut ChangeWatcher, expect: impl Fn(&str, Changes) -> Changes) {
+            let put = |name: &str, text: &str| fs::write(self.at(name), text).unwrap();
+            type Change<'a> = (&'a str, &'a dyn Fn(), Changes);
+            let changes: [Change<'_>; 11] = [
+                ("nothing", &|| {}, NOTHING),
+                ("our own log", &|| put("lanner.log", "more"), NOTHING),
+                ("somebody's file", &|| put("notes.txt", "x"), NOTHING),
+                ("an editor's copy", &|| put("rules.yaml~", "x"), NOTHING),
+                ("a record", &|| put("events.jsonl", "more"), LOG),
+                ("a rotation", &|| fs::rename(self.at("events.jsonl"), self.at("events.jsonl.1")).unwrap(), LOG),
+                ("an edit", &|| put("rules.yaml", "[  ]"), TEXTS),
+                ("an edit that renames", &|| fs::rename(self.at("rules.yaml~"), self.at("rules.yaml")).unwrap(), TEXTS),
+                ("a further file", &|| put("rules.d/b.yaml", "[]"), TEXTS),
+                ("a folder on the way", &|| fs::create_dir(self.at("later")).unwrap(), TEXTS),
+                ("a swapped link", &|| self.swap(), TEXTS),
+            ];
+            for (what, change, expected) in changes {
+                // Timestamps of some file systems move in steps of a few milliseconds.
+                thread::sleep(Duration::from_millis(10));
+                change();
+                assert_eq!(watcher.drain(), expect(what, expected), "{what}");
+            }
+            watcher.cover(&self.config());
+            watcher.drain();
+            put("later/z.yaml", "[]");
+            put("map/..data/m.yaml", "[   ]");
+            assert!(watcher.drain().texts);
+            put("lanner.yaml", "rules_files: []");
+            assert!(watcher.drain().texts);
+        }
+    }
+
+    #[test]
+    fn only_what_matters_is_a_change() {
+        let installation = Installation::new();
+        let mut watcher = ChangeWatcher::new();
+        watcher.cover(&installation.config());
+        installation.check(&mut watcher, |_, changes| changes);
+    }
+
+    #[test]
+    fn without_inotify_the_files_are_looked_at() {
+        // In a user namespace of its own a process may have as few instances as it likes.
+        const INSIDE: &str = "LANNER_TEST_WITHOUT_INOTIFY";
+        if env::var_os(INSIDE).is_none() {
+            let script = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
+            let test = env::current_exe().unwrap();
+            let output = Command::new("unshare")
+                .args(["--user", "--map-root-user", "sh", "-c", script, "sh"])
+                .arg(test)
+                .args(["--exact", "reload::tests::without_inotify_the_files_are_looked_at"])
+                .env(INSIDE, "")
+                .output()
+                .unwrap();
+            let (said, wrong) = (output.stdout.escape_ascii(), output.stderr.escape_ascii());
+            assert!(output.status.success(), "{said}\n{wrong}");
+            return;
+        }
+        let installation = Installation::new();
+        let mut watcher = ChangeWatcher::new();
+        assert!(watcher.descriptor().is_none() && watcher.due().is_some(), "there is inotify");
+        watcher.cover(&installation.config());
+        // The log is looked after each time, and a folder that will hold a file is no file.
+        installation.check(&mut watcher, |what, changes| Changes {
+            texts: changes.texts && what != "a folder on the way",
+            log: true,
+        });
+    }
 }

@@ -42,7 +42,8 @@ pub(super) fn expand_one(entry: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn has_yaml_name(path: &Path) -> bool {
+/// Whether a file of this name in a folder of rules is read.
+pub(crate) fn has_yaml_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 

@@ -33,8 +33,8 @@ use crate::{
     config::{Config, ConfigError},
     diagnostics,
     event_log::{EventLog, EventLogError},
-    run_directory::{RunDirectory, RunDirectoryError},
     executable,
+    run_directory::{RunDirectory, RunDirectoryError},
     sources::Sources,
     sys::{self, Background, Pidfd, SyscallError},
 };

@@ -82,9 +82,9 @@ impl SupervisorCommand {
             .stdin(Stdio::from(theirs.into_descriptor()))
             .stdout(Stdio::null())
             .spawn()
-            .map_err(spawn_failed)?;
+            .map_err(SupervisorError::Spawn)?;
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-        let pidfd = Pidfd::open(pid).map_err(spawn_failed)?;
+        let pidfd = Pidfd::open(pid).map_err(SupervisorError::Spawn)?;
         control.send(&ToSupervisor::Begin, estate)?;
         Ok(SupervisorProcess { child: Some(child), pidfd, control, started: Instant::now() })
     }
