@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Editing the local rules file while containers run.
-#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 use std::{fs, thread, time::Duration};
 

@@ -94,7 +94,9 @@ impl ChangeWatcher {
         if let Means::Looks { seen, .. } = &mut self.means {
             // What was seen before stays, so that a change since then is one.
             let mut now = self.concern.look();
-            now.iter_mut().for_each(|(path, state)| *state = seen.get(path).copied().unwrap_or(*state));
+            for (path, state) in &mut now {
+                *state = seen.get(path).copied().unwrap_or(*state);
+            }
             *seen = now;
         }
     }
@@ -257,6 +259,9 @@ mod tests {
     const TEXTS: Changes = Changes { texts: true, log: false };
     const LOG: Changes = Changes { texts: false, log: true };
 
+    /// What it is, how it is made, and what is noticed of it.
+    type Change<'a> = (&'a str, &'a dyn Fn(), Changes);
+
     /// A configuration with a rule file, a folder of rules, a missing file in a missing folder, and a file of a `ConfigMap`
     /// in a folder of its own; the logs lie beside them.
     struct Installation(tempfile::TempDir);
@@ -298,7 +303,6 @@ mod tests {
         /// Makes changes one by one, and checks what is noticed of each.
         fn check(&self, watcher: &mut ChangeWatcher, expect: impl Fn(&str, Changes) -> Changes) {
             let put = |name: &str, text: &str| fs::write(self.at(name), text).unwrap();
-            type Change<'a> = (&'a str, &'a dyn Fn(), Changes);
             let changes: [Change<'_>; 11] = [
                 ("nothing", &|| {}, NOTHING),
                 ("our own log", &|| put("lanner.log", "more"), NOTHING),

@@ -187,9 +187,9 @@ impl Supervisor {
     fn wait(&self) -> Result<(bool, bool), SyscallError> {
         // A dead guard's socket would end every wait at once.
         let control = self.guard_due.is_none().then(|| self.control.as_fd());
-        let changes = self.changes.descriptor();
+        let files = self.changes.descriptor();
         let mut wanted: Vec<_> =
-            control.into_iter().chain(changes).map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+            control.into_iter().chain(files).map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
         // Rounded up, so that a deadline has passed when the wait ends.
         let until = |due: Instant| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         let dues = [self.reload_at, self.guard_due, self.changes.due()];
@@ -201,7 +201,7 @@ impl Supervisor {
         }
         let mut ready = wanted.iter().map(|entry| entry.any().unwrap_or(true));
         let message = control.is_some() && ready.next().unwrap_or(false);
-        let changed = changes.is_some() && ready.next().unwrap_or(false);
+        let changed = files.is_some() && ready.next().unwrap_or(false);
         Ok((message, changed || self.changes.due().is_some_and(|due| due <= Instant::now())))
     }
 

@@ -120,14 +120,14 @@ impl RuntimeCall {
         let patience = if stage == Stage::AtWork { SHORT_PATIENCE } else { PATIENCE };
         let latest = ticks_since_boot();
         let alive = || self.state(patience).filter(|state| is_alive(&state.status, stage));
-        let state = alive()?;
-        let process = Pidfd::open(Pid::from_raw(state.pid)).ok()?;
+        let found = alive()?;
+        let process = Pidfd::open(Pid::from_raw(found.pid)).ok()?;
         // The runtime looks after its processes' numbers: if it still names this one, the descriptor is of it.
-        if alive()?.pid != state.pid || !is_same_folder(&state.bundle, &self.bundle) {
+        if alive()?.pid != found.pid || !is_same_folder(&found.bundle, &self.bundle) {
             return None;
         }
         // A start that fails because the name is taken must not be the end of whoever has it, nor of one that comes next.
-        let started = Process::open(u32::try_from(state.pid).ok()?)?.stat()?.started;
+        let started = Process::open(u32::try_from(found.pid).ok()?)?.stat()?.started;
         (self.began..=latest).contains(&started).then_some(process)
     }
 
