@@ -40,9 +40,8 @@ pub(crate) struct ConfinedError {
 impl Quarters {
     /// Those of a task with this label; `None` when the task is gone.
     pub(super) fn of(process: &Process, label: Label) -> Option<Self> {
-        let inode = |name: &str| process.file_facts(name).map(|facts| facts.st_ino);
-        let (mounts, network) = (inode("ns/mnt")?, inode("ns/net")?);
-        Some(Self { label, mounts, network, ipc: inode("ns/ipc")?, cgroups: inode("ns/cgroup")? })
+        let (mounts, cgroups) = (process.namespace("ns/mnt")?, process.namespace("ns/cgroup")?);
+        Some(Self { label, mounts, network: process.namespace("ns/net")?, ipc: process.namespace("ns/ipc")?, cgroups })
     }
 
     /// The profile.

@@ -16,6 +16,7 @@ use super::{
     handles::Handles,
     locate::Located,
     naming::Name,
+    opener::errno,
     request::{OpenRequest, Start},
 };
 use crate::{decode::RawAddress, process::Socket, sys};
@@ -47,10 +48,11 @@ pub(crate) struct Contact {
 }
 
 impl Destination {
-    /// The destination of a connect on `socket`; an error where we lack the means to tell what socket that is: a path must
+    /// The destination of a connect on `socket`; the errno of the call where we lack the means to tell what socket that is: a path must
     /// not be taken for an address, which the kernel would look up from our own root directory.
-    pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> io::Result<Self> {
-        let is_unix = Socket::of(socket.try_clone_to_owned()?).is_some_and(|socket| socket.is_unix());
+    pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> Result<Self, i32> {
+        let own = socket.try_clone_to_owned().map_err(|error| errno(&error))?;
+        let is_unix = Socket::of(own).is_some_and(|socket| socket.is_unix());
         let path = address.and_then(RawAddress::path).filter(|_| is_unix);
         let name = path.and_then(|path| Name::new(path, libc::AT_FDCWD));
         Ok(Self { address: address.map(|address| address.as_bytes().to_vec()).unwrap_or_default(), path: name })

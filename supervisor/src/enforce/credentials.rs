@@ -21,7 +21,7 @@ pub(crate) struct Person {
     users: Ids,
     groups: Ids,
     supplementary: Arc<[u32]>,
-    /// Whether it lives in another pid namespace than we do, so that it cannot signal us.
+    /// Whether it is no root, and lives in another pid namespace than we do, so that it cannot signal us.
     is_apart: bool,
 }
 
@@ -30,7 +30,9 @@ impl Person {
     pub(super) fn of(process: &Process, upheaval: &Upheaval) -> Option<Self> {
         let (users, groups) = process.ids()?;
         let supplementary = process.supplementary_groups(upheaval.groups())?;
-        Some(Self { users, groups, supplementary, is_apart: process.is_in_foreign_pid_namespace()? })
+        // Root wears all its ids anyway.
+        let is_apart = users.file != 0 && process.is_in_foreign_pid_namespace()?;
+        Some(Self { users, groups, supplementary, is_apart })
     }
 
     /// Whether both are in the same supplementary groups.
@@ -152,7 +154,7 @@ impl Wardrobe {
     /// Puts on all ids of this user from now on; says whether that is something new.
     pub(super) fn wear_wholly(&mut self, credentials: &Credentials) -> bool {
         let user = credentials.file_user();
-        credentials.person.is_apart && user != 0 && self.fixed != Fixed::Person && self.whole.insert(user)
+        credentials.person.is_apart && self.fixed != Fixed::Person && self.whole.insert(user)
     }
 
     /// Does not any more.

@@ -177,8 +177,10 @@ impl Means {
         let way = match (self.own.credentials_of(process, upheaval), label) {
             (Ok(credentials), None) => Way::Own(credentials),
             (Ok(credentials), Some(label)) => {
-                // Opened by us, so that the profile does not have to allow that.
-                let _kept = process.root(upheaval.is_settled());
+                if upheaval.is_settled() {
+                    // Kept with the task, so that the profile does not have to allow it.
+                    let _kept = process.root(true);
+                }
                 let quarters = Arc::new(Quarters::of(process, label).ok_or(MeansError::Gone)?);
                 self.have_confined(process, &quarters)?;
                 Way::Confined(credentials, quarters)

@@ -11,7 +11,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, ExitCode, Stdio},
     sync::Arc,
 };
 
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     control::{Control, ControlError},
-    diagnostics,
+    diagnostics, executable,
     process::Process,
     sys::{FileFacts, Ids, keep_capabilities, set_groups_ids, set_users},
 };
@@ -155,8 +155,7 @@ impl NamespaceOpener {
         let namespace = process.open_file("ns/user").ok_or(NamespaceError::Gone)?;
         let task = process.task();
         let (control, theirs) = Control::pair().map_err(ControlError::from)?;
-        let executable = Path::new("/proc/self/exe");
-        let child = Command::new(executable)
+        let child = executable::command()
             .arg("open")
             .env_clear()
             .stdin(Stdio::from(theirs.into_descriptor()))
@@ -293,12 +292,11 @@ pub(super) struct Home {
 impl Home {
     /// That of a task of the user namespace `user`, confined by `label`.
     pub(super) fn of(process: &Process, user: u64, label: Option<Label>) -> Option<Self> {
-        let inode = |name: &str| process.file_facts(name).map(|facts| facts.st_ino);
         let confined = match label {
-            Some(label) => Some((label, inode("ns/mnt")?)),
+            Some(label) => Some((label, process.namespace("ns/mnt")?)),
             None => None,
         };
-        Some(Self { user, network: inode("ns/net")?, ipc: inode("ns/ipc")?, confined })
+        Some(Self { user, network: process.namespace("ns/net")?, ipc: process.namespace("ns/ipc")?, confined })
     }
 
     /// The profile.

@@ -144,8 +144,7 @@ impl Opener {
         surroundings: Surroundings,
         wardrobe: Wardrobe,
     ) -> io::Result<Self> {
-        let own = Process::own().and_then(|own| own.file_facts("ns/user"));
-        let namespace = own.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.st_ino;
+        let namespace = Process::own().and_then(|own| own.namespace("ns/user")).ok_or(io::ErrorKind::NotFound)?;
         let mounts = if surroundings.have_mounts() { Mounts::Target } else { Mounts::Other };
         Ok(Self { host_root, own_descriptors, wardrobe, surroundings, mounts, namespace })
     }

@@ -114,7 +114,7 @@ pub(super) fn go_home(root: BorrowedFd<'_>) {
 
 fn enter(process: &Process, name: &str, kind: CloneFlags, current: &mut Option<u64>) -> io::Result<bool> {
     let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-    let there = process.file_facts(name).ok_or_else(gone)?.st_ino;
+    let there = process.namespace(name).ok_or_else(gone)?;
     if *current == Some(there) {
         return Ok(false);
     }

@@ -50,8 +50,8 @@ impl Untraced {
         Some(Self { caller, process: Process::open(leader)?, leader, reference, before })
     }
 
-    /// Has `judge` look at every program that the process shows until the exec, which is the call `number`, is over, however long it takes: it
-    /// may wait for a lease, a file system or a processor.
+    /// Has `judge` look at every program that the process shows until the exec, which is the call `number`, is over,
+    /// however long it takes: it may wait for a lease, a file system or a processor.
     pub(crate) fn watch(&self, number: i64, judge: impl Fn(u32) -> Fate) -> Fate {
         let (mut last, mut is_loaded, mut unready) = (None, false, 0);
         for look in 0_u64.. {

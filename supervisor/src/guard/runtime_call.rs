@@ -202,8 +202,8 @@ fn options(cmdline: &[u8]) -> Vec<Vec<OsString>> {
     (0..words.len()).filter(is_start).map(before).collect()
 }
 
-/// The commands that start a container.
-const STARTS: [&[u8]; 3] = [b"create", b"run", b"restore"];
+/// The commands for which the shim starts a guard.
+const STARTS: [&[u8]; 2] = [b"create", b"run"];
 
 fn parse(document: &[u8], id: &str) -> Option<State> {
     serde_json::from_slice::<State>(document).ok().filter(|state| state.id == id)

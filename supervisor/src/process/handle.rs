@@ -256,12 +256,11 @@ impl Process {
 
     /// The inode of the user namespace; remembered like [`Self::root`].
     pub(crate) fn user_namespace(&self, settled: bool) -> Option<u64> {
-        let ask = || self.file_facts("ns/user").map(|facts| facts.st_ino);
         if !settled {
-            return ask();
+            return self.namespace("ns/user");
         }
         if self.user_namespace.get().is_none() {
-            let namespace = ask()?;
+            let namespace = self.namespace("ns/user")?;
             self.user_namespace.get_or_init(|| namespace);
         }
         self.user_namespace.get().copied()
@@ -269,20 +268,16 @@ impl Process {
 
     /// Whether its pid namespace, which it never leaves, is another one than ours.
     pub(crate) fn is_in_foreign_pid_namespace(&self) -> Option<bool> {
-        static OURS: OnceLock<u64> = OnceLock::new();
         if let Some(known) = self.is_in_foreign_pid_namespace.get() {
             return Some(*known);
         }
-        let inode = |process: &Self| process.file_facts("ns/pid").map(|facts| facts.st_ino);
-        let ours = match OURS.get() {
-            Some(ours) => *ours,
-            None => *OURS.get_or_init({
-                let ours = inode(&Self::own()?)?;
-                move || ours
-            }),
-        };
-        let is_foreign = inode(self)? != ours;
+        let is_foreign = self.namespace("ns/pid")? != Self::own()?.namespace("ns/pid")?;
         Some(*self.is_in_foreign_pid_namespace.get_or_init(|| is_foreign))
+    }
+
+    /// The inode of one of its namespaces, such as `ns/net`.
+    pub(crate) fn namespace(&self, name: &str) -> Option<u64> {
+        self.file_facts(name).map(|facts| facts.st_ino)
     }
 
     /// `argv` as the process shows it now; empty for a zombie or kernel thread.

@@ -330,8 +330,7 @@ fn copy_connect(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
         Some(Err(crate::target::ReadError::TooLong)) => return Err(RequestError::Errno(libc::EINVAL)),
         Some(address) => Some(address?),
     };
-    let destination = Destination::new(address.as_ref(), socket.as_fd());
-    let destination = destination.map_err(|error| RequestError::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let destination = Destination::new(address.as_ref(), socket.as_fd()).map_err(RequestError::Errno)?;
     let start = address.as_ref().and_then(RawAddress::path).map_or(Start::Root, Destination::start);
     event.hold(Arc::new(Handles::take(process, [start]).with_socket(socket)));
     Ok(Copied::Connect(destination))
