@@ -12,6 +12,27 @@ const FOLDER: &str = "/var/cache/lanner-kernels"; // as in the script; `LANNER_K
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(pub &'static str);
 
+/// Makes a test of `check`, which takes the version, for each kernel that the script unpacks.
+#[macro_export]
+macro_rules! on_each_kernel {
+    ($check:path) => {
+        #[test]
+        fn linux_5_10() {
+            $check("5.10");
+        }
+
+        #[test]
+        fn linux_6_1() {
+            $check("6.1");
+        }
+
+        #[test]
+        fn linux_6_12() {
+            $check("6.12");
+        }
+    };
+}
+
 impl Kernel {
     /// The file to boot.
     pub(crate) fn image(self) -> PathBuf {

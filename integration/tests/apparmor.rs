@@ -107,17 +107,4 @@ fn check(version: &'static str) {
     assert_eq!((outcome.output, outcome.status), (format!("Y\n{printed}{ALERTS}"), 0));
 }
 
-#[test]
-fn linux_5_10() {
-    check("5.10");
-}
-
-#[test]
-fn linux_6_1() {
-    check("6.1");
-}
-
-#[test]
-fn linux_6_12() {
-    check("6.12");
-}
+integration::on_each_kernel!(check);

@@ -30,15 +30,17 @@ fn lanner() -> (Lanner, PathBuf, PathBuf) {
     (lanner, program, log)
 }
 
-fn kill_guard(lanner: &Lanner) -> Pid {
-    let guard = wait_for("a guard", PATIENCE, || lanner.guards().first().copied());
-    kill(guard, Signal::SIGKILL).unwrap();
-    guard
+/// Kills one of the processes that `all` lists, and returns it.
+fn kill_one(what: &str, all: impl Fn() -> Vec<Pid>) -> Pid {
+    let process = wait_for(what, PATIENCE, || all().first().copied());
+    kill(process, Signal::SIGKILL).unwrap();
+    process
 }
 
 #[track_caller]
-fn expect_another(lanner: &Lanner, dead: Pid) {
-    wait_for("another guard", PATIENCE, || lanner.guards().into_iter().find(|guard| *guard != dead));
+fn expect_replacement(what: &str, all: impl Fn() -> Vec<Pid>) {
+    let dead = kill_one(what, &all);
+    wait_for(&format!("another {what}"), PATIENCE, || all().into_iter().find(|process| *process != dead));
 }
 
 #[test]
@@ -49,13 +51,10 @@ fn a_guard_whose_executable_was_replaced_is_replaced() {
     let (lanner, program, _log) = lanner();
     let container = Container::start(&lanner.engine(), Bundle::new(&SLEEPER));
     fs::remove_file(&program).unwrap();
-    expect_another(&lanner, kill_guard(&lanner));
+    expect_replacement("guard", || lanner.guards());
     // The new guard starts supervisors in its turn.
     fs::write(&program, "no program").unwrap();
-    let supervisor = wait_for("a supervisor", PATIENCE, || lanner.supervisors().first().copied());
-    kill(supervisor, Signal::SIGKILL).unwrap();
-    let another = || lanner.supervisors().into_iter().find(|pid| *pid != supervisor);
-    wait_for("another supervisor", PATIENCE, another);
+    expect_replacement("supervisor", || lanner.supervisors());
     container.end();
     lanner.expect_nothing_left();
 }
@@ -68,7 +67,7 @@ fn a_guard_that_cannot_start_is_not_started_without_a_pause() {
     let (lanner, _program, log) = lanner();
     let container = Container::start(&lanner.engine(), Bundle::new(&SLEEPER));
     lanner.reconfigure("event_log:", "event_log: {path: /proc/nowhere/events.jsonl}");
-    kill_guard(&lanner);
+    kill_one("guard", || lanner.guards());
     thread::sleep(LOOK);
     let said = fs::read_to_string(&log).unwrap();
     let starts = said.lines().filter(|line| line.contains("no new guard")).count();

@@ -102,14 +102,16 @@ static void nobody_waits_for_nonblocking(void) {
   shown(open("fifo", O_RDONLY | O_CREAT | O_EXCL, 0600));
 }
 
-static void signal_ends_the_wait(void) {
+static void interrupt(void (*prepare)(void)) {
   struct waiter waiter;
-  start_waiting(&waiter, not_restarting, O_RDONLY);
+  start_waiting(&waiter, prepare, O_RDONLY);
   kill(waiter.pid, SIGUSR1);
   say_reports(waiter.result, "EINTR");
   say_exit(waiter.pid);
   say_deserted();
 }
+
+static void signal_ends_the_wait(void) { interrupt(not_restarting); }
 
 static void *idle(void *argument) {
   for (;;) pause();
@@ -123,14 +125,7 @@ static void with_another_thread(void) {
 }
 
 // The kernel gives a signal for the whole process to its first thread.
-static void signal_to_threads(void) {
-  struct waiter waiter;
-  start_waiting(&waiter, with_another_thread, O_RDONLY);
-  kill(waiter.pid, SIGUSR1);
-  say_reports(waiter.result, "EINTR");
-  say_exit(waiter.pid);
-  say_deserted();
-}
+static void signal_to_threads(void) { interrupt(with_another_thread); }
 
 static void signal_with_restart(void) {
   struct waiter waiter;
