@@ -52,7 +52,8 @@ pub(crate) enum ToNewGuard {
         /// The number it was given.
         listener: u32,
     },
-    /// The last message; comes with the old guard's lock and socket, and with the texts in force, if there are any.
+    /// The last message; comes with the old guard's lock and socket, the supervisor's process, and the texts in force, if
+    /// there are any.
     Complete {
         /// The number that the next listener gets.
         next_listener: u32,

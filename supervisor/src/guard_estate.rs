@@ -12,7 +12,7 @@ use crate::{
     control::{Control, ControlError, ToNewGuard},
     executable,
     slots::SlotsFile,
-    sys::{Listener, SyscallError},
+    sys::{Listener, Pidfd, SyscallError},
 };
 
 /// The guard's lock and socket, and what was in force.
@@ -85,7 +85,9 @@ impl GuardEstate {
             control.send(&ToNewGuard::Listener { listener: number }, &[listener.as_fd(), slots.as_fd()])?;
             next_listener = next_listener.max(number.saturating_add(1));
         }
-        let mut last = vec![self.lock.as_fd(), self.socket.as_fd()];
+        // By its number the guard could take another process for us: whoever inherits it when we die meanwhile.
+        let own = Pidfd::own()?;
+        let mut last = vec![self.lock.as_fd(), self.socket.as_fd(), own.as_fd()];
         last.extend(self.sources());
         control.send(&ToNewGuard::Complete { next_listener }, &last)?;
         Ok(control)

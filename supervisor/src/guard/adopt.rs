@@ -5,13 +5,13 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{net::UnixListener, process::parent_id},
+        unix::net::UnixListener,
     },
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use nix::unistd::{Pid, setsid};
+use nix::unistd::setsid;
 
 use super::{
     custody::Custody,
@@ -51,8 +51,6 @@ enum AdoptError {
     Control(#[from] ControlError),
     #[error("the supervisor stopped in the middle")]
     Incomplete,
-    #[error("cannot watch the supervisor")]
-    Supervisor(#[source] io::Error),
     #[error(transparent)]
     Directory(#[from] RunDirectoryError),
     #[error(transparent)]
@@ -80,13 +78,11 @@ pub(crate) fn adopt(arguments: AdoptArguments) -> ExitCode {
 fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
     let control = io::stdin().as_fd().try_clone_to_owned().map(Control::from_descriptor);
     let control = control.map_err(AdoptError::ControlSocket)?;
-    let parent = Pid::from_raw(i32::try_from(parent_id()).unwrap_or(i32::MAX));
-    let supervisor = Pidfd::open(parent).map_err(AdoptError::Supervisor)?;
     if let Err(errno) = setsid() {
         tracing::warn!(%errno, "the guard shares its starter's session");
     }
     let mut custody = Custody::default();
-    let (lock, socket, sources) = loop {
+    let (lock, socket, supervisor, sources) = loop {
         let Some((message, descriptors)) = control.receive::<ToNewGuard>()? else { return Err(AdoptError::Incomplete) };
         let mut descriptors = descriptors.into_iter();
         let (Some(first), Some(second)) = (descriptors.next(), descriptors.next()) else {
@@ -98,8 +94,8 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
             }
             ToNewGuard::Complete { next_listener } => {
                 custody.skip_to(next_listener);
-                let sources: Option<OwnedFd> = descriptors.next();
-                break (first, UnixListener::from(second), sources);
+                let supervisor = descriptors.next().map(Pidfd::from_descriptor).ok_or(AdoptError::Incomplete)?;
+                break (first, UnixListener::from(second), supervisor, descriptors.next());
             }
         }
     };

@@ -79,6 +79,16 @@ impl Pidfd {
         }
     }
 
+    /// This process.
+    pub(crate) fn own() -> io::Result<Self> {
+        Self::open(nix::unistd::getpid())
+    }
+
+    /// A process that another one has opened.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
     fn open_with(task: u32, flags: libc::c_uint) -> io::Result<Self> {
         // SAFETY: the call takes two integers and touches no memory of ours.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_open, task, flags) };
