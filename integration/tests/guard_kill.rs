@@ -2,7 +2,12 @@
 //! The guard dies, and the supervisor replaces it, whatever has become of the files it was started from.
 #![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
 
-use std::{fs, path::PathBuf, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use integration::{
     Bundle, Container, Lanner, PROBES,
@@ -43,15 +48,23 @@ fn expect_replacement(what: &str, all: impl Fn() -> Vec<Pid>) {
     wait_for(&format!("another {what}"), PATIENCE, || all().into_iter().find(|process| *process != dead));
 }
 
+#[track_caller]
+fn expect_taken_over(log: &Path) {
+    let has_taken_over = || fs::read_to_string(log).unwrap().contains("has taken over").then_some(());
+    wait_for("a guard that has taken over", PATIENCE, has_taken_over);
+}
+
 #[test]
 fn a_guard_whose_executable_was_replaced_is_replaced() {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
         return;
     }
-    let (lanner, program, _log) = lanner();
+    let (lanner, program, log) = lanner();
     let container = Container::start(&lanner.engine(), Bundle::new(&SLEEPER));
     fs::remove_file(&program).unwrap();
     expect_replacement("guard", || lanner.guards());
+    // Until then the supervisor alone holds the listeners, and its death would be the container's.
+    expect_taken_over(&log);
     // The new guard starts supervisors in its turn.
     fs::write(&program, "no program").unwrap();
     expect_replacement("supervisor", || lanner.supervisors());
@@ -73,9 +86,7 @@ fn a_guard_that_cannot_start_is_not_started_without_a_pause() {
     let starts = said.lines().filter(|line| line.contains("no new guard")).count();
     assert!((1..=MAX_STARTS).contains(&starts), "{starts} guards were started:\n{said}");
     lanner.reconfigure("event_log:", &format!("event_log: {{path: {}}}", lanner.event_log().display()));
-    wait_for("a guard that stays", PATIENCE, || {
-        fs::read_to_string(&log).unwrap().contains("has taken over").then_some(())
-    });
+    expect_taken_over(&log);
     container.end();
     lanner.expect_nothing_left();
 }
