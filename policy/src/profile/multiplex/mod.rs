@@ -128,18 +128,15 @@ impl Multiplexing {
 impl Multiplexer {
     /// What the profile says of it; `call` is one of its calls that is watched.
     fn standing(&self, default: &str, own: &[Rule<'_>], call: &Watched) -> Result<Standing, ProfileError> {
-        let effective = || {
-            let rules = own.iter().enumerate();
-            rules.filter(|(_, rule)| rule.action != default && rule.names.contains(&self.name))
-        };
-        match effective().find(|(_, rule)| rule.conditions.is_empty()) {
+        let mut rules = own.iter().enumerate();
+        match rules.find(|(_, rule)| rule.action != default && rule.names.contains(&self.name)) {
+            // Its conditions could be those that a rule on one of its calls becomes.
+            Some((_, rule)) if !rule.conditions.is_empty() => {
+                Err(ProfileError::Multiplexed { name: self.name.to_owned(), call: call.name.clone() })
+            }
             Some((place, rule)) if rules::is_permissive(rule.action) => Ok(Standing::Permitted(place)),
             Some((_, rule)) if rule.action == rules::TRACE => Err(ProfileError::Traced { name: self.name.to_owned() }),
             Some(_) => Ok(Standing::Denied),
-            // Its conditions could be those that a rule on one of its calls becomes.
-            None if effective().next().is_some() => {
-                Err(ProfileError::Multiplexed { name: self.name.to_owned(), call: call.name.clone() })
-            }
             None if rules::is_permissive(default) => Ok(Standing::Open),
             None => Ok(Standing::Closed),
         }

@@ -199,13 +199,18 @@ fn versions_of_ipc_are_watched_where_the_default_permits_them() {
 
 #[test]
 fn a_multiplexer_that_is_decided_by_its_arguments_is_refused() {
-    let condition = json!([{"index": 0, "value": 3, "op": "SCMP_CMP_EQ"}]);
-    let rules = json!([{"names": ["socketcall"], "action": "SCMP_ACT_ALLOW", "args": condition}]);
-    let own = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"], "syscalls": rules});
-    assert_eq!(
-        patched(Some(&own), &plan(&[Watched::always("connect")])).unwrap_err().to_string(),
-        "the container's seccomp profile decides `socketcall` by its arguments, which leaves no room to watch `connect` \
-         that is made through it"
-    );
-    patched(Some(&own), &plan(&[Watched::always("semget")])).unwrap();
+    let conditions = json!([{"index": 0, "value": 3, "op": "SCMP_CMP_EQ"}]);
+    let in_part = json!({"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "args": conditions});
+    let whole = json!({"names": ["socketcall"], "action": "SCMP_ACT_LOG"});
+    let of = |rules: &Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "syscalls": rules});
+    for rules in [json!([in_part]), json!([in_part, whole])] {
+        let own = of(&rules);
+        assert_eq!(
+            patched(Some(&own), &plan(&[Watched::always("connect")])).unwrap_err().to_string(),
+            "the container's seccomp profile decides `socketcall` by its arguments, which leaves no room to watch `connect` \
+             that is made through it"
+        );
+        patched(Some(&own), &plan(&[Watched::always("semget")])).unwrap();
+    }
+    patched(Some(&of(&json!([whole, in_part]))), &plan(&[Watched::always("connect")])).unwrap();
 }
