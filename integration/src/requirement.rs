@@ -7,6 +7,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    ptr,
 };
 
 use crate::{Kernel, binary, bundle::assets};
@@ -19,6 +20,8 @@ pub enum Requirement {
     Root,
     /// A program on the search path.
     Program(&'static str),
+    /// A kernel in which programs can confine themselves by Landlock.
+    Landlock,
     /// A kernel to boot, and QEMU to boot it in.
     Machine(Kernel),
     /// `lanner` and `lanner-runtime`, built beside the test.
@@ -63,6 +66,7 @@ impl Requirement {
         match self {
             Self::Root => (!can_mount()).then(|| "needs root with the right to mount".to_owned()),
             Self::Program(name) => find(name).is_none().then(|| format!("`{name}` is not installed")),
+            Self::Landlock => (!has_landlock()).then(|| "the kernel has no Landlock".to_owned()),
             Self::Machine(kernel) => {
                 let image = kernel.image();
                 let without = || format!("no kernel at {}; scripts/install-kernels unpacks it", image.display());
@@ -79,6 +83,19 @@ impl Requirement {
 fn can_mount() -> bool {
     let probe = Command::new("unshare").args(["-m", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     nix::unistd::geteuid().is_root() && probe.is_ok_and(|status| status.success())
+}
+
+/// Asks for the version alone (`landlock_create_ruleset(2)`).
+const LANDLOCK_CREATE_RULESET_VERSION: u32 = 1;
+
+/// Whether the kernel has Landlock, and it is not switched off.
+#[expect(unsafe_code, reason = "the call has no safe wrapper")]
+fn has_landlock() -> bool {
+    // SAFETY: with this flag and no ruleset the kernel reads no memory of ours.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<u8>(), 0_usize, LANDLOCK_CREATE_RULESET_VERSION)
+    };
+    version > 0
 }
 
 /// The program called `name`, looked for where root's programs are even if the caller's path lacks them.

@@ -10,7 +10,7 @@ use integration::{
     Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 24] = [
+const WORKLOADS: [&str; 25] = [
     "pause",
     "nothing",
     "loop",
@@ -22,6 +22,7 @@ const WORKLOADS: [&str; 24] = [
     "timed",
     "banned",
     "harmless",
+    "landlocked",
     "attack_alias",
     "attack_descriptor",
     "attack_exec",

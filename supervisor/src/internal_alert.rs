@@ -62,6 +62,18 @@ impl InternalAlert {
         }
     }
 
+    /// A task that may be in a Landlock domain opens a file, in audit mode.
+    pub(crate) fn landlock(pid: u32) -> Self {
+        Self {
+            rule: "Lanner internal: opens not verified",
+            priority: Priority::Warning,
+            message: format!(
+                "Process {pid} opens a file after Landlock came into use: from now on the container's opens are logged by \
+                 their arguments alone"
+            ),
+        }
+    }
+
     /// New rules need calls that the container's profile, which is fixed at its start, does not notify.
     pub(crate) fn untrapped(calls: &[&str]) -> Self {
         Self {

@@ -5,8 +5,9 @@
 //! slot of a memfd that the guard owns too; a successor finds there what its predecessor left.
 //!
 //! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
-//! more than the last slot that a call was ever parked in), then slots of 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free),
-//! the number of supervisors that died on it, where the event log ended before its alert was written (inode, position), and how far a call that is made here has come.
+//! more than the last slot that a call was ever parked in; cell 2: whether a task entered a Landlock domain), then slots of
+//! 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free), the number of supervisors that died on it,
+//! where the event log ended before its alert was written (inode, position), and how far a call that is made here has come.
 //! The first slot is the supervisor's to receive into, the second one the guard's; the others are for calls that wait for
 //! something else than a decision, and for threads that relieve one of the supervisor's.
 
@@ -76,6 +77,21 @@ pub(crate) enum Progress {
 const BEGUN: u64 = 1;
 const DONE: u64 = 2;
 
+/// Whether tasks of a listener may be in a Landlock domain, which holds for what they do themselves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Landlock {
+    /// None entered one.
+    None,
+    /// One did, and its children live in it. Domains cannot be left, and who is in one cannot be asked.
+    Entered,
+    /// And an alert says that opens are therefore not performed.
+    Said,
+}
+
+/// Values of the header's cell for it.
+const ENTERED: u64 = 1;
+const SAID: u64 = 2;
+
 /// How far the process that installed the filter has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -130,6 +146,27 @@ impl Slots {
         if let Some(cell) = self.memory.cells().first() {
             cell.store(u64::from(task), Ordering::Release);
         }
+    }
+
+    /// Whether a task of this listener entered a Landlock domain.
+    pub(crate) fn landlock(&self) -> Landlock {
+        match self.memory.cells().get(2).map(|cell| cell.load(Ordering::Acquire)) {
+            Some(ENTERED) => Landlock::Entered,
+            Some(SAID) => Landlock::Said,
+            _ => Landlock::None,
+        }
+    }
+
+    /// Records that one is about to.
+    pub(crate) fn set_landlock_entered(&self) {
+        if let Some(cell) = self.memory.cells().get(2) {
+            cell.fetch_max(ENTERED, Ordering::AcqRel);
+        }
+    }
+
+    /// Records that it was said what follows from it; whether nobody else has said it.
+    pub(crate) fn set_landlock_said(&self) -> bool {
+        self.memory.cells().get(2).is_some_and(|cell| cell.swap(SAID, Ordering::AcqRel) != SAID)
     }
 
     /// The slot that a supervisor's first thread receives into.

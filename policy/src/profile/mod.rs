@@ -29,6 +29,10 @@ const UNSEEN: &[&str] = &["io_uring_setup"];
 /// domain it has entered, so that in enforce mode it must not believe in one. Programs take this for a kernel without.
 const UNFOLLOWED: &[&str] = &["landlock_create_ruleset"];
 
+/// The calls that enter such a domain: watched in audit mode, where they are not denied, so that opens can be left to the
+/// kernel from then on.
+const ENTERING: &[&str] = &["landlock_restrict_self"];
+
 /// The calls that take descriptors out of a process. A connection that is made for a task gives its other end a handle of the
 /// process that made it (`SO_PEERPIDFD`), which has descriptors of the host's, and whoever may trace may take those.
 const TAKING: &[&str] = &["pidfd_getfd"];
@@ -49,7 +53,8 @@ pub struct Plan<'a> {
     pub run_dir: &'a str,
     /// In enforce mode `io_uring_setup` fails with EPERM, as under `kernel.io_uring_disabled`, which programs know how to
     /// live with; in audit mode it is watched.
-    /// `landlock_create_ruleset` and `pidfd_getfd` fail likewise in enforce mode.
+    /// `landlock_create_ruleset` and `pidfd_getfd` fail likewise in enforce mode; in audit mode `landlock_restrict_self` is
+    /// watched.
     pub mode: Mode,
     /// The calls to notify.
     pub watched: &'a [Watched],
@@ -236,14 +241,12 @@ fn refuse_foreign_listener(profile: &Map<String, Value>, plan: &Plan<'_>) -> Res
 
 /// The treatments of a plan.
 fn treatments<'a>(plan: &Plan<'a>, multiplexing: &Multiplexing) -> Treatments<'a> {
-    let unseen = match plan.mode {
-        Mode::Audit => Treatment::Notify(&[]),
-        Mode::Enforce => Treatment::Deny,
+    let of_mode: &[(&[&str], Treatment<'_>)] = match plan.mode {
+        Mode::Audit => &[(UNSEEN, Treatment::Notify(&[])), (ENTERING, Treatment::Notify(&[]))],
+        Mode::Enforce => &[(UNSEEN, Treatment::Deny), (UNFOLLOWED, Treatment::Deny), (TAKING, Treatment::Deny)],
     };
-    let mut treatments: Treatments<'a> = UNSEEN.iter().map(|name| (*name, unseen)).collect();
-    if plan.mode == Mode::Enforce {
-        treatments.extend(UNFOLLOWED.iter().chain(TAKING).map(|name| (*name, Treatment::Deny)));
-    }
+    let of_mode = of_mode.iter().flat_map(|&(names, treatment)| names.iter().map(move |name| (*name, treatment)));
+    let mut treatments: Treatments<'a> = of_mode.collect();
     let mut add = |name: &'a str, tests: &'a [RegisterTest]| {
         if !treatments.iter().any(|(known, _)| *known == name) {
             treatments.push((name, Treatment::Notify(tests)));

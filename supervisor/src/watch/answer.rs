@@ -39,6 +39,10 @@ const MAX_ATTEMPTS: u64 = 3;
 /// What sets a ring up through which files are opened unseen; watched only where it is not denied.
 static IO_URING_SETUP: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("io_uring_setup"));
 
+/// What puts a task into a Landlock domain; watched in audit mode.
+static LANDLOCK_RESTRICT_SELF: LazyLock<Option<EventType>> =
+    LazyLock::new(|| EventType::from_name("landlock_restrict_self"));
+
 /// Where a notification comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -185,11 +189,13 @@ impl<'a> Answerer<'a> {
         if Some(call.event_type()) == *IO_URING_SETUP {
             InternalAlert::io_uring(target.tid()).write(shared);
         }
-        if shared.mode == Mode::Enforce {
-            shared.upheaval.note(&call);
+        match shared.mode {
+            Mode::Enforce => shared.upheaval.note(&call),
+            Mode::Audit if Some(call.event_type()) == *LANDLOCK_RESTRICT_SELF => self.slots.set_landlock_entered(),
+            Mode::Audit => {}
         }
         let in_force = shared.in_force.load();
-        if self.performs(&in_force, &call) {
+        if self.performs(&in_force, &call, target.tid()) {
             return self.perform_open(place, (call, target), &in_force);
         }
         if self.performs_call(&in_force, &call) {

@@ -4,6 +4,8 @@
 
 use std::{error::Error, os::fd::OwnedFd, sync::Arc};
 
+use policy::Mode;
+
 use super::answer::{Answerer, Decision, Place};
 use crate::{
     decode::Call,
@@ -13,7 +15,8 @@ use crate::{
     },
     event::CallEvent,
     in_force::InForce,
-    slots::Progress,
+    internal_alert::InternalAlert,
+    slots::{Landlock, Progress},
     sys::Response,
     target::Target,
 };
@@ -37,8 +40,21 @@ enum Found {
 
 impl Answerer<'_> {
     /// Whether this call is opened for the target rather than by it.
-    pub(super) fn performs(&self, in_force: &InForce, call: &Call) -> bool {
-        call.is_open() && in_force.performs_opens(self.shared().mode)
+    pub(super) fn performs(&self, in_force: &InForce, call: &Call, tid: u32) -> bool {
+        call.is_open() && in_force.performs_opens(self.shared().mode) && !self.leaves_opens(tid)
+    }
+
+    /// Whether opens are left to the kernel: a task that may be in a Landlock domain would get out of it by an open that
+    /// another one makes. Enforce mode lets no task enter one.
+    fn leaves_opens(&self, tid: u32) -> bool {
+        if self.shared().mode == Mode::Enforce {
+            return false;
+        }
+        let landlock = self.slots().landlock();
+        if landlock == Landlock::Entered && self.slots().set_landlock_said() {
+            InternalAlert::landlock(tid).write(self.shared());
+        }
+        landlock != Landlock::None
     }
 
     /// Judges an open and performs it; `None` when it was answered or nobody waits.

@@ -192,7 +192,7 @@ fn what_the_profile_permits_as_a_whole_is_watched_as_a_whole() {
 fn versions_of_ipc_are_watched_where_the_default_permits_them() {
     let versions = json!({"names": ["ipc"], "action": "SCMP_ACT_NOTIFY",
         "args": [{"index": 0, "value": 0x1_0000, "op": "SCMP_CMP_GE"}]});
-    let rules = json!([{"names": ["io_uring_setup", "semget"], "action": "SCMP_ACT_NOTIFY"}, versions]);
+    let rules = json!([{"names": ["io_uring_setup", "landlock_restrict_self", "semget"], "action": "SCMP_ACT_NOTIFY"}, versions]);
     check("SCMP_ACT_ALLOW", &json!([]), &["semget"], &rules);
     check("SCMP_ACT_ERRNO", &json!([]), &["semget"], &json!([]));
 }
