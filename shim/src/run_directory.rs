@@ -6,11 +6,13 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    process,
     time::{Duration, SystemTime},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 
 /// Engines that use one id at the same time; more than a few is a mistake elsewhere.
 const NAMES: u32 = 100;
@@ -29,6 +31,8 @@ pub(crate) struct RunDirectory {
 pub(crate) enum RunDirectoryError {
     #[error("cannot make the directory `{}`", path.display())]
     Make { path: PathBuf, source: io::Error },
+    #[error("cannot lock the directory `{}`", path.display())]
+    Lock { path: PathBuf, source: io::Error },
     #[error("cannot remove the directory `{}` of an earlier container", path.display())]
     Remove { path: PathBuf, source: io::Error },
     #[error("cannot write `{}`", path.display())]
@@ -44,11 +48,14 @@ impl RunDirectory {
         builder.mode(0o700).recursive(true);
         builder.create(run_dir).map_err(|source| RunDirectoryError::Make { path: run_dir.to_owned(), source })?;
         builder.recursive(false);
+        // Held to the end: between the look at an earlier container's directory and its removal, another start could put
+        // its own in the place.
+        let _lock = lock(run_dir).map_err(|source| RunDirectoryError::Lock { path: run_dir.to_owned(), source })?;
         for number in 1..=NAMES {
             let name = if number == 1 { id.to_owned() } else { format!("{id}-{number}") };
             let path = run_dir.join(name);
             if is_stale(&path) {
-                remove(run_dir, &path)?;
+                fs::remove_dir_all(&path).map_err(|source| RunDirectoryError::Remove { path: path.clone(), source })?;
             }
             match builder.create(&path) {
                 Ok(()) => return Ok(Self { path }),
@@ -87,14 +94,15 @@ fn is_stale(path: &Path) -> bool {
     }
 }
 
-/// Renames first, so that of two starts that find the same directory one removes it and neither removes a new one.
-fn remove(run_dir: &Path, path: &Path) -> Result<(), RunDirectoryError> {
-    let grave = run_dir.join(format!(".stale-{}", process::id()));
-    match fs::rename(path, &grave).and_then(|()| fs::remove_dir_all(&grave)) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(RunDirectoryError::Remove { path: path.to_owned(), source })
+/// Waits for other starts that make a directory below `run_dir`.
+fn lock(run_dir: &Path) -> io::Result<Flock<File>> {
+    let mut directory = File::open(run_dir)?;
+    loop {
+        match Flock::lock(directory, FlockArg::LockExclusive) {
+            Ok(lock) => return Ok(lock),
+            Err((again, Errno::EINTR)) => directory = again,
+            Err((_, errno)) => return Err(errno.into()),
         }
-        _ => Ok(()),
     }
 }
 
@@ -130,5 +138,28 @@ mod tests {
         assert_eq!(fs::read_dir(fresh.path()).unwrap().count(), 0);
         fresh.discard();
         assert_eq!(fs::read_dir(&run_dir).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn starts_that_find_the_same_directory_get_one_each() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..200 {
+            let left = folder.path().join("c1");
+            fs::create_dir(&left).unwrap();
+            File::create(left.join("lock")).unwrap();
+            let start = || {
+                let made = RunDirectory::make(folder.path(), "c1").unwrap();
+                made.write("plan.json", b"{}").unwrap();
+                made
+            };
+            let made = std::thread::scope(|scope| {
+                let starts = [(); 4].map(|()| scope.spawn(start));
+                starts.map(|start| start.join().unwrap())
+            });
+            let mut names = made.each_ref().map(name);
+            names.sort_unstable();
+            assert_eq!(names, ["c1", "c1-2", "c1-3", "c1-4"]);
+            made.into_iter().for_each(RunDirectory::discard);
+        }
     }
 }
