@@ -10,7 +10,7 @@ use integration::{
     Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 25] = [
+const WORKLOADS: [&str; 26] = [
     "pause",
     "nothing",
     "loop",
@@ -36,6 +36,7 @@ const WORKLOADS: [&str; 25] = [
     "attack_self",
     "attack_stall",
     "attack_supervisor",
+    "attack_takeover",
 ];
 
 #[track_caller]

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the attack programs find in their container: see `workloads/attack.h`.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::Path,
+};
 
 use integration::{Bundle, dynamic_workload, workload};
 use serde_json::{Value, json};
@@ -68,6 +72,14 @@ const FILES: [(&str, &str); 9] = [
     ("/public/script", "#!/bin/sh\necho harmless\n"),
 ];
 
+/// What nobody but root may touch.
+const PRIVATE: &str = "/private/log";
+/// The attack program once more, which makes root of whoever executes it.
+const RAISED: &str = "/public/raised";
+
+/// The host's number for root of the user namespaces here.
+const FIRST_ID: u32 = 100_000;
+
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 /// What a privileged container's process may do, as far as the attacks make use of it.
@@ -91,6 +103,8 @@ pub(crate) enum Setting {
     User,
     /// Root of a user namespace.
     UserNamespace,
+    /// Uid 1000 of a user namespace, without any.
+    UserOfNamespace,
     /// Root with few capabilities, but `CAP_SYS_ADMIN`.
     Administrator,
     /// Root with the capabilities that attacks use, all devices, and no hidden or read-only paths.
@@ -107,6 +121,11 @@ pub(crate) fn bundle(command: &[&str], setting: Setting) -> Bundle {
         open_up(place.parent().unwrap(), 0o777);
         open_up(&place, if text.starts_with("#!") { 0o755 } else { 0o666 });
     }
+    let place = bundle.inside(PRIVATE);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "text\n").unwrap();
+    open_up(place.parent().unwrap(), 0o755);
+    open_up(&place, 0o600);
     let program = command.first().unwrap();
     let name = Path::new(program).file_name().unwrap().to_str().unwrap();
     fs::create_dir_all(bundle.inside("/lib64")).unwrap();
@@ -114,9 +133,11 @@ pub(crate) fn bundle(command: &[&str], setting: Setting) -> Bundle {
         .file(&workload(name), program)
         .file(&workload("harmless"), "/public/program")
         .file(&workload("banned"), "/banned/program")
+        .file(&workload(name), RAISED)
         .file(&dynamic_workload("loaded"), "/secret/loaded")
         .file(Path::new(LOADER), LOADER);
-    confined(bundle, setting)
+    open_up(&bundle.inside(RAISED), 0o4755);
+    confined(bundle.set("/process/noNewPrivileges", json!(false)), setting)
 }
 
 /// The same without a namespace of processes.
@@ -136,14 +157,8 @@ fn confined(bundle: Bundle, setting: Setting) -> Bundle {
         Setting::Plain => bundle,
         Setting::Administrator => capable(bundle, &["CAP_KILL", "CAP_SYS_ADMIN"]),
         Setting::User => bundle.set("/process/user", json!({"uid": 1000, "gid": 1000})),
-        Setting::UserNamespace => {
-            open_up(bundle.path(), 0o755);
-            let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-            bundle
-                .set("/linux/uidMappings", mapping.clone())
-                .set("/linux/gidMappings", mapping)
-                .edit(|spec| push(spec, "/linux/namespaces", json!({"type": "user"})))
-        }
+        Setting::UserNamespace => in_user_namespace(bundle),
+        Setting::UserOfNamespace => in_user_namespace(confined(bundle, Setting::User)),
         Setting::Privileged => {
             let bundle = ["maskedPaths", "readonlyPaths"]
                 .iter()
@@ -154,6 +169,20 @@ fn confined(bundle: Bundle, setting: Setting) -> Bundle {
                 .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(CAPABILITIES)))
         }
     }
+}
+
+fn in_user_namespace(bundle: Bundle) -> Bundle {
+    open_up(bundle.path(), 0o755);
+    for (name, mode) in [("/private", 0o755), (PRIVATE, 0o600), (RAISED, 0o4755)] {
+        let place = bundle.inside(name);
+        chown(&place, Some(FIRST_ID), Some(FIRST_ID)).unwrap();
+        open_up(&place, mode);
+    }
+    let mapping = json!([{"containerID": 0, "hostID": FIRST_ID, "size": 65_536}]);
+    bundle
+        .set("/linux/uidMappings", mapping.clone())
+        .set("/linux/gidMappings", mapping)
+        .edit(|spec| push(spec, "/linux/namespaces", json!({"type": "user"})))
 }
 
 fn capable(bundle: Bundle, capabilities: &[&str]) -> Bundle {

@@ -3,7 +3,7 @@
 
 use crate::{
     attack::{Attack, Trace, bypass, race},
-    stage::Setting::{Administrator, Privileged, User, UserNamespace},
+    stage::Setting::{Administrator, Privileged, User, UserNamespace, UserOfNamespace},
 };
 
 const KEY: Trace = Trace::Opened("/secret/key");
@@ -131,6 +131,12 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes().within(User),
     bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes().within(User),
     bypass("attack_supervisor lanner signal", Trace::Nothing).sharing_processes().within(User),
+    // The rights of a program that takes over the caller's number.
+    race("attack_takeover open", Trace::Nothing).within(User).no_race(ITS_OWN),
+    race("attack_takeover create", Trace::Nothing).within(User).no_race(ITS_OWN),
+    race("attack_takeover create", Trace::Nothing).within(UserOfNamespace).no_race(ITS_OWN),
+    race("attack_takeover mkdir", Trace::Nothing).of_names().within(User).no_race(ITS_OWN),
+    race("attack_takeover mkdir", Trace::Nothing).of_names().within(UserOfNamespace).no_race(ITS_OWN),
     race("attack_peer own", Trace::Nothing).of_names().within(Privileged).no_race(ITS_OWN),
     race("attack_peer namespace", Trace::Nothing).of_names().within(Privileged).no_race(ITS_OWN),
     race("attack_peer namespace", Trace::Nothing).of_names().no_race(ITS_OWN),

@@ -86,7 +86,7 @@ impl Job {
 
     /// Does it, however long that takes, and answers.
     fn run(self, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) {
-        let ended = wait(&self.work, devices, state, helper);
+        let ended = self.wait(devices, state, helper);
         // It is over, and delivering the result must not be interrupted.
         let refused = sys::refuse_interrupts();
         debug_assert!(refused.is_ok(), "a thread may block any signal");
@@ -97,6 +97,34 @@ impl Job {
             }
             (SIGNALLED, Ended::Failed(libc::EINTR)) if self.restarts => self.end(Ended::Failed(RESTART)),
             (_, ended) => self.end(ended),
+        }
+    }
+
+    fn wait(&self, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) -> Ended {
+        let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
+            let started = self.work.prepare(&mut means, devices).map_err(|error| diagnostics::chain(&error))?;
+            started.map(|id| helper.set(id));
+            Ok(means)
+        });
+        let is_withdrawn = !(self.is_pending)();
+        let mut means = match prepared {
+            // The caller's rights were read, which may have been another program's.
+            _ if is_withdrawn => {
+                state.store(WITHDRAWN, Ordering::Release);
+                return Ended::Failed(libc::EINTR);
+            }
+            Ok(means) => means,
+            Err(error) => {
+                tracing::error!(error, "a thread cannot act for a target");
+                return Ended::Failed(libc::EIO);
+            }
+        };
+        loop {
+            let ended = self.work.perform(&mut means, devices);
+            // A signal that is not for this call: ours are sent only after the state has changed.
+            if !matches!(ended, Ended::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
+                return ended;
+            }
         }
     }
 }
@@ -220,29 +248,6 @@ impl Waiting {
             {
                 tracing::error!(%error, "an open in another user namespace cannot be given up");
             }
-        }
-    }
-}
-
-/// Does it, however long that takes.
-fn wait(work: &Work, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) -> Ended {
-    let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
-        let started = work.prepare(&mut means, devices).map_err(|error| diagnostics::chain(&error))?;
-        started.map(|id| helper.set(id));
-        Ok(means)
-    });
-    let mut means = match prepared {
-        Ok(means) => means,
-        Err(error) => {
-            tracing::error!(error, "a thread cannot act for a target");
-            return Ended::Failed(libc::EIO);
-        }
-    };
-    loop {
-        let ended = work.perform(&mut means, devices);
-        // A signal that is not for this call: ours are sent only after the state has changed.
-        if !matches!(ended, Ended::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
-            return ended;
         }
     }
 }

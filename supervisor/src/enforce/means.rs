@@ -167,7 +167,7 @@ impl Means {
     }
 
     /// Whom the task's calls are performed for, and how.
-    pub(crate) fn client(
+    fn client(
         &mut self,
         process: &Arc<Process>,
         devices: &DevicePolicy,
@@ -196,6 +196,25 @@ impl Means {
         Ok(Client { way, task: process.task() })
     }
 
+    /// [`Self::client`], for [`Self::name`] and [`Self::connect`]. Who asks must see that the call still waits before it
+    /// goes on: the rights that were read may be those of a program that has taken over the task's number.
+    pub(crate) fn meet(
+        &mut self,
+        process: &Arc<Process>,
+        devices: &DevicePolicy,
+        upheaval: &Upheaval,
+    ) -> Result<Client, MeansError> {
+        let client = self.client(process, devices, upheaval)?;
+        self.meet_inside(&client)?;
+        Ok(client)
+    }
+
+    /// Has the process in a user namespace read the rights, where there is one.
+    fn meet_inside(&mut self, client: &Client) -> Result<(), MeansError> {
+        let Way::Namespace(home) = &client.way else { return Ok(()) };
+        self.ask(home, |opener| opener.meet(client.task))?.map_err(|_errno| MeansError::Gone)
+    }
+
     /// Makes a call on names; `Err` inside is the errno that it fails with.
     pub(crate) fn name(
         &mut self,
@@ -220,7 +239,7 @@ impl Means {
                 });
                 Ok(done?.map_err(|error| errno(&error)))
             }
-            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.name(client.task, naming, handles, mask)),
+            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.name(naming, handles, mask)),
         }
     }
 
@@ -261,16 +280,19 @@ impl Means {
                 connected.map_err(|_ended| libc::EIO)?.map_err(|error| errno(&error))
             }
             Way::Namespace(namespace) => {
-                let answer = self.ask(namespace, |opener| opener.connect(client.task, peer, socket, file));
+                let answer = self.ask(namespace, |opener| opener.connect(peer, socket, file));
                 // It was ended while it waited, or right after.
                 answer.unwrap_or_else(|_ended| if contact.is_made() { Ok(()) } else { Err(libc::EINTR) })
             }
         }
     }
 
-    /// Gets ready to serve a client of another thread, for good; says what to end if its call must be given up.
+    /// Gets ready to serve a client of another thread, for good; says what to end if its call must be given up. See
+    /// [`Self::meet`].
     pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
-        self.be_ready(&client.way, client.task, devices)
+        let id = self.be_ready(&client.way, client.task, devices)?;
+        self.meet_inside(client)?;
+        Ok(id)
     }
 
     /// Gets ready to go a way that another thread found; says which process goes it.
@@ -294,7 +316,7 @@ impl Means {
         }
     }
 
-    /// Opens what was found by the last [`Self::locate`].
+    /// Opens what was found by the last [`Self::locate`], after which the call was seen to wait: see [`Self::meet`].
     pub(crate) fn open(&mut self, errand: &Errand, devices: &Arc<DevicePolicy>, may_block: bool) -> Opened {
         let prepared = |credentials: &Credentials, task| Prepared {
             request: errand.request.clone(),

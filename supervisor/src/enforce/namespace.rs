@@ -61,10 +61,13 @@ enum ToOpener {
         /// What it asks for.
         request: OpenRequest,
     },
-    /// Make a call on names for a task; comes with what their paths start from.
-    Name {
+    /// Read a task's credentials, for a call that is made with them if the task still waits for it then.
+    Meet {
         /// In the host's numbering.
         task: u32,
+    },
+    /// Make a call on names for the task that was met last; comes with what their paths start from.
+    Name {
         /// What it asks for.
         naming: Naming,
         /// What the descriptors are.
@@ -72,10 +75,8 @@ enum ToOpener {
         /// The task's file mode creation mask.
         mask: u32,
     },
-    /// Connect for a task; comes with its socket, and with the file of the socket to connect to.
+    /// Connect for the task that was met last; comes with its socket, and with the file of the socket to connect to.
     Connect {
-        /// In the host's numbering.
-        task: u32,
         /// Where to.
         peer: Peer,
     },
@@ -222,29 +223,33 @@ impl NamespaceOpener {
         }
     }
 
-    /// See [`Opener::name`].
+    /// Reads the task's credentials for [`Self::name`] and [`Self::connect`].
+    pub(super) fn meet(&self, task: u32) -> Result<Result<(), i32>, NamespaceError> {
+        self.control.send(&ToOpener::Meet { task }, &[])?;
+        self.done()
+    }
+
+    /// See [`Opener::name`]; for the task that was met last.
     pub(super) fn name(
         &self,
-        task: u32,
         naming: &Naming,
         handles: &Handles,
         mask: u32,
     ) -> Result<Result<(), i32>, NamespaceError> {
         let (starts, descriptors) = handles.in_order();
-        self.control.send(&ToOpener::Name { task, naming: naming.clone(), starts, mask }, &descriptors)?;
+        self.control.send(&ToOpener::Name { naming: naming.clone(), starts, mask }, &descriptors)?;
         self.done()
     }
 
-    /// See [`Opener::connect`].
+    /// See [`Opener::connect`]; for the task that was met last.
     pub(super) fn connect(
         &self,
-        task: u32,
         peer: Peer,
         socket: BorrowedFd<'_>,
         file: Option<BorrowedFd<'_>>,
     ) -> Result<Result<(), i32>, NamespaceError> {
         let descriptors: Vec<_> = [socket].into_iter().chain(file).collect();
-        self.control.send(&ToOpener::Connect { task, peer }, &descriptors)?;
+        self.control.send(&ToOpener::Connect { peer }, &descriptors)?;
         self.done()
     }
 
@@ -331,7 +336,9 @@ fn serve_on(control: &Control) -> Result<(), String> {
     let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
     let joined = joined.and_then(|namespace| join(namespace, task, &person, label.as_ref()));
     let (mut server, fixed) = match joined {
-        Ok((opener, fixed)) => (Server { opener, devices, found: None, upheaval: Upheaval::new(false) }, fixed),
+        Ok((opener, fixed)) => {
+            (Server { opener, devices, found: None, met: None, upheaval: Upheaval::new(false) }, fixed)
+        }
         Err(error) => {
             control.send(&FromOpener::Unable { cause: error.to_string() }, &[]).map_err(told)?;
             return Err(error.to_string());
@@ -395,10 +402,21 @@ fn maps_zero(map: &[u8]) -> bool {
         .any(|first| first == b"0")
 }
 
+/// The answer to a call that was made, or failed.
+fn outcome(done: io::Result<()>) -> FromOpener {
+    done.map_or_else(|error| FromOpener::Failed { errno: errno(&error) }, |()| FromOpener::Done)
+}
+
+/// Nobody was met whose rights a call could be made with.
+fn unmet() -> io::Error {
+    io::Error::from_raw_os_error(libc::ESRCH)
+}
+
 struct Server {
     opener: Opener,
     devices: DevicePolicy,
     found: Option<Prepared>,
+    met: Option<(Process, Credentials)>,
     /// Nothing is remembered here.
     upheaval: Upheaval,
 }
@@ -408,22 +426,27 @@ impl Server {
         match message {
             ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
             ToOpener::Locate { task, request } => self.locate(task, request, held.first()),
-            ToOpener::Name { task, naming, starts, mask } => {
+            ToOpener::Meet { task } => match self.known(task) {
+                Ok(known) => {
+                    self.met = Some(known);
+                    (FromOpener::Done, None)
+                }
+                Err(answer) => (answer, None),
+            },
+            ToOpener::Name { naming, starts, mask } => {
                 let handles = Handles::from_order(starts, held);
-                let done = self.known(task).and_then(|(process, credentials)| {
-                    let made = self.opener.name(&process, &credentials, (&naming, &handles, mask), &self.upheaval);
-                    made.map_err(|error| FromOpener::Failed { errno: errno(&error) })
+                let done = self.met.as_ref().ok_or_else(unmet).and_then(|(process, credentials)| {
+                    self.opener.name(process, credentials, (&naming, &handles, mask), &self.upheaval)
                 });
-                (done.err().unwrap_or(FromOpener::Done), None)
+                (outcome(done), None)
             }
-            ToOpener::Connect { task, peer } => {
-                let done = self.known(task).and_then(|(_, credentials)| {
+            ToOpener::Connect { peer } => {
+                let done = self.met.as_ref().ok_or_else(unmet).and_then(|(_, credentials)| {
                     let mut held = held.iter().map(AsFd::as_fd);
-                    let socket = held.next().ok_or(FromOpener::Failed { errno: libc::EBADF })?;
-                    let connected = self.opener.connect(&credentials, socket, &peer, held.next());
-                    connected.map_err(|error| FromOpener::Failed { errno: errno(&error) })
+                    let socket = held.next().ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+                    self.opener.connect(credentials, socket, &peer, held.next())
                 });
-                (done.err().unwrap_or(FromOpener::Done), None)
+                (outcome(done), None)
             }
             ToOpener::Open { may_block, mask } => {
                 let Some(prepared) = &self.found else { return (FromOpener::Failed { errno: libc::EIO }, None) };
@@ -438,7 +461,7 @@ impl Server {
         }
     }
 
-    /// The task and its credentials, or what to answer.
+    /// The task and its credentials now, or what to answer.
     fn known(&self, task: u32) -> Result<(Process, Credentials), FromOpener> {
         let process = Process::open(task).ok_or(FromOpener::Failed { errno: libc::ESRCH })?;
         match self.opener.credentials_of(&process, &self.upheaval) {

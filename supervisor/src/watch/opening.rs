@@ -150,6 +150,11 @@ impl Answerer<'_> {
     /// Opens and hands over; returns what is left to answer, `None` if nothing is.
     fn open_and_answer(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
+        if !self.delivery().listener.is_pending(place.notification.id) {
+            // Another program may have had the caller's number when rights were read.
+            self.delivery().remember(place.notification, decision.alerted);
+            return None;
+        }
         if errand.is_leased {
             return self.open_aside(place, errand, decision);
         }

@@ -180,7 +180,7 @@ impl Answerer<'_> {
 
     fn client(&mut self, process: &Arc<Process>) -> Result<Client, Step> {
         let shared = self.shared();
-        match self.means().map(|means| means.client(process, &shared.devices, &shared.upheaval)) {
+        match self.means().map(|means| means.meet(process, &shared.devices, &shared.upheaval)) {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(error)) => Err(unable(&error)),
             Err(error) => {
