@@ -87,6 +87,8 @@ const NODES: &[(&str, u32, u32, u32, Kind)] = &[
     ("rootfs/probe/sticky", 0o1777, 0, 0, Folder),
     ("rootfs/probe/sticky/link", 0o777, USER, USER, Link("../root-0666")),
     ("rootfs/probe/sticky/dangling", 0o777, USER, USER, Link("nowhere")),
+    ("rootfs/probe/sticky/way", 0o777, USER, USER, Link("../sticky-way")),
+    ("rootfs/probe/sticky-way", 0o777, 0, 0, Folder),
     ("rootfs/probe/sticky/fifo", 0o666, USER, USER, Fifo),
     ("rootfs/probe/sticky/file", 0o666, USER, USER, Text("of the user")),
     ("rootfs/probe/sticky/root", 0o666, 0, 0, Text("of root")),

@@ -26,7 +26,51 @@ static void open_others(void) {
   shown(open("/probe/sticky/dangling", O_RDWR | O_CREAT, 0600));
 }
 
+// A link of user 1000 in the middle of a path, and the last but one.
+static void open_over_link(void) {
+  shown(open("/probe/sticky/way/missing", O_RDONLY));
+  shown(open("/probe/sticky/way/made", O_RDWR | O_CREAT | O_EXCL, 0600));
+  attempt("unlink", unlink("/probe/sticky/way/made"));
+  shown(open("/probe/sticky/way/../sticky/link", O_RDONLY));
+  shown(open("/probe/sticky/way", O_RDONLY));
+  shown(open("/probe/sticky/way/", O_RDONLY));
+  shown(open("/probe/sticky/way/.", O_RDONLY));
+}
+
+// Others' files in a sticky folder, under names that are in none.
+static void open_others_elsewhere(void) {
+  char path[64];
+  int fd = open("/probe/sticky/file", O_RDWR);
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  shown(open(path, O_RDWR | O_CREAT, 0600));
+  snprintf(path, sizeof path, "/dev/fd/%d", fd);
+  shown(open(path, O_RDWR | O_CREAT, 0600));
+  attempt("symlink", symlink("/probe/sticky/file", "to-file"));
+  shown(open("to-file", O_RDWR | O_CREAT, 0600));
+  int folder = open("/probe/sticky", O_PATH);
+  shown(openat(folder, "file", O_RDWR | O_CREAT, 0600));
+  attempt("chdir", chdir("/probe/sticky"));
+  shown(open("file", O_RDWR | O_CREAT, 0600));
+  shown(open("../sticky/./file", O_RDWR | O_CREAT, 0600));
+  shown(open("root", O_RDWR | O_CREAT, 0600));
+}
+
 static void others_files(void) { open_others(); }
+
+static void over_link(void) { open_over_link(); }
+
+static void over_link_as_stranger(void) {
+  become(3000, 3000);
+  open_over_link();
+}
+
+static void others_files_elsewhere(void) { open_others_elsewhere(); }
+
+static void others_files_elsewhere_as_stranger(void) {
+  become(3000, 3000);
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); // or its own procfs would belong to root
+  open_others_elsewhere();
+}
 
 static void others_files_as_user(void) {
   become(USER, USER);
@@ -49,4 +93,7 @@ static void hard_links(void) {
 
 FAMILY(sticky, {"sticky-settings", settings}, {"sticky-others-files", others_files},
        {"sticky-others-files-as-user", others_files_as_user},
-       {"sticky-others-files-as-stranger", others_files_as_stranger}, {"sticky-hard-links", hard_links});
+       {"sticky-others-files-as-stranger", others_files_as_stranger}, {"sticky-hard-links", hard_links},
+       {"sticky-over-link", over_link}, {"sticky-over-link-as-stranger", over_link_as_stranger},
+       {"sticky-others-files-elsewhere", others_files_elsewhere},
+       {"sticky-others-files-elsewhere-as-stranger", others_files_elsewhere_as_stranger});

@@ -19,7 +19,7 @@ use nix::{
 
 use super::{
     credentials::{Credentials, Worn},
-    opener::{descriptor_name, errno},
+    opener::errno,
     procfs::{Link, Privacy, Procfs},
     request::{OpenRequest, bits},
     terminal,
@@ -151,13 +151,16 @@ impl Lookup<'_> {
         if how.resolve & SCOPED != 0 {
             return match self.handle(self.start, path, how.resolve) {
                 Ok(handle) if handle.is_on_procfs() => Attempt::Found(Located::Failed(libc::EXDEV)),
-                Ok(handle) => self.existing(handle).into(),
+                Ok(handle) => {
+                    let facts = handle.facts;
+                    self.existing_in(handle, || self.parent_of(&facts, how.resolve)).into()
+                }
                 Err(error) if errno(&error) == libc::ENOENT => self.missing(how.resolve).into(),
                 Err(error) => Attempt::Failed(error),
             };
         }
         match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_SYMLINKS) {
-            Ok(handle) if handle.is_on_procfs() => return Attempt::Undecided,
+            Ok(handle) if handle.is_on_procfs() || self.may_be_protected(&handle.facts) => return Attempt::Undecided,
             Ok(handle) => return self.existing(handle).into(),
             Err(error) => match errno(&error) {
                 libc::ENOENT => return self.missing(how.resolve | libc::RESOLVE_NO_SYMLINKS).into(),
@@ -166,7 +169,9 @@ impl Lookup<'_> {
             },
         }
         match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_MAGICLINKS) {
-            Ok(handle) if !handle.is_on_procfs() => self.existing(handle).into(),
+            Ok(handle) if !handle.is_on_procfs() && !self.may_be_protected(&handle.facts) => {
+                self.existing(handle).into()
+            }
             // Missing because of `/proc/self`, or because it is a link of procfs, or really: walking tells.
             Ok(_) => Attempt::Undecided,
             Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP) => Attempt::Undecided,
@@ -190,25 +195,55 @@ impl Lookup<'_> {
         let request = self.request;
         let may_create = request.has(libc::O_CREAT);
         let path = request.path.to_bytes();
-        let (directory, name) = match memchr::memrchr(b'/', path) {
-            Some(slash) => (path.get(..=slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
-            None => (b".".as_slice(), path),
-        };
+        let name = memchr::memrchr(b'/', path).map_or(path, |slash| path.get(slash + 1..).unwrap_or_default());
         if !may_create {
             return Ok(Located::Failed(libc::ENOENT));
         }
         if name.is_empty() {
             return Ok(Located::Failed(libc::EISDIR));
         }
-        let flags = bits(libc::O_PATH | libc::O_DIRECTORY);
-        let directory = CString::new(directory).map_err(io::Error::other)?;
-        let parent = open_at(self.start, &directory, OpenHow { flags, mode: 0, resolve })?;
+        let parent = self.parent(resolve)?;
         Ok(Located::Missing { parent, name: CString::new(name).map_err(io::Error::other)? })
     }
 
-    /// A file that was found, with what its type and place mean for the request.
-    fn existing(&self, Handle { file, facts }: Handle) -> io::Result<Located> {
-        let refusal = self.refusal(&file, &facts)?;
+    /// The directory that the path's last name is looked up in.
+    fn parent(&self, resolve: u64) -> io::Result<OwnedFd> {
+        let path = self.request.path.to_bytes();
+        let directory =
+            memchr::memrchr(b'/', path).map_or(b".".as_slice(), |slash| path.get(..=slash).unwrap_or_default());
+        let flags = bits(libc::O_PATH | libc::O_DIRECTORY);
+        let directory = CString::new(directory).map_err(io::Error::other)?;
+        open_at(self.start, &directory, OpenHow { flags, mode: 0, resolve })
+    }
+
+    /// The same, where the name in it is the file that was found; one that a link leads to cannot be told apart from one
+    /// that was moved meanwhile, and is kept.
+    fn parent_of(&self, facts: &FileFacts, resolve: u64) -> io::Result<OwnedFd> {
+        let (parent, path) = (self.parent(resolve)?, self.request.path.to_bytes());
+        let name = memchr::memrchr(b'/', path).map_or(path, |slash| path.get(slash + 1..).unwrap_or_default());
+        let name = CString::new(name).map_err(io::Error::other)?;
+        let is_it = file_facts(parent.as_fd(), &name, false).is_ok_and(|named| named.is_same_file(facts));
+        if is_it { Ok(parent) } else { Err(io::Error::from_raw_os_error(libc::EACCES)) }
+    }
+
+    /// A file that was found, with what its type means for the request.
+    fn existing(&self, handle: Handle) -> io::Result<Located> {
+        let refusal = self.refusal(&handle.facts);
+        self.found(handle, refusal)
+    }
+
+    /// The same where its place may matter: `directory` is the one that it was looked up in.
+    fn existing_in(&self, handle: Handle, directory: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Located> {
+        let refusal = match self.refusal(&handle.facts) {
+            None if self.may_be_protected(&handle.facts) => {
+                Self::is_protected(&handle.facts, directory()?.as_fd())?.then_some(libc::EACCES)
+            }
+            refusal => refusal,
+        };
+        self.found(handle, refusal)
+    }
+
+    fn found(&self, Handle { file, facts }: Handle, refusal: Option<i32>) -> io::Result<Located> {
         if refusal.is_none() && !self.request.has(libc::O_PATH) && terminal::is_controlling(&facts) {
             let found = self.worn.lay_aside(|| terminal::controlling(self.process, self.root))?;
             let Some(found) = found else { return Ok(Located::Failed(libc::ENXIO)) };
@@ -218,48 +253,38 @@ impl Lookup<'_> {
         Ok(Located::Existing { file, facts, refusal })
     }
 
-    fn refusal(&self, file: &OwnedFd, facts: &FileFacts) -> io::Result<Option<i32>> {
+    fn refusal(&self, facts: &FileFacts) -> Option<i32> {
         let request = self.request;
         if request.has(libc::O_CREAT | libc::O_EXCL) && !request.has(libc::O_TMPFILE) {
-            return Ok(Some(libc::EEXIST));
+            return Some(libc::EEXIST);
         }
         if facts.is(libc::S_IFLNK) {
-            return Ok(Some(libc::ELOOP));
+            return Some(libc::ELOOP);
         }
-        if request.has(libc::O_CREAT) {
-            if facts.is(libc::S_IFDIR) {
-                return Ok(Some(libc::EISDIR));
-            }
-            if facts.user != self.credentials.file_user() && self.is_protected(file, facts)? {
-                return Ok(Some(libc::EACCES));
-            }
+        if request.has(libc::O_CREAT) && facts.is(libc::S_IFDIR) {
+            return Some(libc::EISDIR);
         }
         let is_too_large =
             request.is_small_file && facts.is(libc::S_IFREG) && facts.size > i32::MAX.unsigned_abs().into();
-        Ok(is_too_large.then_some(libc::EOVERFLOW))
+        is_too_large.then_some(libc::EOVERFLOW)
+    }
+
+    /// Whether it depends on where the file was found if the request, which would have made it, may open it.
+    fn may_be_protected(&self, facts: &FileFacts) -> bool {
+        self.request.has(libc::O_CREAT)
+            && facts.user != self.credentials.file_user()
+            && Protection::of(facts).is_some_and(|protection| protection.level() > 0)
     }
 
     /// Whether `fs.protected_regular` or `fs.protected_fifos` keeps somebody's file in a shared directory from being opened
-    /// by a request that would have made it (proc(5); `may_create_in_sticky` of the kernel's `namei.c`).
-    fn is_protected(&self, file: &OwnedFd, facts: &FileFacts) -> io::Result<bool> {
-        let setting = match facts.mode & libc::S_IFMT {
-            libc::S_IFREG => Protection::Regular,
-            libc::S_IFIFO => Protection::Fifos,
-            _ => return Ok(false),
-        };
-        let level = setting.level();
-        if level == 0 {
-            return Ok(false);
-        }
-        // Seen from the task's root, which the thread has now.
-        let path = readlinkat(self.own_descriptors, &*descriptor_name(file.as_fd())?).map_err(io::Error::from)?;
-        let mut parent = std::os::unix::ffi::OsStringExt::into_vec(path);
-        parent.truncate(memchr::memrchr(b'/', &parent).map_or(0, |slash| slash.max(1)));
-        let parent = CString::new(parent).map_err(io::Error::other)?;
-        let directory = file_facts(self.root, &parent, false)?;
+    /// by a request that would have made it (proc(5); `may_create_in_sticky` of the kernel's `namei.c`). What counts is
+    /// the directory of the look-up, not where the file is when it is asked about.
+    fn is_protected(facts: &FileFacts, directory: BorrowedFd<'_>) -> io::Result<bool> {
+        let Some(level) = Protection::of(facts).map(Protection::level) else { return Ok(false) };
+        let directory = file_facts(directory, c"", false)?;
         let is_sticky = directory.mode & libc::S_ISVTX != 0 && facts.user != directory.user;
         let is_open = directory.mode & 0o002 != 0 || level >= 2 && directory.mode & 0o020 != 0;
-        Ok(is_sticky && is_open)
+        Ok(level > 0 && is_sticky && is_open)
     }
 }
 
@@ -370,7 +395,7 @@ impl<'a> Walk<'a> {
         if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !handle.facts.is(libc::S_IFDIR) {
             return Ok(Located::Failed(libc::ENOTDIR));
         }
-        self.lookup.existing(handle)
+        self.lookup.existing_in(handle, || self.directory.try_clone())
     }
 
     /// Looks up one name: the file, or `None` where it was a link that was followed.
@@ -412,7 +437,9 @@ impl<'a> Walk<'a> {
             }
             return Ok(None);
         }
-        self.may_follow(&facts)?;
+        if is_last {
+            self.may_follow(&facts)?;
+        }
         let text = readlinkat(&file, c"").map_err(io::Error::from)?;
         let text = std::os::unix::ffi::OsStringExt::into_vec(text);
         if text.starts_with(b"/") {
@@ -437,8 +464,8 @@ impl<'a> Walk<'a> {
         self.directory = directory;
     }
 
-    /// `fs.protected_symlinks`: somebody's link in a shared directory is followed by its owner and the directory's alone
-    /// (proc(5); `may_follow_link` of the kernel's `namei.c`).
+    /// `fs.protected_symlinks`: somebody's link in a shared directory, at the end of a path, is followed by its owner and the
+    /// directory's alone (proc(5); `may_follow_link` of the kernel's `namei.c`).
     fn may_follow(&self, link: &FileFacts) -> io::Result<()> {
         if link.user == self.lookup.credentials.file_user() || Protection::Symlinks.level() == 0 {
             return Ok(());
@@ -461,6 +488,15 @@ enum Protection {
 }
 
 impl Protection {
+    /// The one that is about files of this type, if they are not links.
+    fn of(facts: &FileFacts) -> Option<Self> {
+        match facts.mode & libc::S_IFMT {
+            libc::S_IFREG => Some(Self::Regular),
+            libc::S_IFIFO => Some(Self::Fifos),
+            _ => None,
+        }
+    }
+
     /// The setting when it was first asked for; an unreadable one counts as the strictest.
     fn level(self) -> u32 {
         static LEVELS: std::sync::OnceLock<[u32; 3]> = std::sync::OnceLock::new();
