@@ -2,6 +2,8 @@
 // Opens of a task that made namespaces of its own inside the container.
 #include "check.h"
 #include <arpa/inet.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 static void own_mounts(void) {
   mkdir("mounted", 0755);
@@ -158,6 +160,25 @@ static void settings_of_own_network(void) {
   say_text("/proc/sys/net/ipv4/ip_default_ttl");
 }
 
+static void from_another_network(void) {
+  attempt("unshare", unshare(CLONE_NEWNET));
+  say_text("proc/sys/net/ipv4/conf/only0/forwarding");
+}
+
+// A name that only one network namespace has, after a look from another one.
+static void settings_of_one_network(void) {
+  attempt("unshare", unshare(CLONE_NEWNET | CLONE_NEWNS));
+  mkdir("proc", 0755);
+  attempt("mount", mount("proc", "proc", "proc", 0, NULL));
+  attempt("bridge", ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCBRADDBR, "only0"));
+  say_text("proc/sys/net/ipv4/conf/only0/forwarding");
+  say_exit(child_of(from_another_network));
+  say_text("proc/sys/net/ipv4/conf/only0/forwarding");
+  int fd = open("proc/sys/net/ipv4/conf/only0/forwarding", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  attempt("write", write(fd, "1", 1) < 0 ? -1 : 0);
+  say_text("proc/sys/net/ipv4/conf/only0/forwarding");
+}
+
 static void own_ipc(void) {
   attempt("unshare", unshare(CLONE_NEWIPC | CLONE_NEWNS));
   int queue = (int)syscall(SYS_msgget, 0x1234, 01600), count = 0;
@@ -268,5 +289,5 @@ FAMILY(namespaces, {"own-mounts", own_mounts}, {"settings-of-cloned-network", se
        {"pivoted-root", pivoted_root}, {"nodes-of-own-mounts", nodes_of_own_mounts}, {"own-users", own_users},
        {"own-users-and-mounts", own_users_and_mounts}, {"own-network", own_network},
        {"networks-of-own-users", networks_of_own_users},
-       {"settings-of-own-network", settings_of_own_network}, {"own-ipc", own_ipc}, {"own-hostname", own_hostname},
+       {"settings-of-own-network", settings_of_own_network}, {"settings-of-one-network", settings_of_one_network}, {"own-ipc", own_ipc}, {"own-hostname", own_hostname},
        {"own-processes", own_processes}, {"own-proc-mount", own_proc_mount}, {"joined-namespace", joined_namespace});

@@ -288,7 +288,8 @@ impl Opener {
         let sight = sight?;
         let may_differ = match &sight.located {
             Located::Existing { file, facts, .. } => facts.represents == TUNNEL || is_on_procfs(file.as_fd()),
-            Located::Missing { .. } | Located::Failed(_) => false,
+            Located::Missing { .. } | Located::Failed(libc::ENOENT) => true,
+            Located::Failed(_) => false,
         };
         if may_differ && self.surroundings.follow(process)? {
             return self.look_from_here(process, credentials, look, (upheaval, afterwards));
