@@ -4,8 +4,8 @@
 //
 // KIND: through the container's procfs, its own entry (root, working, thread, task), the entry of its process id (pid) or of
 // another process (sibling), a descriptor (descriptor, device); through a procfs of its own (mounted); a link (symlink), a
-// link before `..` (climbing), a hard link (hardlink), a bind mount of the file (bind) or its folder (bind-folder), the same
-// in namespaces of its own (namespace), below another root (chroot, namespace-chroot, pivot); with the longest path (long),
+// link before `..` (climbing), a hard link (hardlink), a bind mount of the file (bind) or its folder (bind-folder), also of a file
+// that is made there (bind-made), the same in namespaces of its own (namespace), below another root (chroot, namespace-chroot, pivot); with the longest path (long),
 // from a folder whose own path is longer than any path may be (deep), by a path that ends where the memory ends (edge).
 #include "attack.h"
 #include <sched.h>
@@ -78,6 +78,11 @@ static void bind_folder(void) {
   strcpy(name, "/tmp/folder/key");
 }
 
+static void bind_made(void) {
+  bind_folder();
+  strcpy(name, "/tmp/folder/made");
+}
+
 static void in_namespace(void) {
   make_targets();
   require(unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0, "make namespaces");
@@ -127,6 +132,14 @@ static void none(void) {}
 
 static Outcome open_name(void) { return opened(open(name, O_RDONLY)); }
 
+static Outcome make_name(void) {
+  int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return NOTHING;
+  close(fd);
+  unlink(name);
+  return SUCCESS;
+}
+
 // The byte behind the closing NUL is in no mapping.
 static Outcome open_edge(void) {
   char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -157,6 +170,7 @@ static const struct Kind {
     {"hardlink", hard_link, open_name},
     {"bind", bind_file, open_name},
     {"bind-folder", bind_folder, open_name},
+    {"bind-made", bind_made, make_name},
     {"namespace", in_namespace, open_name},
     {"chroot", below_root, open_name},
     {"namespace-chroot", below_root_in_namespace, open_name},

@@ -16,7 +16,7 @@ pub(crate) const RULES: &str = r"
   desc: A file below /secret was opened, under whatever name.
   condition: >
     evt.type in (open, openat, openat2, creat)
-    and (fd.name startswith /secret/ or fd.realpath startswith /secret/ or fd.realpath = /secret/key)
+    and (fd.name startswith /secret/ or fd.realpath startswith /secret/ or fd.realpath in (/secret/key, /secret/made))
   output: opened %fd.name %fd.realpath %evt.type
   priority: WARNING
   action: deny

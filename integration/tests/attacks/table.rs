@@ -87,6 +87,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_alias hardlink", KEY),
     race("attack_alias bind", KEY).within(Privileged),
     race("attack_alias bind-folder", KEY).within(Privileged),
+    race("attack_alias bind-made", MADE).within(Privileged),
     race("attack_alias namespace", KEY).within(User),
     bypass("attack_alias chroot", KEY).within(Privileged).of_text(),
     bypass("attack_alias namespace-chroot", KEY).within(User).of_text(),

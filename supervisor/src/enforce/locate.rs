@@ -58,25 +58,53 @@ pub(crate) enum Located {
 }
 
 impl Located {
-    /// Those of `names` that are the found file, too, below the container's `root`. Only a file with several links, or one
-    /// that was reached through a mount of its own, can have other names.
+    /// Those of `names` that are the found file, too, below the container's `root`, or the file that is about to be made.
+    /// Only a file with several links, or one that was reached through a mount of its own, can have other names.
     pub(crate) fn aliases(&self, root: BorrowedFd<'_>, names: &[String]) -> Vec<Vec<u8>> {
-        let Self::Existing { facts, .. } = self else { return Vec::new() };
-        if names.is_empty() {
-            return Vec::new();
+        match self {
+            Self::Existing { facts, .. } => aliases(root, names, facts),
+            Self::Missing { parent, name } => aliases_of_missing(root, names, parent.as_fd(), name),
+            Self::Failed(_) => Vec::new(),
         }
-        let is_plain = || file_facts(root, c"", false).is_ok_and(|root| root.mount == facts.mount);
-        if facts.is(libc::S_IFDIR) || facts.links < 2 && is_plain() {
-            return Vec::new();
-        }
-        let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-        let how = OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve };
-        let is_it = |name: &&String| {
-            let file = CString::new(name.as_str()).ok().and_then(|name| open_at(root, &name, how).ok());
-            file.and_then(|file| file_facts(file.as_fd(), c"", false).ok()).is_some_and(|file| file.is_same_file(facts))
-        };
-        names.iter().filter(is_it).map(|name| name.clone().into_bytes()).collect()
     }
+}
+
+fn aliases(root: BorrowedFd<'_>, names: &[String], facts: &FileFacts) -> Vec<Vec<u8>> {
+    if names.is_empty() || facts.is(libc::S_IFDIR) || facts.links < 2 && is_on_mount_of(root, facts) {
+        return Vec::new();
+    }
+    let is_it = |name: &&String| below(root, name).is_some_and(|named| named.is_same_file(facts));
+    names.iter().filter(is_it).map(|name| name.clone().into_bytes()).collect()
+}
+
+/// The file has no name yet: those of `names` that end like it, in the same directory.
+fn aliases_of_missing(root: BorrowedFd<'_>, names: &[String], parent: BorrowedFd<'_>, name: &CStr) -> Vec<Vec<u8>> {
+    let ends_like_it = |(_, last): &(&str, &str)| last.as_bytes() == name.to_bytes();
+    let mut alike = names.iter().filter_map(|name| name.rsplit_once('/')).filter(ends_like_it).peekable();
+    if alike.peek().is_none() {
+        return Vec::new();
+    }
+    let Ok(facts) = file_facts(parent, c"", false) else { return Vec::new() };
+    if is_on_mount_of(root, &facts) {
+        return Vec::new();
+    }
+    let is_it = |(directory, _): &(&str, &str)| {
+        let directory = if directory.is_empty() { "/" } else { directory };
+        below(root, directory).is_some_and(|named| named.is_same_file(&facts))
+    };
+    alike.filter(is_it).map(|(directory, last)| format!("{directory}/{last}").into_bytes()).collect()
+}
+
+fn is_on_mount_of(root: BorrowedFd<'_>, facts: &FileFacts) -> bool {
+    file_facts(root, c"", false).is_ok_and(|root| root.mount == facts.mount)
+}
+
+/// What `name` is in the container.
+fn below(root: BorrowedFd<'_>, name: &str) -> Option<FileFacts> {
+    let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve };
+    let file = open_at(root, &CString::new(name).ok()?, how).ok()?;
+    file_facts(file.as_fd(), c"", false).ok()
 }
 
 /// Everything that a lookup needs.
