@@ -107,6 +107,8 @@ static void act_on_rest(void) { // a file of another user, as a set-user-id prog
   unlink("/tmp/semantics/made-by-report");
 }
 
+static void open_of_group(void) { shown(open("/probe/group-0640", O_RDONLY)); }
+
 // Removes the program and executes it again, as far as it still can be.
 static void run_again(void) {
   attempt("unlink", unlink(words[0]));
@@ -122,7 +124,7 @@ int report(int argc, char **argv) {
                {"cmdline", say_cmdline}, {"ids", say_ids},       {"fds", say_fds},         {"signals", say_signals},
                {"rights", say_rights},   {"tracer", say_tracer}, {"threads", say_threads}, {"pid", say_pid},
                {"rest", say_rest},       {"env", say_env},       {"wait", wait_for_end},   {"files", act_on_rest},
-               {"again", run_again}};
+               {"again", run_again},     {"open-of-group", open_of_group}};
   count = argc;
   words = argv;
   for (char *list = strdup(argv[1] + 7), *word = strtok(list, ","); word; word = strtok(NULL, ","))

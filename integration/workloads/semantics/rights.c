@@ -49,6 +49,25 @@ static void as_user_of_group(void) {
   open_all();
 }
 
+// By the kernel's calls, which concern the calling thread alone.
+static void *execute_without_groups(void *unused) {
+  if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, USER, USER, USER) ||
+      syscall(SYS_setresuid, USER, USER, USER))
+    _exit(1);
+  usleep(50000);
+  execl(SELF, SELF, "report=open-of-group", NULL);
+  return unused;
+}
+
+// The program takes over the number of the first thread, which is in a group that the executing one has left.
+static void as_thread_without_groups(void) {
+  static const gid_t GROUPS[] = {GROUP};
+  attempt("setgroups", setgroups(COUNT(GROUPS), GROUPS));
+  pthread_t thread;
+  pthread_create(&thread, NULL, execute_without_groups, NULL);
+  for (;;) close(open("/probe/group-0640", O_RDONLY));
+}
+
 static void with_effective_ids_only(void) {
   attempt("setegid", setegid(USER));
   attempt("seteuid", seteuid(USER));
@@ -199,7 +218,7 @@ static void immutable_by_mode_for_owner(void) {
 }
 
 FAMILY(rights, {"as-started", as_started}, {"as-user", as_user}, {"as-group-member", as_group_member},
-       {"as-user-of-group", as_user_of_group}, {"with-effective-ids-only", with_effective_ids_only},
+       {"as-user-of-group", as_user_of_group}, {"as-thread-without-groups", as_thread_without_groups}, {"with-effective-ids-only", with_effective_ids_only},
        {"with-real-ids-only", with_real_ids_only}, {"with-filesystem-ids", with_filesystem_ids},
        {"without-capabilities", without_capabilities}, {"with-override-only", with_override_only},
        {"with-read-search-only", with_read_search_only}, {"user-with-override", user_with_override},

@@ -79,6 +79,11 @@ impl Pidfd {
         }
     }
 
+    /// Whether the task is its process' first thread: only that has a reference without `PIDFD_THREAD`.
+    pub(crate) fn is_of_leader(task: u32) -> bool {
+        Self::open_with(task, 0).is_ok()
+    }
+
     /// This process.
     pub(crate) fn own() -> io::Result<Self> {
         Self::open(nix::unistd::getpid())

@@ -190,7 +190,7 @@ impl<'a> Answerer<'a> {
             InternalAlert::io_uring(target.tid()).write(shared);
         }
         match shared.mode {
-            Mode::Enforce => shared.upheaval.note(&call),
+            Mode::Enforce => shared.upheaval.note(&call, target.tid()),
             Mode::Audit if Some(call.event_type()) == *LANDLOCK_RESTRICT_SELF => self.slots.set_landlock_entered(),
             Mode::Audit => {}
         }
