@@ -187,4 +187,6 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_image chroot", PROGRAM).within(Privileged).of_text(),
     bypass("attack_image memfd", Trace::Executed("memfd:copy")),
     bypass("attack_image self", Trace::Executed("/banned/self")),
+    bypass("attack_image carrier", LOADED),
+    bypass("attack_image carrier", LOADED).within(UserNamespace),
 ];

@@ -58,6 +58,12 @@ pub(crate) enum Located {
 }
 
 impl Located {
+    /// A file that somebody else found.
+    pub(crate) fn existing(file: OwnedFd) -> io::Result<Self> {
+        let Handle { file, facts } = Handle::of(file)?;
+        Ok(Self::Existing { file, facts, refusal: None })
+    }
+
     /// Those of `names` that are the found file, too, below the container's `root`, or the file that is about to be made.
     /// Only a file with several links, or one that was reached through a mount of its own, can have other names.
     pub(crate) fn aliases(&self, root: BorrowedFd<'_>, names: &[String]) -> Vec<Vec<u8>> {

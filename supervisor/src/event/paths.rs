@@ -46,6 +46,13 @@ impl CallEvent<'_> {
         read.as_ref().map(Text::as_bytes).map_err(|error| *error)
     }
 
+    /// Makes known the path argument of a call that no memory holds.
+    pub(super) fn set_path(&self, path: &[u8]) {
+        if let Some(slot) = self.paths.slots.first() {
+            slot.raw.get_or_init(|| Ok(Text::copy(path)));
+        }
+    }
+
     /// The absolute name of the path argument `index`.
     pub(super) fn path(&self, index: usize) -> Option<&[u8]> {
         let raw = self.raw_path(index)?;

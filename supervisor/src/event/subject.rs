@@ -205,6 +205,12 @@ impl CallEvent<'_> {
         self.file.search.set(Search::Now);
     }
 
+    /// Makes known which file the kernel opened by itself, and under which name.
+    pub(crate) fn set_opened(&self, file: Arc<Located>, name: &[u8]) {
+        self.set_path(name);
+        self.end_search(Some(file));
+    }
+
     /// Makes known under which other names rules mean the file.
     pub(crate) fn set_aliases(&self, aliases: Vec<Vec<u8>>) {
         self.file.aliases.get_or_init(|| aliases);

@@ -10,6 +10,7 @@ mod capability;
 mod cgroup;
 mod descriptor;
 mod handle;
+mod interpreter;
 mod mount;
 mod shortage;
 mod socket;

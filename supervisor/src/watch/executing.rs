@@ -5,9 +5,10 @@
 //! stands for what was judged; where the program that was really loaded matches other rules, or is another one, it gets
 //! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, LazyLock, atomic::Ordering};
 
 use policy::{Mode, Verdict};
+use rules::EventType;
 
 use super::{
     alerting::{AlertId, Matches},
@@ -18,14 +19,17 @@ use super::{
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{Fate, Follow, Followed, Untraced},
+    enforce::{Fate, Follow, Followed, Located, Untraced},
     event::{CallEvent, ExecSnapshot, Moment},
     internal_alert::InternalAlert,
-    process::Process,
+    process::{Process, without_deleted},
     shared::Shared,
     sys::{Notification, Response},
     target::Target,
 };
+
+/// The event that a file's opening by the kernel counts as.
+static OPEN: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("open"));
 
 /// Execs of one listener that may be followed at one time. Each keeps a thread; one more fails with EAGAIN, as at the limit
 /// of processes.
@@ -125,42 +129,95 @@ impl Verification<'_> {
 
     /// Judges what was really loaded into the process, which is stopped or ours to look at.
     fn judge(&self, process: u32) -> Fate {
+        match self.judge_program(process) {
+            Fate::Lives => self.judge_interpreter(process),
+            Fate::Dies => Fate::Dies,
+        }
+    }
+
+    /// The kernel has opened a program's interpreter without a call, and runs it in the program's place: where opens are
+    /// performed, it is judged as one of them.
+    fn judge_interpreter(&self, process: u32) -> Fate {
+        let shared = &self.delivery.shared;
+        let in_force = shared.in_force.load();
+        if !in_force.performs_opens(shared.mode) {
+            return Fate::Lives;
+        }
+        let here: &dyn Fn() -> bool = &|| true;
+        let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
+        let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
+        let loaded = match event.caller().map(|caller| caller.loaded_interpreter()) {
+            Some(Ok(Some((file, name)))) => Located::existing(file).map(|file| (Arc::new(file), name)),
+            Some(Ok(None)) => return Fate::Lives,
+            Some(Err(error)) => Err(error),
+            None => return self.unknown(),
+        };
+        let (file, name) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                tracing::error!(%error, process, "the interpreter of a program cannot be looked at");
+                return self.unknown();
+            }
+        };
+        if let Some(root) = shared.context.root() {
+            event.set_aliases(file.aliases(root, in_force.ruleset.named_files()));
+        }
+        event.set_opened(file, &without_deleted(name));
+        Matches::of(&in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches))
+    }
+
+    /// The alert of the call, as it was judged.
+    fn alert_id(&self) -> AlertId<'_> {
+        AlertId {
+            container: &self.delivery.shared.context.identity.id,
+            listener: self.listener,
+            notification: self.notification.id,
+            is_verified: false,
+        }
+    }
+
+    /// What becomes of a process about which nothing can be said.
+    fn unknown(&self) -> Fate {
+        self.delivery.shared.counters.add(Counter::Failures, 1);
+        if self.delivery.shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
+    }
+
+    fn judge_program(&self, process: u32) -> Fate {
         let shared = &self.delivery.shared;
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
         event.set_executed(self.judged.caller.clone());
         let in_force = shared.in_force.load();
-        let id = AlertId {
-            container: &shared.context.identity.id,
-            listener: self.listener,
-            notification: self.notification.id,
-            is_verified: false,
-        };
         let is_judged =
             || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
         let Some(matches) = Matches::of(&in_force, &event) else {
             if !self.judged.rules.is_empty() && !is_judged() {
-                InternalAlert::exec_replaced(&id.to_string(), &event.executed_program()).write(shared);
+                InternalAlert::exec_replaced(&self.alert_id().to_string(), &event.executed_program()).write(shared);
             }
             return Fate::Lives;
         };
         if matches.indices() == self.judged.rules && is_judged() {
             return Fate::Lives;
         }
+        self.conclude(&event, &matches)
+    }
+
+    /// Writes the alerts of what was loaded, and does what they ask for.
+    fn conclude(&self, event: &CallEvent<'_>, matches: &Matches<'_>) -> Fate {
+        let shared = &self.delivery.shared;
         let verdict = Verdict::of(shared.mode, matches.action());
-        let id = AlertId { is_verified: true, ..id };
+        let id = AlertId { is_verified: true, ..self.alert_id() };
         let mut lines = Vec::new();
         let written = matches
-            .write_lines(shared, &event, id, &mut lines)
+            .write_lines(shared, event, id, &mut lines)
             .map_err(|error| error.to_string())
             .and_then(|()| shared.log.append(&lines).map_err(|error| crate::diagnostics::chain(&error)));
         match written {
             Ok(()) => drop(shared.counters.add(Counter::Alerts, matches.count())),
             Err(error) => {
                 tracing::error!(%error, "an alert cannot be written");
-                shared.counters.add(Counter::Failures, 1);
-                return if shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives };
+                return self.unknown();
             }
         }
         match verdict {
