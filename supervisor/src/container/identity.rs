@@ -19,7 +19,7 @@ use super::{
     docker::Record,
     image::Image,
     pod_labels::{self, PodLabels},
-    spec::{Plan, Spec},
+    spec::{Plan, Spec, is_of_containerd},
 };
 
 /// Characters of an id that Falco shows as `container.id`.
@@ -108,7 +108,8 @@ impl Identity {
         Ok(Self::new(plan, spec))
     }
 
-    fn new(plan: Plan, spec: Spec) -> Self {
+    fn new(plan: Plan, mut spec: Spec) -> Self {
+        spec.forget_foreign_annotations(&plan.bundle);
         let pod = Pod::of(&plan, &spec);
         let record = Record::find(&plan.id, spec.mounts.as_deref().unwrap_or_default());
         let engine = engine(&plan, &spec, record.is_some());
@@ -161,7 +162,7 @@ fn engine(plan: &Plan, spec: &Spec, is_docker: bool) -> &'static str {
         Some("libpod") => "podman",
         _ if is_docker || cgroup.starts_with("/docker/") || cgroup.contains(":docker:") => "docker",
         _ if spec.annotation("io.kubernetes.cri.container-type").is_some() => "containerd",
-        _ if plan.bundle.contains("/io.containerd.runtime.v2.task/") => "containerd",
+        _ if is_of_containerd(&plan.bundle) => "containerd",
         _ => "",
     }
 }

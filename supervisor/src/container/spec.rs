@@ -106,7 +106,29 @@ impl Mount {
     }
 }
 
+/// Which engine wrote a spec.
+const MANAGER: &str = "io.container.manager";
+
+/// Whether the folder of a container's configuration is one of containerd's.
+pub(super) fn is_of_containerd(bundle: &str) -> bool {
+    bundle.contains("/io.containerd.runtime.v2.task/")
+}
+
 impl Spec {
+    /// Keeps of the annotations that name a container those alone that its engine writes itself: CRI-O hands on what a pod
+    /// has, and podman what an image has, whatever they are called.
+    pub(super) fn forget_foreign_annotations(&mut self, bundle: &str) {
+        let is_of_containerd = is_of_containerd(bundle);
+        let manager = self.annotation(MANAGER).filter(|_| !is_of_containerd).map(str::to_owned);
+        let is_own = |key: &str| match manager.as_deref() {
+            Some("cri-o") => !key.starts_with("io.kubernetes.cri.") && !key.starts_with("nerdctl/"),
+            // The second one for the pods of `podman kube play`.
+            Some("libpod") => [MANAGER, "io.kubernetes.cri-o.SandboxID"].contains(&key),
+            _ => !(key.starts_with("io.kubernetes.cri-o.") || is_of_containerd && key == MANAGER),
+        };
+        self.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _value| is_own(key)));
+    }
+
     /// An annotation's value.
     pub(super) fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key).map(String::as_str).filter(|value| !value.is_empty())

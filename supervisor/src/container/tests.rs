@@ -131,6 +131,32 @@ fn plain_runc_is_named_by_annotation_or_id() {
 }
 
 #[test]
+fn another_engines_annotations_name_nobody() {
+    let named = |manager: &str, bundle: &str| {
+        let spec = serde_json::json!({"annotations": {
+            "io.container.manager": manager,
+            "io.kubernetes.container.name": "crio",
+            "io.kubernetes.cri-o.ImageName": "quay.io/crio:1",
+            "io.kubernetes.cri.container-name": "containerd",
+            "io.kubernetes.cri.image-name": "quay.io/containerd:1",
+            "io.kubernetes.cri.sandbox-namespace": "kube-system",
+            "nerdctl/name": "nerdctl",
+        }});
+        let plan = serde_json::json!({"id": "c1", "name": "podman", "bundle": bundle});
+        let identity = load(&plan.to_string(), &spec.to_string());
+        (identity.name, identity.engine, identity.image.repository, identity.pod.namespace)
+    };
+    let expected = |texts: [&'static str; 4]| {
+        let [name, engine, repository, namespace] = texts;
+        (name.to_owned(), engine, repository.to_owned(), namespace.to_owned())
+    };
+    assert_eq!(named("cri-o", "/x"), expected(["crio", "cri-o", "quay.io/crio", ""]));
+    assert_eq!(named("libpod", "/x"), expected(["podman", "podman", "", ""]));
+    let of_containerd = expected(["containerd", "containerd", "quay.io/containerd", "kube-system"]);
+    assert_eq!(named("cri-o", "/run/containerd/io.containerd.runtime.v2.task/k8s.io/c1"), of_containerd);
+}
+
+#[test]
 fn a_broken_directory_is_named_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("plan.json"), "{").unwrap();
