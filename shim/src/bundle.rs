@@ -61,6 +61,8 @@ impl Bundle {
         let named = invocation.bundle.as_deref().map_or_else(|| Path::new("."), Path::new);
         let folder = path::absolute(named).map_err(BundleError::WorkingDirectory)?;
         let file = match &invocation.config {
+            // crun looks for this name in the bundle (`main` of its `src/run.c`), for others where it was started.
+            Some(file) if file == "config.json" => folder.join(file),
             Some(file) => path::absolute(file).map_err(BundleError::WorkingDirectory)?,
             None => folder.join("config.json"),
         };
