@@ -123,6 +123,10 @@ impl Emergency {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
         let about = About { hostname: &hostname, container: &self.container };
         tracing::error!(container = self.container, "{}", alert.message());
+        // Nobody has told the guard that the log was rotated.
+        if let Err(error) = self.log.reopen_if_moved() {
+            tracing::error!(error = &error as &dyn std::error::Error, "an alert goes to where the event log was");
+        }
         alert.append(&self.log, about);
     }
 }
