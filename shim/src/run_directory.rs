@@ -77,8 +77,11 @@ impl RunDirectory {
         fs::write(&path, content).map_err(|source| RunDirectoryError::Write { path, source })
     }
 
-    /// Takes it away again, as far as that is possible, where no guard has it.
+    /// Takes it away again, as far as that is possible, unless a guard has it, which takes it away itself.
     pub(crate) fn discard(self) {
+        if is_held(&self.path) {
+            return;
+        }
         // What remains is stale and goes with the next container of that name.
         drop(fs::remove_dir_all(&self.path));
     }
@@ -92,6 +95,11 @@ fn is_stale(path: &Path) -> bool {
             .and_then(|directory| directory.modified())
             .is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > STARTING)),
     }
+}
+
+/// Whether a live guard holds it.
+fn is_held(path: &Path) -> bool {
+    File::open(path.join("lock")).is_ok_and(|lock| Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_err())
 }
 
 /// Waits for other starts that make a directory below `run_dir`.

@@ -4,12 +4,19 @@
 use std::{
     fs::{self, OpenOptions, TryLockError},
     io,
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
+use nix::sys::stat::fstat;
 use policy::{Mode, Watched};
 use serde::Deserialize;
+
+/// What guard and supervisor hold as long as they live.
+const LOCK: &str = "lock";
 
 /// One container's directory below `run_dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +109,7 @@ impl RunDirectory {
     /// Takes the lock that says "this container is supervised". The kernel frees it with its last descriptor, of which
     /// the guard has one and the supervisor another.
     pub(crate) fn lock(&self) -> Result<OwnedFd, RunDirectoryError> {
-        let path = self.0.join("lock");
+        let path = self.0.join(LOCK);
         let failed = |source| RunDirectoryError::File { path: path.clone(), source };
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
@@ -113,8 +120,14 @@ impl RunDirectory {
         }
     }
 
-    /// Removes the directory with all its files.
-    pub(crate) fn remove(&self) -> Result<(), RunDirectoryError> {
+    /// Removes the directory with all its files, unless it is by now another one than that of the open `lock`.
+    pub(crate) fn remove_with(&self, lock: BorrowedFd<'_>) -> Result<(), RunDirectoryError> {
+        let named = fs::metadata(self.0.join(LOCK));
+        let is_own = named
+            .is_ok_and(|named| fstat(lock).is_ok_and(|own| (own.st_dev, own.st_ino) == (named.dev(), named.ino())));
+        if !is_own {
+            return Ok(());
+        }
         match fs::remove_dir_all(&self.0) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -335,7 +335,7 @@ impl Guard {
                 tracing::error!(%error, "the supervisor cannot be waited for");
             }
         }
-        if let Err(error) = self.directory.remove() {
+        if let Err(error) = self.directory.remove_with(self.lock.as_fd()) {
             tracing::error!(error = &error as &dyn std::error::Error, "the run directory is left behind");
         }
         drop(self.lock);
