@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::{Alert, Engine, LowLevel, wait::poll};
 
-const REMEMBERED: [&str; 2] = ["features.json", "interest.json"]; // facts about runtimes and rules, for all containers
+const REMEMBERED: [&str; 2] = [".features.json", ".interest.json"]; // facts about runtimes and rules, for all containers
 const CLEAN_UP: Duration = Duration::from_secs(20); // a guard notices its container's end within a second, on a busy box later
 
 const GRACE: Duration = Duration::from_secs(5); // for a test that did not ask whether all is clean

@@ -21,7 +21,7 @@ use tempfile::NamedTempFile;
 pub(crate) const WAIT_KILLABLE: &str = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
 
 /// In `run_dir`: answers by path, size and time of the executable.
-const CACHE: &str = "features.json";
+const CACHE: &str = ".features.json";
 
 /// Executables that the cache remembers; more means that something writes new ones all the time.
 const CACHED: usize = 16;

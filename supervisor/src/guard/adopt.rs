@@ -107,7 +107,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
     let mut emergency = Emergency::new(plan.mode, settings.enforcement.enforce.errno, event_log, plan.id);
     emergency.supervisor_is_ready();
     let log_level = settings.log_level.0;
-    let memory = Memory::new(&settings.run_dir, Path::new(executable::OWN));
+    let memory = Memory::new(&settings.run_dir, Path::new(executable::OWN), plan.mode);
     Ok(Guard {
         directory,
         socket,

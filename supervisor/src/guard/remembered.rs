@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use policy::Watched;
+use policy::{Mode, Watched};
 use serde::{Deserialize, Serialize};
 
-/// In `run_dir`.
-const NAME: &str = "interest.json";
+/// In `run_dir`, among directories that are called like their containers, of which none begins with a dot.
+const NAME: &str = ".interest.json";
 
 /// The calls that one version of the texts needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,16 +30,17 @@ pub(super) struct Remembered {
 pub(super) struct Memory {
     path: PathBuf,
     executable: String,
+    mode: Mode,
 }
 
 impl Memory {
-    /// In `run_dir`, for the decisions of `executable`.
-    pub(super) fn new(run_dir: &Path, executable: &Path) -> Self {
+    /// In `run_dir`, for the decisions of `executable` about a container in this mode.
+    pub(super) fn new(run_dir: &Path, executable: &Path, mode: Mode) -> Self {
         let version = fs::metadata(executable).map_or_else(
             |_error| String::new(),
             |file| format!("{}:{}:{}.{}", executable.display(), file.size(), file.mtime(), file.mtime_nsec()),
         );
-        Self { path: run_dir.join(NAME), executable: version }
+        Self { path: run_dir.join(NAME), executable: version, mode }
     }
 
     /// The calls that the texts with this fingerprint need; `None` where nobody has decided about them yet.
@@ -49,9 +50,10 @@ impl Memory {
         fits.then_some(remembered.watched)
     }
 
-    /// Remembers a decision. Where that fails, the next container's start takes a little longer.
+    /// Remembers a decision about an audited container: others need other calls, and wait for the decision in any case.
+    /// Where that fails, the next container's start takes a little longer.
     pub(super) fn remember(&self, fingerprint: u64, watched: &[Watched]) {
-        if self.recall(fingerprint).as_deref() == Some(watched) {
+        if self.mode == Mode::Enforce || self.recall(fingerprint).as_deref() == Some(watched) {
             return;
         }
         let (executable, watched) = (self.executable.clone(), watched.to_vec());
@@ -78,14 +80,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let executable = folder.path().join("lanner");
         fs::write(&executable, "one").unwrap();
-        let memory = Memory::new(folder.path(), &executable);
+        let memory = Memory::new(folder.path(), &executable, Mode::Audit);
         assert_eq!(memory.recall(7), None);
         let watched = [Watched::always("connect")];
         memory.remember(7, &watched);
         assert_eq!(memory.recall(7).as_deref(), Some(watched.as_slice()));
         assert_eq!(memory.recall(8), None);
         fs::write(&executable, "another").unwrap();
-        assert_eq!(Memory::new(folder.path(), &executable).recall(7), None);
+        assert_eq!(Memory::new(folder.path(), &executable, Mode::Audit).recall(7), None);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside");
     }
 }

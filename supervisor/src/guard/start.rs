@@ -145,7 +145,7 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
     };
     dup2_stderr(log.as_fd()).map_err(|errno| SyscallError::from_errno("dup2", errno))?;
     diagnostics::start(config.log_level.0);
-    let memory = Memory::new(&config.run_dir, Path::new(executable::OWN));
+    let memory = Memory::new(&config.run_dir, Path::new(executable::OWN), plan.mode);
     let known = fingerprint.filter(|_| plan.mode == Mode::Audit).and_then(|fingerprint| memory.recall(fingerprint));
     let guard = Guard {
         directory,
