@@ -9,7 +9,7 @@ use std::{
 };
 
 use policy::Mode;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 const DEFAULT_FILE: &str = "/etc/lanner/lanner.yaml";
 
@@ -51,6 +51,10 @@ pub(crate) enum SettingsError {
     Parse { file: PathBuf, source: Box<serde_saphyr::Error> },
     #[error("`run_dir` of the configuration `{}` is not an absolute path", file.display())]
     RelativeRunDir { file: PathBuf },
+    #[error("`{key}` must stand in `{}`, which alone is read where a container starts, not in `{}`", file.display(), included.display())]
+    Included { file: PathBuf, included: PathBuf, key: &'static str },
+    #[error("`{text}` of the configuration `{}` is not replaced where a container starts", file.display())]
+    Variable { file: PathBuf, text: String },
 }
 
 impl SettingsError {
@@ -67,6 +71,7 @@ impl Settings {
         let file = named.unwrap_or_else(|| DEFAULT_FILE.into());
         let file = path::absolute(&file).map_err(|source| SettingsError::Read { file: file.into(), source })?;
         let text = fs::read_to_string(&file).map_err(|source| SettingsError::Read { file: file.clone(), source })?;
+        check_included(&text, &file)?;
         Self::parse(&text, &file)
     }
 
@@ -77,7 +82,88 @@ impl Settings {
         if !settings.run_dir.is_absolute() {
             return Err(SettingsError::RelativeRunDir { file: file.to_owned() });
         }
+        settings.runtimes.iter().chain(&settings.lanner).try_for_each(|path| check_literal(path, file))?;
         Ok(settings)
+    }
+}
+
+/// What decides how a container is started must not be overlooked: none of these keys may stand in a file that the
+/// configuration includes, of which only the other processes know how it is merged.
+fn check_included(text: &str, file: &Path) -> Result<(), SettingsError> {
+    let failed = |source, file: &Path| SettingsError::Parse { file: file.to_owned(), source: Box::new(source) };
+    let including: Option<Including> = serde_saphyr::from_str(text).map_err(|source| failed(source, file))?;
+    for entry in including.unwrap_or_default().config_files.unwrap_or_default() {
+        let path = entry.path();
+        check_literal(path, file)?;
+        let included = expanded(path).map_err(|source| SettingsError::Read { file: path.clone(), source });
+        for included in included? {
+            let text = fs::read_to_string(&included)
+                .map_err(|source| SettingsError::Read { file: included.clone(), source })?;
+            let keys: Option<Keys> = serde_saphyr::from_str(&text).map_err(|source| failed(source, &included))?;
+            if let Some(key) = keys.unwrap_or_default().first() {
+                return Err(SettingsError::Included { file: file.to_owned(), included, key });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_literal(path: &Path, file: &Path) -> Result<(), SettingsError> {
+    let text = path.display().to_string();
+    if text.contains("${") { Err(SettingsError::Variable { file: file.to_owned(), text }) } else { Ok(()) }
+}
+
+/// The file, or those of the directory; none where there is nothing.
+fn expanded(path: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+        Ok(facts) if !facts.is_dir() => Ok(vec![path.to_owned()]),
+        Ok(_) => {
+            let files = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+            let is_text = |file: &PathBuf| file.extension().is_some_and(|end| end == "yaml" || end == "yml");
+            Ok(files.into_iter().filter(|file| is_text(file) && file.is_file()).collect())
+        }
+    }
+}
+
+/// Which files the main one includes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Including {
+    config_files: Option<Vec<Entry>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Path(PathBuf),
+    WithStrategy { path: PathBuf },
+}
+
+impl Entry {
+    fn path(&self) -> &PathBuf {
+        match self {
+            Self::Path(path) | Self::WithStrategy { path } => path,
+        }
+    }
+}
+
+/// The keys of [`Settings`], whatever they say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Keys {
+    mode: Option<IgnoredAny>,
+    runtimes: Option<IgnoredAny>,
+    run_dir: Option<IgnoredAny>,
+    lanner: Option<IgnoredAny>,
+}
+
+impl Keys {
+    fn first(&self) -> Option<&'static str> {
+        let Self { mode, runtimes, run_dir, lanner } = self;
+        let all = [("mode", mode), ("runtimes", runtimes), ("run_dir", run_dir), ("lanner", lanner)];
+        all.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 }
 
@@ -108,5 +194,33 @@ mod tests {
         for text in ["mode: off", "runtimes: runc: 1", "- mode", "run_dir: run/lanner"] {
             Settings::parse(text, Path::new(DEFAULT_FILE)).expect_err(text);
         }
+    }
+
+    #[test]
+    fn the_keys_stand_in_the_main_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, included) = (folder.path().join("lanner.yaml"), folder.path().join("config.d"));
+        fs::create_dir(&included).unwrap();
+        fs::write(included.join("more.yaml"), "priority: notice\n").unwrap();
+        fs::write(included.join("notes.txt"), "mode: enforce\n").unwrap();
+        let load = |text: &str| {
+            fs::write(&file, text).unwrap();
+            Settings::load(Some(file.as_os_str())).map_err(|error| error.to_string())
+        };
+        let (whole, missing) = (format!("config_files: [{}]\n", included.display()), "config_files: [/nowhere]\n");
+        load(&whole).unwrap();
+        load(missing).unwrap();
+        load("config_files:\n").unwrap();
+        load("lanner: ${BIN}/lanner\n").unwrap_err();
+        load("config_files: [\"${DIR}/x.yaml\"]\n").unwrap_err();
+        fs::write(included.join("mode.yaml"), "mode: enforce\n").unwrap();
+        let expected = format!(
+            "`mode` must stand in `{}`, which alone is read where a container starts, not in `{}/mode.yaml`",
+            file.display(),
+            included.display()
+        );
+        assert_eq!(load(&whole).unwrap_err(), expected);
+        let with_strategy = format!("config_files: [{{path: {}, strategy: override}}]\n", included.display());
+        assert_eq!(load(&with_strategy).unwrap_err(), expected);
     }
 }
