@@ -23,8 +23,11 @@ use crate::{
 
 /// Bytes of `cmdline` and `environ` that are read: what Falco keeps of each, plus the program's name before it.
 const MAX_STRINGS: usize = 2 * 4096;
-/// `stat` needs some 300 bytes, `status` 1500; supplementary groups may add up to 700 KB, which nobody needs.
+/// `stat` needs some 300 bytes.
 const MAX_FILE: usize = 16 * 1024;
+/// `status` needs 1500 bytes, and eleven for each of up to 65,536 supplementary groups (`NGROUPS_MAX`), which stand before
+/// most of the rest.
+const MAX_STATUS: usize = 1 << 20;
 /// Some 20 entries of 16 bytes.
 const MAX_AUXILIARY: usize = 1024;
 /// Bytes of `/proc/PID/syscall`: a number and eight more of 18 digits.
@@ -187,7 +190,7 @@ impl Process {
         if length < buffer.len() {
             return Status::parse(buffer.get(..length)?);
         }
-        Status::parse(&self.read("status", MAX_FILE)?)
+        Status::parse(&self.read("status", MAX_STATUS)?)
     }
 
     /// The process that the task is a thread of; never changes while the directory's task lives, since a thread that

@@ -121,3 +121,19 @@ fn descriptors_have_types() {
     assert_eq!(kind(&near), Kind::Unix);
     assert_eq!(own.descriptor(directory.as_raw_fd()).unwrap().name, b"/etc");
 }
+
+/// They stand before most of a task's status, and are as many as it likes.
+#[test]
+fn many_groups_hide_nothing() {
+    let groups = vec!["4294967294"; 3000].join(",");
+    let script = "exec setpriv --groups \"$0\" cat";
+    let child = Command::new("sh").args(["-c", script, &groups]).stdin(Stdio::piped()).spawn().unwrap();
+    let is_ready = || Process::open(child.id()).and_then(|process| process.name()).is_some_and(|name| name == b"cat");
+    let patience = Instant::now() + Duration::from_secs(10);
+    while !is_ready() {
+        assert!(Instant::now() < patience, "the program does not start");
+    }
+    let status = Process::open(child.id()).unwrap().status().unwrap();
+    assert_eq!((status.process, status.groups.len()), (child.id(), 3000));
+    end(child);
+}
