@@ -203,8 +203,15 @@ impl<'a> Target<'a> {
     pub(crate) fn words(&self, address: u64) -> Result<[u64; 6], ReadError> {
         let mut raw = [[0; 4]; 6];
         // Most calls have fewer arguments, and those may lie at the end of what is mapped.
-        let length = raw.as_flattened().len().min(to_page_end(address));
-        self.exact(address, raw.as_flattened_mut().get_mut(..length).unwrap_or_default())?;
+        let here = raw.as_flattened().len().min(to_page_end(address));
+        let (first, rest) = raw.as_flattened_mut().split_at_mut(here);
+        self.exact(address, first)?;
+        if !rest.is_empty() {
+            match self.exact(advance(address, here)?, rest) {
+                Err(ReadError::Fault) => rest.fill(0),
+                read => read?,
+            }
+        }
         Ok(raw.map(|word| u64::from(u32::from_le_bytes(word))))
     }
 

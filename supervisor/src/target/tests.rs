@@ -62,3 +62,15 @@ fn terminated_lists_keep_empty_texts() {
     check(b"\0", &[b""]);
     check(b"", &[]);
 }
+
+/// Where the array of `socketcall` lies is the caller's choice.
+#[test]
+fn words_across_pages_are_whole() {
+    let mut memory = vec![0; 3 * PAGE];
+    let page = PAGE - usize::try_from(address(&memory)).unwrap() % PAGE;
+    let words = [1, 2, 3, 4, 5, 6_u32];
+    for start in [page + PAGE - 8, page + PAGE - 6, page] {
+        memory[start..start + 24].copy_from_slice(words.map(u32::to_le_bytes).as_flattened());
+        assert_eq!(own().words(address(&memory[start..])), Ok(words.map(u64::from)));
+    }
+}
