@@ -8,6 +8,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, recvmsg,
     sockopt,
@@ -87,8 +88,12 @@ impl Socket {
     }
 
     /// The beginning of what the next receive would get, and who sent it; nothing is taken from the queue, and nothing
-    /// is waited for.
+    /// is waited for. An error that waits for the program stays there: a look would take it (`sock_error` of the kernel's
+    /// `sock.h`), so that none is made.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> Option<(usize, Option<End>)> {
+        let mut looked = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        poll(&mut looked, PollTimeout::ZERO).ok()?;
+        looked[0].revents().filter(|events| *events & (PollFlags::POLLIN | PollFlags::POLLERR) == PollFlags::POLLIN)?;
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         let mut pieces = [IoSliceMut::new(buffer)];
         let message = recvmsg::<SockaddrStorage>(self.descriptor.as_raw_fd(), &mut pieces, None, flags).ok()?;
