@@ -108,3 +108,38 @@ fn accounts(output: &str) -> Vec<Account> {
     };
     output.lines().filter_map(parse).collect()
 }
+
+const FIFO_RULES: &str = "
+- rule: never
+  desc: It makes opens worth performing.
+  condition: evt.type in (open, openat) and fd.name = /never
+  output: opened %fd.name
+  priority: NOTICE
+  action: deny
+";
+
+/// The kernel shows a call no longer that a supervisor had received, and nobody else calls here.
+#[test]
+fn a_call_that_waits_is_answered_where_no_supervisor_can_be_had() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(FIFO_RULES));
+    let script = "mkfifo /tmp/fifo; sleep 1000 & echo waits; read line </tmp/fifo; echo over; wait";
+    let container = Container::start(&lanner.engine(), Bundle::new(&["sh", "-c", script]));
+    wait_for("the open", PATIENCE, || container.output().contains("waits").then_some(()));
+    thread::sleep(LONG_LIFE);
+    // A successor needs it.
+    let plan = lanner.run_dir().join(container.id()).join("plan.json");
+    let kept = fs::read(&plan).unwrap();
+    fs::remove_file(&plan).unwrap();
+    kill(lanner.supervisors()[0], Signal::SIGKILL).unwrap();
+    wait_for("the answer", PATIENCE, || container.output().contains("over").then_some(()));
+    assert_eq!(lanner.alerts_of("Lanner internal: container not supervised").len(), 1);
+    fs::write(&plan, kept).unwrap();
+    wait_for("a supervisor", PATIENCE, || {
+        (!lanner.alerts_of("Lanner internal: container supervised again").is_empty()).then_some(())
+    });
+    container.end();
+    lanner.expect_nothing_left();
+}

@@ -16,7 +16,7 @@ use policy::{Errno, Mode};
 use crate::{
     event_log::EventLog,
     internal_alert::{About, InternalAlert},
-    slots::{Slot, SlotsFile},
+    slots::{Slot, Slots, SlotsFile},
     sys::{Listener, Response, SendError},
 };
 
@@ -70,6 +70,20 @@ impl Emergency {
     /// When it begins, unless a supervisor becomes ready or it has begun already.
     pub(super) fn due(&self) -> Option<Instant> {
         self.since.map(|since| since + PATIENCE).filter(|due| *due > Instant::now())
+    }
+
+    /// Whether calls are to be answered here, and none was yet.
+    pub(super) fn is_beginning(&self) -> bool {
+        self.is_on() && self.answered.is_none()
+    }
+
+    /// Answers what the last supervisor had received of a listener, if there is something: the kernel shows it no longer as
+    /// something to receive.
+    pub(super) fn answer_received(&mut self, listener: &Listener, slots: &SlotsFile) {
+        let has_received = |slots: Slots| slots.iter().any(|slot| slot.notification().is_some());
+        if slots.map().is_ok_and(has_received) {
+            self.answer(listener, slots);
+        }
     }
 
     /// Answers what waits on a listener: first what the last supervisor had received, then what comes. Does nothing where

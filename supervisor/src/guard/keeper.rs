@@ -171,6 +171,12 @@ impl Guard {
         for number in &ready.asking {
             self.custody.with(*number, |listener, slots| self.emergency.answer(listener, slots));
         }
+        if self.emergency.is_beginning() {
+            let numbers: Vec<_> = self.custody.listeners().map(|(number, _)| number).collect();
+            for number in numbers {
+                self.custody.with(number, |listener, slots| self.emergency.answer_received(listener, slots));
+            }
+        }
         if ready.runtime_ended {
             self.runtime_ended();
         }
