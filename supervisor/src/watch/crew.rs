@@ -352,7 +352,10 @@ impl Crew {
     ) {
         let turn = Turn { crew: self, member, task: notification.target_tid };
         self.lead.during(|| answerer.answer(slot, notification, origin, turn));
-        slot.clear();
+        // A call that waits aside has another slot by now, and this one may be somebody else's.
+        if slot.notification().is_some_and(|held| held.id == notification.id) {
+            slot.clear();
+        }
         self.delivery.shared.context.processes.sweep();
     }
 }
