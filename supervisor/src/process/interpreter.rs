@@ -2,50 +2,102 @@
 //! What the kernel has loaded of a program.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read as _},
     os::{fd::OwnedFd, unix::ffi::OsStringExt},
 };
 
 use nix::{
-    dir::Dir,
     errno::Errno,
     fcntl::{AtFlags, OFlag, openat, readlinkat},
-    sys::stat::{Mode, fstat, fstatat},
+    sys::stat::{Mode, fstatat},
 };
 
 use super::Process;
+
+/// Most bytes of `maps` that are read. A program that was just loaded has some ten lines; one that runs may have 65530
+/// (`vm.max_map_count`), but hardly in the moment that it has run when it is looked at.
+const MAX_MAPS: u64 = 4 << 20;
+/// What a program's `maps` mostly fits into.
+const USUAL_MAPS: usize = 8 << 10;
 
 impl Process {
     /// The file that was loaded beside the program, which the program names as its interpreter (`PT_INTERP`, elf(5)), and the
     /// file's name; `None` for a program without one. Of a process that has executed it and not run yet: besides its own
     /// file and this one nothing is mapped. Of one that runs, or ends meanwhile, what is mapped last and still there.
+    ///
+    /// Where the kernel put the interpreter (`AT_BASE`, getauxval(3)) does not say whether there is one: it is 0 too for one
+    /// that is not position independent.
     pub(crate) fn loaded_interpreter(&self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
         match self.find_interpreter() {
-            Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-            found => Ok(found?),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+            found => found,
         }
     }
 
-    fn find_interpreter(&self) -> nix::Result<Option<(OwnedFd, Vec<u8>)>> {
+    fn find_interpreter(&self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
         let own = fstatat(self.directory(), "exe", AtFlags::empty())?;
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut directory = Dir::openat(self.directory(), "map_files", flags, Mode::empty())?;
-        let ranges =
-            directory.iter().map(|entry| Ok(entry?.file_name().to_owned())).collect::<nix::Result<Vec<_>>>()?;
+        let maps = self.maps()?;
         // By address: the program lies mostly below.
-        for range in ranges.iter().rev().filter(|range| !range.to_bytes().starts_with(b".")) {
-            let path = format!("map_files/{}", range.to_string_lossy());
-            let file = match openat(self.directory(), path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
+        for path in maps.rsplit(|byte| *byte == b'\n').filter_map(entry) {
+            let facts = match fstatat(self.directory(), path.as_slice(), AtFlags::empty()) {
                 // It runs, and no longer has it.
                 Err(Errno::ENOENT) => continue,
-                opened => opened?,
+                facts => facts?,
             };
-            let facts = fstat(&file)?;
             if (facts.st_dev, facts.st_ino) != (own.st_dev, own.st_ino) {
-                let name = readlinkat(self.directory(), path.as_str())?;
+                let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+                let file = openat(self.directory(), path.as_slice(), flags, Mode::empty())?;
+                let name = readlinkat(self.directory(), path.as_slice())?;
                 return Ok(Some((file, OsStringExt::into_vec(name))));
             }
         }
         Ok(None)
+    }
+
+    /// The whole of `/proc/PID/maps`.
+    fn maps(&self) -> io::Result<Vec<u8>> {
+        let file = openat(self.directory(), "maps", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let mut text = Vec::with_capacity(USUAL_MAPS);
+        File::from(file).take(MAX_MAPS).read_to_end(&mut text)?;
+        if text.len() as u64 == MAX_MAPS { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+    }
+}
+
+/// The entry of `map_files` for a line of `maps`, if a file is mapped there (proc_pid_maps(5)). The kernel pads addresses in
+/// lines, but not in entries.
+fn entry(line: &[u8]) -> Option<Vec<u8>> {
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let mut addresses = words.next()?.split(|byte| *byte == b'-').map(|address| {
+        let digits = address.iter().position(|digit| *digit != b'0').unwrap_or(address.len().saturating_sub(1));
+        address.get(digits..).unwrap_or_default()
+    });
+    let (start, end) = (addresses.next()?, addresses.next()?);
+    // Rights, offset, device and inode; then a file's name, or in brackets what the memory is for.
+    let name = words.nth(4)?;
+    (!name.starts_with(b"[")).then(|| [b"map_files/", start, b"-", end].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mapped_files_have_an_entry() {
+        let cases: [(&[u8], Option<&[u8]>); 7] = [
+            (b"00400000-10401000 r--p 00000000 fe:00 123                  /bin/a", Some(b"map_files/400000-10401000")),
+            (b"00000000-00001000 r--p 00000000 fe:00 123                  /bin/a", Some(b"map_files/0-1000")),
+            (
+                b"7f00-7f10 r--p 00000000 00:2f 0                            /on fuse (deleted)",
+                Some(b"map_files/7f00-7f10"),
+            ),
+            (b"7f00-7f10 rw-p 00000000 00:00 0", None),
+            (b"7f00-7f10 rw-p 00000000 00:00 0                            [heap]", None),
+            (b"7f00-7f10 rw-p 00000000 00:00 0                            [anon:a /b]", None),
+            (b"", None),
+        ];
+        for (line, path) in cases {
+            assert_eq!(entry(line).as_deref(), path, "{}", String::from_utf8_lossy(line));
+        }
     }
 }
