@@ -9,6 +9,7 @@ use integration::{
     Requirement::{self, Program, Root},
     Settings, skipped, wait_for,
 };
+use nix::sys::signal::{Signal, kill};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PROMISED: Duration = Duration::from_secs(1); // from the edit to its effect
@@ -68,6 +69,36 @@ fn a_file_that_is_emptied_leaves_the_rules_in_force_and_raises_one_alert() {
 #[test]
 fn a_file_that_is_removed_leaves_the_rules_in_force_and_raises_one_alert() {
     check_kept(|lanner| fs::remove_file(lanner.rules()).unwrap());
+}
+
+#[test]
+fn included_configuration_is_in_force_like_the_main_file() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(&rule("main")));
+    let (folder, more) = (lanner.folder().join("config.d"), lanner.folder().join("more.yaml"));
+    let main = fs::read_to_string(lanner.config()).unwrap();
+    fs::write(lanner.config(), format!("{main}config_files: [{}]\n", folder.display())).unwrap();
+    fs::write(&more, rule("included")).unwrap();
+    let container = prober(&lanner);
+    expect_alerts(&lanner, "main", PATIENCE);
+
+    fs::create_dir(&folder).unwrap();
+    thread::sleep(PROMISED); // that the folder is there now is a change of its own
+    fs::write(folder.join("a.yaml"), format!("rules_files: [{}]\nrule_matching: all\n", more.display())).unwrap();
+    expect_alerts(&lanner, "included", PROMISED);
+
+    // A supervisor that begins now has what was in force.
+    fs::write(folder.join("a.yaml"), "rules_files: {\n").unwrap();
+    let old = lanner.supervisors();
+    kill(*old.first().unwrap(), Signal::SIGKILL).unwrap();
+    wait_for("another supervisor", PATIENCE, || {
+        (!lanner.supervisors().is_empty() && lanner.supervisors() != old).then_some(())
+    });
+    expect_alerts(&lanner, "included", PATIENCE);
+    container.end();
+    lanner.expect_nothing_left();
 }
 
 /// Spoils the rules of a running container, which it keeps, and mends them.

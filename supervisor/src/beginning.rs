@@ -120,11 +120,14 @@ impl Beginning {
         descriptor_limit::raise();
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
+        let mut changes = ChangeWatcher::new();
+        let is_covered = changes.cover_file(config_path);
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
         check_label(&in_force, mode, directory.path())?;
         let watched = interest::of_all(&in_force, mode);
-        let mut changes = ChangeWatcher::new();
-        changes.cover(&config);
+        if !is_covered {
+            changes.cover(&config);
+        }
         let counters = Counters::open(&directory.counters())?;
         counters.add(Counter::Starts, 1);
         let shared = Shared {

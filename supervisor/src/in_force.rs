@@ -58,7 +58,7 @@ impl InForce {
     pub(crate) fn load(config: &Config, sources: &Sources) -> Result<(Self, LoadReport), RulesError> {
         let mut loader = Loader::new(config.rules.load_options());
         for file in &sources.rules {
-            loader.add(&file.name, file.content.as_bytes());
+            loader.add(&file.name, file.text.as_bytes());
         }
         let load = loader.finish();
         match load.ruleset {

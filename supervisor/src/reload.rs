@@ -23,7 +23,7 @@ use nix::{
     sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor},
 };
 
-use crate::config::{Config, rules_files};
+use crate::config::{Config, TextFile, rules_files};
 
 /// How long after the first sign of a change the files are read: an editor's several steps become one reload, and a
 /// change still applies well within a second.
@@ -80,6 +80,12 @@ impl ChangeWatcher {
             Err(errno) => Means::looks(errno),
         };
         Self { means, concern: Concern::default() }
+    }
+
+    /// Watches what the configuration at `path` depends on now, and returns whether it can be read. Whoever reads the files
+    /// after this is told of every later change.
+    pub(crate) fn cover_file(&mut self, path: &Path) -> bool {
+        Config::load(path, &[]).map(|(config, _notices)| self.cover(&config)).is_ok()
     }
 
     /// Watches every folder in which a change could concern `config` too. A folder that does not exist yet is watched
@@ -195,8 +201,9 @@ impl Concern {
     fn of(config: &Config) -> Self {
         let mut texts = BTreeSet::new();
         let files = rules_files::expand(&config.rules.entries);
-        for path in config.rules.entries.iter().chain(&config.files).chain(&files) {
-            let mut path = path.clone();
+        let named = config.rules.entries.iter().chain(&config.included).chain(&files).map(PathBuf::as_path);
+        for path in named.chain(config.files.iter().map(TextFile::path)) {
+            let mut path = path.to_owned();
             for _ in 0..MAX_LINKS {
                 let target = path.read_link().ok().and_then(|target| Some(path.parent()?.join(target)));
                 texts.insert(path);
@@ -204,8 +211,6 @@ impl Concern {
                 path = target;
             }
         }
-        // A further file beside one that `config_files` names may be one that its entry stands for.
-        texts.extend(config.files.iter().skip(1).filter_map(|file| file.parent()).map(Path::to_owned));
         Self { texts, event_log: config.event_log.clone() }
     }
 

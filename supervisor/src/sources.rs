@@ -8,7 +8,7 @@ use std::{
     fs::File,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Seek, Write},
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -17,25 +17,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounded,
-    config::{Config, ConfigError, MAX_FILE_BYTES, rules_files},
+    config::{Config, ConfigError, TextFile, rules_files},
 };
 
 /// Configuration and rule files as read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Sources {
-    /// The main configuration file's text.
-    config: String,
+    /// The configuration files, the main one first.
+    config: Vec<TextFile>,
     /// The rule files in loading order.
-    pub(crate) rules: Vec<RuleFile>,
-}
-
-/// One rule file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct RuleFile {
-    /// Its path, as diagnostics name it.
-    pub(crate) name: String,
-    /// Its text.
-    pub(crate) content: String,
+    pub(crate) rules: Vec<TextFile>,
 }
 
 /// The texts cannot be had.
@@ -63,10 +54,11 @@ impl Sources {
         let (config, _notices) = Config::load(config_path, &[])?;
         let mut rules = Vec::new();
         for path in rules_files::expand(&config.rules.entries) {
-            rules.push(RuleFile { name: path.display().to_string(), content: read_text(&path, bounded::MAX_RULES)? });
+            let file = TextFile::read(&path, bounded::MAX_RULES);
+            rules.push(file.map_err(|source| SourcesError::Read { path, source })?);
         }
-        let config_text = read_text(config_path, MAX_FILE_BYTES)?;
-        Ok((config, Self { config: config_text, rules }))
+        let sources = Self { config: config.files.clone(), rules };
+        Ok((config, sources))
     }
 
     /// Changes whenever any of the texts does.
@@ -78,16 +70,17 @@ impl Sources {
 
     /// The texts as a memfd, for the guard to keep.
     pub(crate) fn to_memfd(&self) -> io::Result<OwnedFd> {
-        memfd_with(&serde_json::to_vec(self)?)
+        let mut file = File::from(memfd_create(c"lanner-sources", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.rewind()?;
+        Ok(file.into())
     }
 
     /// Reads a predecessor's texts back, and the configuration in them.
     pub(crate) fn from_memfd(descriptor: BorrowedFd<'_>) -> Result<(Config, Self), SourcesError> {
         let bytes = read_whole(descriptor).map_err(SourcesError::Kept)?;
         let sources: Self = serde_json::from_slice(&bytes).map_err(|error| SourcesError::Kept(error.into()))?;
-        let config = memfd_with(sources.config.as_bytes()).map_err(SourcesError::Kept)?;
-        let path = format!("/proc/self/fd/{}", config.as_raw_fd());
-        let (config, _notices) = Config::load(Path::new(&path), &[])?;
+        let (config, _notices) = Config::load_kept(&sources.config)?;
         Ok((config, sources))
     }
 }
@@ -98,15 +91,4 @@ fn read_whole(descriptor: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     file.rewind()?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn memfd_with(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create(c"lanner-sources", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file.into())
-}
-
-fn read_text(path: &Path, limit: u64) -> Result<String, SourcesError> {
-    bounded::read_text(path, limit).map_err(|source| SourcesError::Read { path: path.to_owned(), source })
 }

@@ -20,7 +20,6 @@ use nix::{
 use crate::{
     backoff::Backoff,
     beginning::{Beginning, StartError, check_label, load_files},
-    config::Config,
     control::{Control, ToGuard, ToSupervisor},
     counters::Counter,
     diagnostics,
@@ -266,13 +265,14 @@ impl Supervisor {
 
     /// Compiles what the files say now beside what is in force, and swaps if it loads.
     fn reload(&mut self) {
+        // Before they are read; where the configuration itself is bad, what was watched so far has its file.
+        let _is_covered = self.changes.cover_file(&self.arguments.config);
         let loaded = load_files(&self.arguments.config).and_then(|loaded| {
             let (_, _, in_force) = &loaded;
             check_label(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)
         });
         match loaded {
-            Ok((config, sources, in_force)) => {
-                self.changes.cover(&config);
+            Ok((_, sources, in_force)) => {
                 self.last_failure = None;
                 if in_force.fingerprint != self.shared.in_force.load().fingerprint {
                     tracing::info!(rules = in_force.ruleset.rules().len(), "new rules are in force");
@@ -282,13 +282,7 @@ impl Supervisor {
                     keep_sources(&self.control, &mut self.estate, &sources);
                 }
             }
-            Err(error) => {
-                // What is mended next may lie where nobody has looked so far.
-                if let Ok((config, _notices)) = Config::load(&self.arguments.config, &[]) {
-                    self.changes.cover(&config);
-                }
-                self.reload_failed(&error);
-            }
+            Err(error) => self.reload_failed(&error),
         }
     }
 

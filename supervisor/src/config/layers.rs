@@ -7,20 +7,20 @@ use std::{
 };
 
 use super::{
-    ConfigError, environment, overrides,
+    ConfigError, environment,
+    files::{Files, TextFile},
+    overrides,
     section::{Findings, Section},
     source::{Finding, Place, Source},
     tree::{self, Content, Entry, Node},
 };
-use crate::bounded;
-
-/// A configuration is read at every container start; a file beyond this is something else by mistake.
-pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The merged tree and the files it came from.
 pub(super) struct Layers {
     pub(super) root: Node,
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Vec<TextFile>,
+    /// The entries of `config_files`.
+    pub(super) entries: Vec<PathBuf>,
 }
 
 /// How an included file meets the keys that are already there.
@@ -37,12 +37,15 @@ enum Strategy {
 /// Reads and merges all layers; without a main file, the others.
 pub(super) fn read(
     path: Option<&Path>,
+    files: Files<'_>,
     options: &[String],
     lookup: environment::Lookup<'_>,
     findings: &Findings,
 ) -> Result<Layers, ConfigError> {
-    let root = path.map_or_else(|| Ok(nothing()), |path| read_file(path, lookup, findings))?;
-    let mut layers = Layers { root, files: path.map(Path::to_owned).into_iter().collect() };
+    let mut layers = Layers { root: nothing(), files: Vec::new(), entries: Vec::new() };
+    if let Some(path) = path {
+        layers.root = layers.read_file(path, files, lookup, findings)?;
+    }
     let apply = |root: &mut Node, option: &String| {
         overrides::apply(root, option).map_err(|found| ConfigError::Content(vec![found]))
     };
@@ -50,10 +53,12 @@ pub(super) fn read(
     let (including, others): (Vec<_>, Vec<_>) =
         options.iter().partition(|option| overrides::is_about(option, "config_files"));
     including.into_iter().try_for_each(|option| apply(&mut layers.root, option))?;
-    for (file, strategy) in included_files(&layers.root, findings) {
-        let node = read_file(&file, lookup, findings)?;
-        merge(&mut layers.root, node, strategy, findings);
-        layers.files.push(file);
+    for (entry, strategy) in included(&layers.root, findings) {
+        for file in files.named(&entry) {
+            let node = layers.read_file(&file, files, lookup, findings)?;
+            merge(&mut layers.root, node, strategy, findings);
+        }
+        layers.entries.push(entry);
     }
     others.into_iter().try_for_each(|option| apply(&mut layers.root, option))?;
     Ok(layers)
@@ -65,10 +70,27 @@ fn nothing() -> Node {
     Node { content: Content::Null, place: Place { source, line: 1, column: 1 } }
 }
 
-fn read_file(path: &Path, lookup: environment::Lookup<'_>, findings: &Findings) -> Result<Node, ConfigError> {
-    let text = bounded::read_text(path, MAX_FILE_BYTES)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let source = Rc::new(Source { name: path.display().to_string(), text });
+impl Layers {
+    /// Reads and keeps a file, and returns what it says. One that several entries name says the same each time.
+    fn read_file(
+        &mut self,
+        path: &Path,
+        files: Files<'_>,
+        lookup: environment::Lookup<'_>,
+        findings: &Findings,
+    ) -> Result<Node, ConfigError> {
+        if let Some(known) = self.files.iter().find(|known| known.path() == path) {
+            return parse(known, lookup, findings);
+        }
+        let file = files.read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let node = parse(&file, lookup, findings);
+        self.files.push(file);
+        node
+    }
+}
+
+fn parse(file: &TextFile, lookup: environment::Lookup<'_>, findings: &Findings) -> Result<Node, ConfigError> {
+    let source = Rc::new(Source { name: file.name.clone(), text: file.text.clone() });
     let mut root = tree::parse(&source).map_err(|found| ConfigError::Content(vec![found]))?;
     if !matches!(root.content, Content::Map(_) | Content::Null) {
         let message = format!("the file must be a map of keys, and is {}", root.kind());
@@ -82,22 +104,17 @@ fn read_file(path: &Path, lookup: environment::Lookup<'_>, findings: &Findings) 
     Ok(root)
 }
 
-/// The files that `config_files` names, directories expanded; entries that do not exist are skipped, as in Falco.
-fn included_files(root: &Node, findings: &Findings) -> Vec<(PathBuf, Strategy)> {
-    let mut files = Vec::new();
-    for item in Section::new(Some(root), "", findings).items("config_files") {
-        let (path, strategy) = match &item.content {
-            Content::Scalar(path) => (Some(PathBuf::from(path)), Strategy::Append),
-            Content::Null | Content::List(_) | Content::Map(_) => {
-                let section = Section::new(Some(item), "config_files", findings);
-                let expected = "append, override or add-only";
-                (section.path("path"), section.read("strategy", expected, strategy).unwrap_or(Strategy::Append))
-            }
-        };
-        let found = path.map(|path| super::rules_files::expand_one(&path)).unwrap_or_default();
-        files.extend(found.into_iter().map(|path| (path, strategy)));
-    }
-    files
+/// What `config_files` names; entries that do not exist are skipped later, as in Falco.
+fn included(root: &Node, findings: &Findings) -> Vec<(PathBuf, Strategy)> {
+    let entry = |item: &Node| match &item.content {
+        Content::Scalar(path) => Some((PathBuf::from(path), Strategy::Append)),
+        Content::Null | Content::List(_) | Content::Map(_) => {
+            let section = Section::new(Some(item), "config_files", findings);
+            let strategy = section.read("strategy", "append, override or add-only", strategy);
+            Some((section.path("path")?, strategy.unwrap_or(Strategy::Append)))
+        }
+    };
+    Section::new(Some(root), "", findings).items("config_files").iter().filter_map(entry).collect()
 }
 
 fn strategy(text: &str) -> Option<Strategy> {

@@ -7,6 +7,7 @@
 
 mod enforcement;
 mod environment;
+mod files;
 mod key;
 mod layers;
 mod load_options;
@@ -26,13 +27,14 @@ use std::{
 };
 
 pub(crate) use enforcement::{Enforcement, Verify};
-pub(crate) use layers::MAX_FILE_BYTES;
+pub(crate) use files::TextFile;
 pub(crate) use outputs::{FileSink, LineFormat, LogLevel, OutputOptions};
 pub(crate) use rules_options::{RuleMatching, RulesOptions};
 pub(crate) use source::{Finding, Notice};
 
 use policy::Mode;
 
+use files::Files;
 use section::{Findings, Section};
 
 /// Where the configuration is unless `--config` or `LANNER_CONFIG` says otherwise.
@@ -58,7 +60,9 @@ pub(crate) struct Config {
     /// Whether changed configuration and rule files apply without being asked to.
     pub(crate) watch_config_files: bool,
     /// The configuration files that were read, main file first.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) files: Vec<TextFile>,
+    /// What `config_files` names, files and folders of them, existing or not.
+    pub(crate) included: Vec<PathBuf>,
 }
 
 /// Why there is no usable configuration.
@@ -88,21 +92,28 @@ impl fmt::Display for Listed<'_> {
 impl Config {
     /// Reads the file at `path`, the files it includes, and the `key=value` options over them.
     pub(crate) fn load(path: &Path, options: &[String]) -> Result<(Self, Vec<Notice>), ConfigError> {
-        Self::load_with(Some(path), options, &|name| std::env::var(name).ok())
+        Self::load_with(Some(path), Files::Disk, options, &|name| std::env::var(name).ok())
+    }
+
+    /// What `files`, the ones of an earlier load, say together.
+    pub(crate) fn load_kept(files: &[TextFile]) -> Result<(Self, Vec<Notice>), ConfigError> {
+        let main = files.first().map(TextFile::path);
+        Self::load_with(main, Files::Kept(files), &[], &|name| std::env::var(name).ok())
     }
 
     /// The configuration of an empty file, with the `key=value` options over it.
     pub(crate) fn defaults(options: &[String]) -> Result<(Self, Vec<Notice>), ConfigError> {
-        Self::load_with(None, options, &|name| std::env::var(name).ok())
+        Self::load_with(None, Files::Disk, options, &|name| std::env::var(name).ok())
     }
 
     fn load_with(
         path: Option<&Path>,
+        files: Files<'_>,
         options: &[String],
         lookup: environment::Lookup<'_>,
     ) -> Result<(Self, Vec<Notice>), ConfigError> {
         let findings = Findings::default();
-        let layers = layers::read(path, options, lookup, &findings)?;
+        let layers = layers::read(path, files, options, lookup, &findings)?;
         key::check(&layers.root, &findings);
         let root = Section::new(Some(&layers.root), "", &findings);
         check_shim_keys(root);
@@ -116,6 +127,7 @@ impl Config {
             outputs: OutputOptions::read(root),
             watch_config_files: root.flag("watch_config_files", true),
             files: layers.files,
+            included: layers.entries,
         };
         let (problems, notices) = findings.into_parts();
         if problems.is_empty() { Ok((config, notices)) } else { Err(ConfigError::Content(problems)) }

@@ -163,7 +163,9 @@ fn watch_log(log: &Path) -> Result<DirectoryWatch, ServeError> {
 }
 
 fn watch_config(config: &Config) -> Result<DirectoryWatch, ServeError> {
-    let directories: Vec<PathBuf> = config.files.iter().filter_map(|file| file.parent()).map(parent_or_here).collect();
+    let beside = config.files.iter().filter_map(|file| file.path().parent()).map(parent_or_here);
+    // Of these the folders are watched; one may have no file yet.
+    let directories: Vec<PathBuf> = beside.chain(config.included.iter().cloned()).collect();
     DirectoryWatch::new(directories.iter().map(PathBuf::as_path)).map_err(ServeError::new("watch the configuration"))
 }
 

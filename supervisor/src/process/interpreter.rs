@@ -64,12 +64,12 @@ impl Process {
     }
 }
 
-/// The entry of `map_files` for a line of `maps`, if a file is mapped there (proc_pid_maps(5)). The kernel pads addresses in
+/// The entry of `map_files` for a line of `maps`, if a file is mapped there (`proc_pid_maps(5)`). The kernel pads addresses in
 /// lines, but not in entries.
 fn entry(line: &[u8]) -> Option<Vec<u8>> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let mut addresses = words.next()?.split(|byte| *byte == b'-').map(|address| {
-        let digits = address.iter().position(|digit| *digit != b'0').unwrap_or(address.len().saturating_sub(1));
+        let digits = address.iter().position(|digit| *digit != b'0').unwrap_or_else(|| address.len().saturating_sub(1));
         address.get(digits..).unwrap_or_default()
     });
     let (start, end) = (addresses.next()?, addresses.next()?);
@@ -97,7 +97,7 @@ mod tests {
             (b"", None),
         ];
         for (line, path) in cases {
-            assert_eq!(entry(line).as_deref(), path, "{}", String::from_utf8_lossy(line));
+            assert_eq!(entry(line).as_deref(), path, "{}", line.escape_ascii());
         }
     }
 }

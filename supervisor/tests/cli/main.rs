@@ -12,4 +12,5 @@ mod support;
 
 mod describe;
 mod explain;
+mod serve;
 mod validate;

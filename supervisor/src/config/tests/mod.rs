@@ -23,7 +23,7 @@ fn load(text: &str, options: &[&str], others: &[(&str, &str)]) -> Result<(Config
     fs::write(&path, text.replace("$DIR", &directory)).unwrap();
     let lookup = |name: &str| (name == "LEVEL").then(|| "warning".to_owned());
     let options: Vec<String> = options.iter().map(|option| option.replace("$DIR", &directory)).collect();
-    match Config::load_with(Some(&path), &options, &lookup) {
+    match Config::load_with(Some(&path), Files::Disk, &options, &lookup) {
         Ok((config, notices)) => {
             Ok((config, notices.iter().map(|notice| notice.in_one_line().replace(&directory, "$DIR")).collect()))
         }
@@ -227,6 +227,21 @@ fn included_files_and_options_lie_over_the_main_file() {
     assert_eq!(config.run_dir, PathBuf::from("/two"));
     assert_eq!(config.log, PathBuf::from("/three.log"));
     assert_eq!(config.files.len(), 4);
+}
+
+#[test]
+fn what_was_read_says_the_same_when_the_files_are_gone() {
+    let main = "config_files: [$DIR/config.d/, $DIR/more.yaml, $DIR/none.yaml, {path: $DIR/config.d/1.yaml, strategy: add-only}]\n";
+    let others = [
+        ("config.d/1.yaml", "rules_files: [/b]\nlog: {path: /one.log}\n"),
+        ("config.d/2.yaml", "run_dir: /two\nrules_files: [/c]\n"),
+        ("config.d/3.txt", "run_dir: /three\n"),
+        ("more.yaml", "rules_files: [/d]\n"),
+    ];
+    let (loaded, _) = load(main, &[], &others).unwrap();
+    let (kept, _) = Config::load_kept(&loaded.files).unwrap();
+    assert_eq!(loaded.rules.entries, ["/b", "/c", "/d"].map(PathBuf::from));
+    assert_eq!(format!("{kept:?}"), format!("{loaded:?}"));
 }
 
 #[test]
