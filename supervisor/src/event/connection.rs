@@ -57,7 +57,7 @@ impl CallEvent<'_> {
 
     /// `client->server` of a connection, the server's end alone of one that waits or has no other end yet.
     pub(super) fn connection_name(&self) -> Option<Cow<'_, [u8]>> {
-        if let Some(address @ (SocketAddress::Unix(_) | SocketAddress::Other(_))) = self.subject_address() {
+        if let Some(address @ (SocketAddress::Unix(_) | SocketAddress::Other(_))) = self.valid_address() {
             return address.render().map(Cow::Owned);
         }
         Ends { client: self.client(), server: self.server() }.name().map(Cow::Owned)
@@ -123,7 +123,7 @@ impl CallEvent<'_> {
     }
 
     fn given(&self) -> Option<End> {
-        match self.subject_address()? {
+        match self.valid_address()? {
             SocketAddress::Ip(address, port) => Some((*address, *port)),
             SocketAddress::Unix(_) | SocketAddress::Other(_) => None,
         }

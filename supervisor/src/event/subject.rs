@@ -82,7 +82,7 @@ impl CallEvent<'_> {
                 self.subject_descriptor().map(|descriptor| descriptor.kind)
             }
             // The address costs less than the socket, and a call with another family's fails.
-            Subject::Address(..) | Subject::Message(_) => match self.subject_address() {
+            Subject::Address(..) | Subject::Message(_) => match self.valid_address() {
                 Some(SocketAddress::Ip(address, _)) => Some(if address.is_ipv4() { Kind::Ipv4 } else { Kind::Ipv6 }),
                 Some(SocketAddress::Unix(_)) => Some(Kind::Unix),
                 Some(SocketAddress::Other(_)) => Some(Kind::Other),
@@ -133,7 +133,16 @@ impl CallEvent<'_> {
         self.file.address.get_or_init(parse).as_ref()
     }
 
-    /// The same as it was copied; an error where it is unreadable.
+    /// The address that the kernel will use: it ignores one that is given with what a connected TCP socket sends
+    /// (`tcp_sendmsg_locked` of Linux' `tcp.c`).
+    pub(super) fn valid_address(&self) -> Option<&SocketAddress> {
+        let given = self.subject_address()?;
+        let is_connection = |socket: &Socket| socket.transport() == Some("tcp") && socket.is_connected();
+        let is_ignored = self.call.layout().category == "io_write" && self.subject_socket().is_some_and(is_connection);
+        (!is_ignored).then_some(given)
+    }
+
+    /// The given address as it was copied; an error where it is unreadable.
     pub(crate) fn raw_address(&self) -> Option<Result<RawAddress, ReadError>> {
         let (address, length) = match self.call.layout().subject {
             Subject::Address(address, length) => (self.call.register(address), self.call.register(length)),

@@ -137,6 +137,26 @@ fn socket_address([a, b, c, d]: [u8; 4]) -> [u8; 16] {
 }
 
 #[test]
+fn an_address_that_a_connection_ignores_is_not_seen() {
+    let (listener, client, _accepted) = connection();
+    let name = format!("{}->{}", client.local_addr().unwrap(), listener.local_addr().unwrap());
+    let elsewhere = socket_address([192, 0, 2, 7]);
+    let path = *b"\x01\0/path\0\0\0\0\0\0\0\0\0";
+    let context = context();
+    for given in [elsewhere, path] {
+        let header = [address(&given), 16, 0, 0, 0, 0, 0];
+        let calls = [
+            ("sendto", [number(&client), 0, 5, 0, address(&given), 16]),
+            ("sendmsg", [number(&client), address(&header), 0, 0, 0, 0]),
+        ];
+        for (call, arguments) in calls {
+            let event = own(&context, call, arguments);
+            check(&event, &[("fd.name", Some(&name)), ("fd.type", Some("ipv4")), ("fd.sip", Some("127.0.0.1"))]);
+        }
+    }
+}
+
+#[test]
 fn an_address_has_the_names_that_rules_compare_it_with() {
     let (listener, client, accepted) = connection();
     let file = File::open("/etc/hostname").unwrap();
@@ -152,6 +172,8 @@ fn an_address_has_the_names_that_rules_compare_it_with() {
     let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let cases = [
         ("sendto", [number(&client), 0, 5, 0, 0, 0], [me, me, me, me]),
+        ("sendto", [number(&client), 0, 5, 0, address(&known), 16], [me, me, me, me]),
+        ("sendto", [number(&new), 0, 5, 0, address(&known), 16], [me, both, me, both]),
         ("recvfrom", [number(&accepted), 0, 5, 0, 0, 0], [me, me, me, me]),
         ("connect", [number(&new), address(&known), 16, 0, 0, 0], [me, both, me, both]),
         ("connect", [number(&new), address(&unknown), 16, 0, 0, 0], [me, none, me, none]),
