@@ -325,6 +325,19 @@ static void lease_for_reading(void) {
   say_text("fifo");
 }
 
+// Each file is new, and may not be opened for writing once it is there.
+static void makes_among_signals(void) {
+  int failed = 0;
+  umask(0);
+  start_ticks(300);
+  for (int round = 0; round < 500; round++) {
+    int fd = open("made", O_WRONLY | O_CREAT | (round % 2 ? O_EXCL : 0), 0400), error = errno;
+    if (fd < 0 && failed++ < 3) say_errno(error);
+    close(fd), unlink("made");
+  }
+  say("%d failed %d", failed, stop_ticks());
+}
+
 FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
        {"writer-waits-for-reader", writer_waits_for_reader}, {"reader-and-writer-meet", reader_and_writer_meet},
        {"nobody-waits-for-nonblocking", nobody_waits_for_nonblocking}, {"signal-ends-the-wait", signal_ends_the_wait},
@@ -335,4 +348,4 @@ FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
        {"seized-while-waiting", seized_while_waiting}, {"other-threads-go-on", other_threads_go_on},
        {"end-of-blocked-threads", end_of_blocked_threads}, {"waits-at-the-name-it-had", waits_at_the_name_it_had},
        {"through-links-and-descriptors", through_links_and_descriptors}, {"broken-lease", broken_lease},
-       {"lease-for-reading", lease_for_reading});
+       {"lease-for-reading", lease_for_reading}, {"makes-among-signals", makes_among_signals});

@@ -211,6 +211,7 @@ impl<'a> Answerer<'a> {
         }
         if call.is_exec() {
             shared.handing_over.wait();
+            self.delivery.unfinished.forget_files();
         }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     waiting,
-    withdrawn::{Interrupted, Undelivered},
+    withdrawn::{Interrupted, MadeFile, Undelivered, UndeliveredFiles},
 };
 use crate::{
     counters::Counter,
@@ -32,6 +32,7 @@ pub(super) struct Delivery {
 pub(super) struct Unfinished {
     interrupted: Mutex<Interrupted>,
     undelivered: Mutex<Undelivered>,
+    undelivered_files: Mutex<UndeliveredFiles>,
     /// Calls that wait.
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
@@ -41,7 +42,13 @@ pub(super) struct Unfinished {
 impl Unfinished {
     fn new(is_wait_killable: bool) -> Self {
         let blocking = Blocking::new(is_wait_killable);
-        Self { interrupted: Mutex::default(), undelivered: Mutex::default(), blocking, followed: AtomicUsize::new(0) }
+        Self {
+            interrupted: Mutex::default(),
+            undelivered: Mutex::default(),
+            undelivered_files: Mutex::default(),
+            blocking,
+            followed: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn interrupted(&self) -> MutexGuard<'_, Interrupted> {
@@ -50,6 +57,21 @@ impl Unfinished {
 
     pub(super) fn undelivered(&self) -> MutexGuard<'_, Undelivered> {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn undelivered_files(&self) -> MutexGuard<'_, UndeliveredFiles> {
+        self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file that was made for an earlier notification of this call.
+    pub(super) fn take_file(&self, notification: &Notification, arguments: impl FnOnce() -> u64) -> Option<MadeFile> {
+        let mut files = self.undelivered_files();
+        if files.is_empty() { None } else { files.take(notification, arguments(), Instant::now()) }
+    }
+
+    /// Gives up files that nobody may want any more: a program that we hold open for writing cannot be executed.
+    pub(super) fn forget_files(&self) {
+        *self.undelivered_files() = UndeliveredFiles::default();
     }
 }
 
@@ -80,6 +102,25 @@ impl Delivery {
             Err(InjectError::Refused(error)) => {
                 self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
             }
+        }
+    }
+
+    /// Hands over a file that was made for the call; it is kept for the call's next notification if nobody takes it.
+    pub(super) fn made_file(&self, notification: &Notification, made: MadeFile, arguments: u64, alerted: Option<u64>) {
+        let refused = self.shared.handing_over.during(|| {
+            match self.listener.inject(notification.id, made.file.as_fd(), made.close_on_exec) {
+                Ok(()) => drop(made),
+                Err(InjectError::Gone) => {
+                    // Before the payment is there, for the call may be here again.
+                    self.unfinished.undelivered_files().keep(notification, arguments, made, Instant::now());
+                    self.remember(notification, alerted);
+                }
+                Err(InjectError::Refused(error)) => return Some(error),
+            }
+            None
+        });
+        if let Some(error) = refused {
+            self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
         }
     }
 

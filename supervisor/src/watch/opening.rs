@@ -6,7 +6,10 @@ use std::{error::Error, os::fd::OwnedFd, sync::Arc};
 
 use policy::Mode;
 
-use super::answer::{Answerer, Decision, Place};
+use super::{
+    answer::{Answerer, Decision, Place},
+    withdrawn::{MadeFile, arguments_of},
+};
 use crate::{
     decode::Call,
     enforce::{
@@ -89,11 +92,17 @@ impl Answerer<'_> {
             if decision.response != Response::Continue {
                 return Some(decision);
             }
+            let unfinished = &self.delivery().unfinished;
+            if let Some(made) = unfinished.take_file(place.notification, || arguments_of(&event)) {
+                let arguments = arguments_of(&event);
+                drop(event);
+                self.delivery().made_file(place.notification, made, arguments, decision.alerted);
+                return None;
+            }
             let answer = |response| Some(Decision { response, ..decision });
             match found {
                 Found::Gone => return self.unknown_caller(place),
                 Found::File { file, close_on_exec } => {
-                    // Nothing of the target's is held any more when it goes on.
                     drop(event);
                     self.hand_over(place, (file, close_on_exec), decision);
                     return None;
@@ -101,11 +110,16 @@ impl Answerer<'_> {
                 Found::Handle => return answer(Response::Continue),
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
-                Found::Place(errand) => match self.open_and_answer(place, *errand, decision) {
-                    Some(Opened::Changed) => {}
-                    Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
-                    Some(Opened::File(_) | Opened::Blocks) | None => return None,
-                },
+                Found::Place(errand) => {
+                    let arguments = makes_file(&errand).then(|| arguments_of(&event));
+                    // Nothing of the target's is held any more when it goes on.
+                    drop(event);
+                    match self.open_and_answer(place, *errand, arguments, decision) {
+                        Some(Opened::Changed) => {}
+                        Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
+                        Some(Opened::File(_) | Opened::Blocks) | None => return None,
+                    }
+                }
             }
         }
         Some(self.failure("a file keeps changing while it is opened"))
@@ -147,8 +161,15 @@ impl Answerer<'_> {
         }
     }
 
-    /// Opens and hands over; returns what is left to answer, `None` if nothing is.
-    fn open_and_answer(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
+    /// Opens and hands over; returns what is left to answer, `None` if nothing is. An open that makes a file comes with the
+    /// hash of its arguments.
+    fn open_and_answer(
+        &mut self,
+        place: Place<'_>,
+        errand: Errand,
+        arguments: Option<u64>,
+        decision: Decision,
+    ) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
         if !self.delivery().listener.is_pending(place.notification.id) {
             // Another program may have had the caller's number when rights were read.
@@ -158,7 +179,7 @@ impl Answerer<'_> {
         if errand.is_leased {
             return self.open_aside(place, errand, decision);
         }
-        if matches!(*errand.located, Located::Missing { .. }) {
+        if arguments.is_some() {
             // Before, since nobody knows where this process may die.
             place.slot.mark_begun();
         }
@@ -168,6 +189,11 @@ impl Answerer<'_> {
                 // What has happened is no payment in advance for the call that comes if this one was withdrawn.
                 let alerted = decision.alerted.filter(|_| !errand.changes_files());
                 let close_on_exec = errand.request.has(libc::O_CLOEXEC);
+                if let Some(arguments) = arguments {
+                    let made = MadeFile { file, close_on_exec };
+                    self.delivery().made_file(place.notification, made, arguments, decision.alerted);
+                    return None;
+                }
                 self.hand_over(place, (file, close_on_exec), Decision { alerted, ..decision });
                 None
             }
@@ -225,6 +251,11 @@ fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> 
         request.forget_exclusive();
     }
     Ok(request)
+}
+
+/// Whether the file will be new.
+fn makes_file(errand: &Errand) -> bool {
+    matches!(*errand.located, Located::Missing { .. })
 }
 
 /// Holds what a relative path starts from: judged and opened is what lies below that very directory. Fails where the task

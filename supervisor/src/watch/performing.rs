@@ -4,7 +4,6 @@
 use std::{
     error::Error,
     ffi::CString,
-    hash::{Hash as _, Hasher as _},
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
     time::Instant,
@@ -16,7 +15,7 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
-    withdrawn,
+    withdrawn::arguments_of,
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -340,14 +339,6 @@ fn copy_connect(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
 fn is_path(file: &OwnedFd) -> bool {
     let flags = fcntl(file, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
     flags.is_ok_and(|flags| flags.contains(OFlag::O_PATH))
-}
-
-fn arguments_of(event: &CallEvent<'_>) -> u64 {
-    let mut hasher = withdrawn::hasher();
-    event.hash_arguments(&mut hasher);
-    // The same numbers may stand for another socket or directory by now.
-    event.handles().map(|handles| handles.identities()).hash(&mut hasher);
-    hasher.finish()
 }
 
 fn response(outcome: Outcome) -> Response {

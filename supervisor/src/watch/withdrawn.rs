@@ -11,15 +11,20 @@
 //!   advance: the next notification with the same words in its alert uses it up instead of writing a second one. Nothing
 //!   can be hidden that way: every use was paid for by one alert with the same words, and one alert pays for one call.
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
-//!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result.
+//!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, and
+//!   where an open has made a file, that file.
 
 use std::{
-    hash::{BuildHasher as _, DefaultHasher, RandomState},
+    hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
+    os::fd::OwnedFd,
     sync::LazyLock,
     time::{Duration, Instant},
 };
 
-use crate::sys::{Notification, Response};
+use crate::{
+    event::CallEvent,
+    sys::{Notification, Response},
+};
 
 /// Calls remembered at a time: one per thread, and a program has few threads inside signal handlers.
 const MAX_ENTRIES: usize = 256;
@@ -33,10 +38,28 @@ pub(super) fn hasher() -> DefaultHasher {
     KEY.build_hasher()
 }
 
+/// Hash of the arguments that a call has in memory, and of what it starts from: the same numbers may stand for another
+/// socket or directory by now.
+pub(super) fn arguments_of(event: &CallEvent<'_>) -> u64 {
+    let mut hasher = hasher();
+    event.hash_arguments(&mut hasher);
+    event.handles().map(|handles| handles.identities()).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Alerts that were paid for in advance, by the hash of their words.
 pub(super) type Interrupted = Withdrawn<()>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
 pub(super) type Undelivered = Withdrawn<Response>;
+/// Files that were made for an open which did not get them, likewise.
+pub(super) type UndeliveredFiles = Withdrawn<MadeFile>;
+
+/// A file that an open has made, and whether it is to be closed on exec.
+#[derive(Debug)]
+pub(super) struct MadeFile {
+    pub(super) file: OwnedFd,
+    pub(super) close_on_exec: bool,
+}
 
 /// What belongs to calls that will be notified anew.
 #[derive(Debug)]
@@ -83,11 +106,13 @@ impl<T> Withdrawn<T> {
         self.0.push(Entry { call: notification.into(), hash, kept, at: now });
     }
 
+    /// Whether nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What was kept for this call; it is handed out once.
     pub(super) fn take(&mut self, notification: &Notification, hash: u64, now: Instant) -> Option<T> {
-        if self.0.is_empty() {
-            return None;
-        }
         self.forget_old(now);
         self.take_back(notification, hash)
     }
