@@ -186,8 +186,8 @@ impl Listener {
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            // EINTR: the target was interrupted while it took the descriptor.
-            Some(libc::ENOENT | libc::EINTR) => Err(InjectError::Gone),
+            // ESRCH: the target was interrupted before it took the descriptor (`seccomp_do_user_notification`); EINTR: we.
+            Some(libc::ENOENT | libc::ESRCH | libc::EINTR) => Err(InjectError::Gone),
             _ => Err(InjectError::Refused(error)),
         }
     }
