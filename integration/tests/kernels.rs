@@ -27,10 +27,13 @@ cat /etc/secret
 cat /etc/hostname
 /banned/echo banned
 /allowed/echo allowed
+if true </proc/self/mem; then echo own memory; fi
 ";
 
-/// An installation with the configuration's defaults, and a container in each mode.
+/// An installation with the configuration's defaults, and a container in each mode, where a process may trace its own
+/// children only.
 const SCRIPT: &str = "
+echo 1 >/proc/sys/kernel/yama/ptrace_scope || exit
 uname -r | cut -d . -f 1,2
 for mode in audit enforce; do
     echo $mode:
@@ -45,6 +48,7 @@ hidden
 bundle
 banned
 allowed
+own memory
   Notice opened /etc/secret
   Notice executed /banned/echo
 enforce:
@@ -52,6 +56,7 @@ cat: can't open '/etc/secret': Operation not permitted
 bundle
 sh: /banned/echo: Operation not permitted
 allowed
+sh: can't open /proc/self/mem: Permission denied
   Notice opened /etc/secret (denied: EPERM)
   Notice executed /banned/echo (denied: EPERM)
 ";
