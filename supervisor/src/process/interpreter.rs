@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _},
     os::{fd::OwnedFd, unix::ffi::OsStringExt},
 };
 
@@ -15,11 +15,8 @@ use nix::{
 
 use super::Process;
 
-/// Most bytes of `maps` that are read. A program that was just loaded has some ten lines; one that runs may have 65530
-/// (`vm.max_map_count`), but hardly in the moment that it has run when it is looked at.
-const MAX_MAPS: u64 = 4 << 20;
-/// What a program's `maps` mostly fits into.
-const USUAL_MAPS: usize = 8 << 10;
+/// What of a line of `maps` is looked at: all before the name, and how that begins. The rest is a path of any length.
+const HEAD: usize = 160;
 
 impl Process {
     /// The file that was loaded beside the program, which the program names as its interpreter (`PT_INTERP`, elf(5)), and the
@@ -37,9 +34,8 @@ impl Process {
 
     fn find_interpreter(&self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
         let own = fstatat(self.directory(), "exe", AtFlags::empty())?;
-        let maps = self.maps()?;
         // By address: the program lies mostly below.
-        for path in maps.rsplit(|byte| *byte == b'\n').filter_map(entry) {
+        for path in self.mapped_files()?.into_iter().rev() {
             let facts = match fstatat(self.directory(), path.as_slice(), AtFlags::empty()) {
                 // It runs, and no longer has it.
                 Err(Errno::ENOENT) => continue,
@@ -48,19 +44,34 @@ impl Process {
             if (facts.st_dev, facts.st_ino) != (own.st_dev, own.st_ino) {
                 let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
                 let file = openat(self.directory(), path.as_slice(), flags, Mode::empty())?;
-                let name = readlinkat(self.directory(), path.as_slice())?;
-                return Ok(Some((file, OsStringExt::into_vec(name))));
+                let name = match readlinkat(self.directory(), path.as_slice()) {
+                    // A path that no call takes; what the file is still counts.
+                    Err(Errno::ENAMETOOLONG) => Vec::new(),
+                    name => OsStringExt::into_vec(name?),
+                };
+                return Ok(Some((file, name)));
             }
         }
         Ok(None)
     }
 
-    /// The whole of `/proc/PID/maps`.
-    fn maps(&self) -> io::Result<Vec<u8>> {
+    /// The entries of `map_files`, by address. They are found in `/proc/PID/maps`, since listing them makes the kernel build
+    /// an inode for each.
+    fn mapped_files(&self) -> io::Result<Vec<Vec<u8>>> {
         let file = openat(self.directory(), "maps", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let mut text = Vec::with_capacity(USUAL_MAPS);
-        File::from(file).take(MAX_MAPS).read_to_end(&mut text)?;
-        if text.len() as u64 == MAX_MAPS { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+        let mut lines = BufReader::new(File::from(file));
+        let (mut head, mut entries) = (Vec::with_capacity(HEAD), Vec::new());
+        loop {
+            head.clear();
+            let length = lines.by_ref().take(HEAD as u64).read_until(b'\n', &mut head)?;
+            if length == 0 {
+                return Ok(entries);
+            }
+            if head.pop_if(|byte| *byte == b'\n').is_none() {
+                lines.skip_until(b'\n')?;
+            }
+            entries.extend(entry(&head));
+        }
     }
 }
 
