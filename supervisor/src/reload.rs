@@ -82,16 +82,27 @@ impl ChangeWatcher {
         Self { means, concern: Concern::default() }
     }
 
-    /// Watches what the configuration at `path` depends on now, and returns whether it can be read. Whoever reads the files
-    /// after this is told of every later change.
-    pub(crate) fn cover_file(&mut self, path: &Path) -> bool {
-        Config::load(path, &[]).map(|(config, _notices)| self.cover(&config)).is_ok()
+    /// Watches what the configuration at `path` depends on now. Whoever reads the files after this is told of every later
+    /// change. Where it does not load, what was watched so far stays, with the files that it is made of now.
+    pub(crate) fn cover_file(&mut self, path: &Path) {
+        if let Ok((config, _notices)) = Config::load(path, &[]) {
+            return self.cover(&config);
+        }
+        let included = Config::included_by(path).unwrap_or_default();
+        for path in included.iter().map(PathBuf::as_path).chain([path]) {
+            self.concern.add(path);
+        }
+        self.watch();
     }
 
     /// Watches every folder in which a change could concern `config` too. A folder that does not exist yet is watched
     /// through its nearest ancestor; call this again after each change.
     pub(crate) fn cover(&mut self, config: &Config) {
         self.concern = Concern::of(config);
+        self.watch();
+    }
+
+    fn watch(&mut self) {
         if let Means::Inotify { inotify, folders } = &mut self.means
             && let Err(errno) = watch(inotify, folders, &self.concern)
         {
@@ -199,19 +210,24 @@ impl Changes {
 
 impl Concern {
     fn of(config: &Config) -> Self {
-        let mut texts = BTreeSet::new();
+        let mut concern = Self { texts: BTreeSet::new(), event_log: config.event_log.clone() };
         let files = rules_files::expand(&config.rules.entries);
         let named = config.rules.entries.iter().chain(&config.included).chain(&files).map(PathBuf::as_path);
         for path in named.chain(config.files.iter().map(TextFile::path)) {
-            let mut path = path.to_owned();
-            for _ in 0..MAX_LINKS {
-                let target = path.read_link().ok().and_then(|target| Some(path.parent()?.join(target)));
-                texts.insert(path);
-                let Some(target) = target else { break };
-                path = target;
-            }
+            concern.add(path);
         }
-        Self { texts, event_log: config.event_log.clone() }
+        concern
+    }
+
+    /// Adds a text, and what its name links to.
+    fn add(&mut self, path: &Path) {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let target = path.read_link().ok().and_then(|target| Some(path.parent()?.join(target)));
+            self.texts.insert(path);
+            let Some(target) = target else { break };
+            path = target;
+        }
     }
 
     /// The folders in which a change shows.
@@ -343,6 +359,25 @@ mod tests {
         let mut watcher = ChangeWatcher::new();
         watcher.cover(&installation.config());
         installation.check(&mut watcher, |_, changes| changes);
+    }
+
+    #[test]
+    fn what_a_broken_configuration_includes_is_watched() {
+        let installation = Installation::new();
+        let text = fs::read_to_string(installation.at("lanner.yaml")).unwrap();
+        fs::create_dir(installation.at("new")).unwrap();
+        fs::write(installation.at("new/x.yaml"), "rules_files: {").unwrap();
+        let mut watcher = ChangeWatcher::new();
+        watcher.cover(&installation.config());
+        let file = installation.at("new/x.yaml").display().to_string();
+        fs::write(installation.at("lanner.yaml"), format!("{text}config_files: [{file}]\n")).unwrap();
+        assert_eq!(watcher.drain(), TEXTS);
+        watcher.cover_file(&installation.at("lanner.yaml"));
+        assert_eq!(watcher.drain(), NOTHING);
+        fs::write(installation.at("new/x.yaml"), "").unwrap();
+        assert_eq!(watcher.drain(), TEXTS);
+        fs::write(installation.at("rules.yaml"), "[  ]").unwrap();
+        assert_eq!(watcher.drain(), TEXTS);
     }
 
     #[test]

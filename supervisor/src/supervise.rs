@@ -265,8 +265,8 @@ impl Supervisor {
 
     /// Compiles what the files say now beside what is in force, and swaps if it loads.
     fn reload(&mut self) {
-        // Before they are read; where the configuration itself is bad, what was watched so far has its file.
-        let _is_covered = self.changes.cover_file(&self.arguments.config);
+        // Before they are read.
+        self.changes.cover_file(&self.arguments.config);
         let loaded = load_files(&self.arguments.config).and_then(|loaded| {
             let (_, _, in_force) = &loaded;
             check_label(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)

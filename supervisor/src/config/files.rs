@@ -49,9 +49,13 @@ impl Files<'_> {
     pub(super) fn named(self, entry: &Path) -> Vec<PathBuf> {
         match self {
             Self::Disk => rules_files::expand_one(entry),
+            Self::Kept(files) if files.iter().any(|file| file.path() == entry) => vec![entry.to_owned()],
             Self::Kept(files) => {
-                let is_named = |file: &&Path| *file == entry || file.parent() == Some(entry);
-                files.iter().map(TextFile::path).filter(is_named).map(Path::to_owned).collect()
+                let is_inside = |path: &&Path| path.parent() == Some(entry) && rules_files::has_yaml_name(path);
+                let mut inside: Vec<_> =
+                    files.iter().map(TextFile::path).filter(is_inside).map(Path::to_owned).collect();
+                inside.sort();
+                inside
             }
         }
     }

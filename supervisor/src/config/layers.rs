@@ -64,6 +64,14 @@ pub(super) fn read(
     Ok(layers)
 }
 
+/// What the `config_files` of the file at `path` names, whatever there is to say about the rest.
+pub(super) fn entries(path: &Path, lookup: environment::Lookup<'_>) -> Result<Vec<PathBuf>, ConfigError> {
+    let findings = Findings::default();
+    let file = Files::Disk.read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let root = parse(&file, lookup, &findings)?;
+    Ok(included(&root, &findings).into_iter().map(|(entry, _)| entry).collect())
+}
+
 /// What an empty file says.
 fn nothing() -> Node {
     let source = Rc::new(Source { name: "defaults".to_owned(), text: String::new() });

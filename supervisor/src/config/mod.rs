@@ -101,6 +101,11 @@ impl Config {
         Self::load_with(main, Files::Kept(files), &[], &|name| std::env::var(name).ok())
     }
 
+    /// What the `config_files` of the file at `path` names, also where a configuration of these does not load.
+    pub(crate) fn included_by(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+        layers::entries(path, &|name| std::env::var(name).ok())
+    }
+
     /// The configuration of an empty file, with the `key=value` options over it.
     pub(crate) fn defaults(options: &[String]) -> Result<(Self, Vec<Notice>), ConfigError> {
         Self::load_with(None, Files::Disk, options, &|name| std::env::var(name).ok())

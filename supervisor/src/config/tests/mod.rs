@@ -231,16 +231,17 @@ fn included_files_and_options_lie_over_the_main_file() {
 
 #[test]
 fn what_was_read_says_the_same_when_the_files_are_gone() {
-    let main = "config_files: [$DIR/config.d/, $DIR/more.yaml, $DIR/none.yaml, {path: $DIR/config.d/1.yaml, strategy: add-only}]\n";
+    let main = "config_files: [$DIR/config.d/2.yaml, $DIR/config.d/, $DIR/more.yaml, $DIR/none.yaml, {path: $DIR/config.d/1.yaml, strategy: add-only}]\n";
     let others = [
-        ("config.d/1.yaml", "rules_files: [/b]\nlog: {path: /one.log}\n"),
+        ("config.d/1.yaml", "rules_files: [/b]\nrun_dir: /one\n"),
         ("config.d/2.yaml", "run_dir: /two\nrules_files: [/c]\n"),
         ("config.d/3.txt", "run_dir: /three\n"),
         ("more.yaml", "rules_files: [/d]\n"),
     ];
     let (loaded, _) = load(main, &[], &others).unwrap();
     let (kept, _) = Config::load_kept(&loaded.files).unwrap();
-    assert_eq!(loaded.rules.entries, ["/b", "/c", "/d"].map(PathBuf::from));
+    assert_eq!(loaded.rules.entries, ["/c", "/b", "/c", "/d"].map(PathBuf::from));
+    assert_eq!(loaded.run_dir, PathBuf::from("/two"));
     assert_eq!(format!("{kept:?}"), format!("{loaded:?}"));
 }
 
