@@ -16,7 +16,7 @@ use nix::{
 };
 use tokio::{
     io::unix::AsyncFd,
-    time::{Interval, interval},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
 /// How often somebody looks for whom the kernel has no watches left. An alert is late by as much.
@@ -48,7 +48,9 @@ impl DirectoryWatch {
         let inotify = match watched(directories) {
             Err(errno @ (Errno::EMFILE | Errno::ENOSPC | Errno::ENOMEM)) => {
                 tracing::warn!(%errno, "the kernel has no more inotify watches for us: changes are looked for every second");
-                return Ok(Self::Looks(interval(LOOK)));
+                let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+                looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                return Ok(Self::Looks(looks));
             }
             inotify => inotify?,
         };
@@ -58,6 +60,14 @@ impl DirectoryWatch {
         )]
         let registered = AsyncFd::new(Descriptor(inotify))?;
         Ok(Self::Inotify(registered))
+    }
+
+    /// Watches `directories` from now on in place of the others. Who looks goes on looking.
+    pub(crate) fn renew<'a>(&mut self, directories: impl IntoIterator<Item = &'a Path>) -> io::Result<()> {
+        if let Self::Inotify(_) = self {
+            *self = Self::new(directories)?;
+        }
+        Ok(())
     }
 
     /// Waits for changes, and gives the names they are about; no names where nobody can tell which.

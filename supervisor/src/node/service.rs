@@ -119,7 +119,9 @@ impl Service {
             }
         };
         self.last_failure = None;
-        self.config_watch = watch_config(&config)?;
+        self.config_watch
+            .renew(places(&config).iter().map(PathBuf::as_path))
+            .map_err(ServeError::new("watch the configuration"))?;
         if config.outputs != self.config.outputs || config.event_log != self.config.event_log {
             // The old sinks stop first: two that write to one place would mix lines and positions.
             self.outputs.stop().await;
@@ -163,10 +165,13 @@ fn watch_log(log: &Path) -> Result<DirectoryWatch, ServeError> {
 }
 
 fn watch_config(config: &Config) -> Result<DirectoryWatch, ServeError> {
+    DirectoryWatch::new(places(config).iter().map(PathBuf::as_path)).map_err(ServeError::new("watch the configuration"))
+}
+
+/// Where the configuration lies, or will. Of these the folders are watched.
+fn places(config: &Config) -> Vec<PathBuf> {
     let beside = config.files.iter().filter_map(|file| file.path().parent()).map(parent_or_here);
-    // Of these the folders are watched; one may have no file yet.
-    let directories: Vec<PathBuf> = beside.chain(config.included.iter().cloned()).collect();
-    DirectoryWatch::new(directories.iter().map(PathBuf::as_path)).map_err(ServeError::new("watch the configuration"))
+    beside.chain(config.included.iter().cloned()).collect()
 }
 
 /// Whether a changed name can be one of the configuration's, or of a `ConfigMap`'s (`..data`): our own log, say, may be

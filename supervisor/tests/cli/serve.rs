@@ -42,6 +42,7 @@ impl Service {
             .args(words)
             .env("LANNER_CONFIG", scratch.path("lanner.yaml"))
             .stdout(Stdio::piped())
+            .stderr(fs::File::create(scratch.path("stderr")).unwrap())
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -60,9 +61,11 @@ impl Service {
         self.lines.recv_timeout(PATIENCE).unwrap()
     }
 
-    fn stop(mut self) {
+    /// Ends it, and returns what it said of itself.
+    fn stop(mut self) -> String {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
+        fs::read_to_string(self.scratch.path("stderr")).unwrap()
     }
 }
 
@@ -74,7 +77,7 @@ impl Drop for Service {
 }
 
 /// What is logged comes out, in the form that the configuration asks for at the time.
-fn check(before: &[&str]) {
+fn check(before: &[&str]) -> String {
     let service = Service::start(before);
     assert!(service.line_of("first").ends_with(": Notice first"));
     assert!(service.line_of("second").ends_with(": Notice second"));
@@ -84,17 +87,20 @@ fn check(before: &[&str]) {
     fs::write(service.scratch.path("config.d/b.yaml"), "json_output: {\n").unwrap();
     thread::sleep(NOTICED);
     assert!(service.line_of("fourth").starts_with('{'), "a configuration that does not load is in force");
-    service.stop();
+    service.stop()
 }
 
 #[test]
 fn alerts_come_out_as_the_configuration_says() {
-    check(&[]);
+    let said = check(&[]);
+    assert!(!said.contains("inotify"), "{said}");
 }
 
 #[test]
 fn where_the_kernel_has_no_watches_left_changes_are_looked_for() {
     // In a user namespace of its own a process may have as few instances as it likes.
     let script = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
-    check(&["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]);
+    let said = check(&["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]);
+    let count = said.matches("no more inotify watches").count();
+    assert_eq!(count, 3, "of the log, of the configuration, and of the log for the sinks that changed: {said}");
 }
