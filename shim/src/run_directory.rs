@@ -90,7 +90,7 @@ impl RunDirectory {
 /// Whether there is such a directory, and neither a live guard nor one that is about to start holds it.
 fn is_stale(path: &Path) -> bool {
     match File::open(path.join("lock")) {
-        Ok(lock) => Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok(),
+        Ok(lock) => is_free(lock),
         Err(_) => fs::metadata(path)
             .and_then(|directory| directory.modified())
             .is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > STARTING)),
@@ -99,7 +99,11 @@ fn is_stale(path: &Path) -> bool {
 
 /// Whether a live guard holds it.
 fn is_held(path: &Path) -> bool {
-    File::open(path.join("lock")).is_ok_and(|lock| Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_err())
+    File::open(path.join("lock")).is_ok_and(|lock| !is_free(lock))
+}
+
+fn is_free(lock: File) -> bool {
+    Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok()
 }
 
 /// Waits for other starts that make a directory below `run_dir`.

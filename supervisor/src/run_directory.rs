@@ -17,6 +17,8 @@ use serde::Deserialize;
 
 /// What guard and supervisor hold as long as they live.
 const LOCK: &str = "lock";
+/// Its name until it is held.
+const UNNAMED_LOCK: &str = "lock.new";
 
 /// One container's directory below `run_dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,15 +111,25 @@ impl RunDirectory {
     /// Takes the lock that says "this container is supervised". The kernel frees it with its last descriptor, of which
     /// the guard has one and the supervisor another.
     pub(crate) fn lock(&self) -> Result<OwnedFd, RunDirectoryError> {
-        let path = self.0.join(LOCK);
+        // It gets its name when it is locked: one that nobody has locked counts as a dead guard's.
+        let (path, unnamed) = (self.0.join(LOCK), self.0.join(UNNAMED_LOCK));
         let failed = |source| RunDirectoryError::File { path: path.clone(), source };
         let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&unnamed).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(file.into()),
-            Err(TryLockError::WouldBlock) => Err(RunDirectoryError::Taken(self.0.clone())),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RunDirectoryError::Taken(self.0.clone())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        match fs::hard_link(&unnamed, &path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(RunDirectoryError::Taken(self.0.clone()));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        fs::remove_file(&unnamed).map_err(failed)?;
+        Ok(file.into())
     }
 
     /// Removes the directory with all its files, unless it is by now another one than that of the open `lock`.
@@ -133,5 +145,45 @@ impl RunDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(RunDirectoryError::File { path: self.0.clone(), source }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_as_soon_as_it_has_its_name() {
+        let scratch = tempfile::tempdir().unwrap();
+        for number in 0..500 {
+            let path = scratch.path().join(number.to_string());
+            fs::create_dir(&path).unwrap();
+            let seen = thread::scope(|scope| {
+                let look = || {
+                    let mut file = File::open(path.join(LOCK));
+                    while file.is_err() {
+                        file = File::open(path.join(LOCK));
+                    }
+                    file.unwrap().try_lock()
+                };
+                let (looker, held) = (scope.spawn(look), RunDirectory::new(&path).lock().unwrap());
+                let seen = looker.join().unwrap();
+                drop(held);
+                seen
+            });
+            assert!(matches!(seen, Err(TryLockError::WouldBlock)), "{number}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_taken_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::new(scratch.path());
+        let held = directory.lock().unwrap();
+        assert!(matches!(directory.lock(), Err(RunDirectoryError::Taken(_))));
+        directory.remove_with(std::os::fd::AsFd::as_fd(&held)).unwrap();
+        assert!(!scratch.path().exists());
     }
 }
