@@ -9,7 +9,10 @@ use std::{
 };
 
 use policy::Mode;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 const DEFAULT_FILE: &str = "/etc/lanner/lanner.yaml";
 
@@ -28,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) run_dir: PathBuf,
     /// The `lanner` executable, where it stands neither beside the shim nor in PATH.
     pub(crate) lanner: Option<PathBuf>,
+    /// Further files of the configuration, none of which may have one of these keys.
+    config_files: Option<Vec<Entry>>,
 }
 
 impl Default for Settings {
@@ -38,6 +43,7 @@ impl Default for Settings {
             runtimes: vec!["runc".into(), "crun".into()],
             run_dir: "/run/lanner".into(),
             lanner: None,
+            config_files: None,
         }
     }
 }
@@ -71,13 +77,13 @@ impl Settings {
         let file = named.unwrap_or_else(|| DEFAULT_FILE.into());
         let file = path::absolute(&file).map_err(|source| SettingsError::Read { file: file.into(), source })?;
         let text = fs::read_to_string(&file).map_err(|source| SettingsError::Read { file: file.clone(), source })?;
-        check_included(&text, &file)?;
-        Self::parse(&text, &file)
+        let settings = Self::parse(&text, &file)?;
+        settings.check_included()?;
+        Ok(settings)
     }
 
     fn parse(text: &str, file: &Path) -> Result<Self, SettingsError> {
-        let settings: Option<Self> = serde_saphyr::from_str(text)
-            .map_err(|source| SettingsError::Parse { file: file.to_owned(), source: Box::new(source) })?;
+        let settings: Option<Self> = parsed(text, file)?;
         let settings = Self { file: file.to_owned(), ..settings.unwrap_or_default() };
         if !settings.run_dir.is_absolute() {
             return Err(SettingsError::RelativeRunDir { file: file.to_owned() });
@@ -85,27 +91,29 @@ impl Settings {
         settings.runtimes.iter().chain(&settings.lanner).try_for_each(|path| check_literal(path, file))?;
         Ok(settings)
     }
-}
-
-/// What decides how a container is started must not be overlooked: none of these keys may stand in a file that the
-/// configuration includes, of which only the other processes know how it is merged.
-fn check_included(text: &str, file: &Path) -> Result<(), SettingsError> {
-    let failed = |source, file: &Path| SettingsError::Parse { file: file.to_owned(), source: Box::new(source) };
-    let including: Option<Including> = serde_saphyr::from_str(text).map_err(|source| failed(source, file))?;
-    for entry in including.unwrap_or_default().config_files.unwrap_or_default() {
-        let path = entry.path();
-        check_literal(path, file)?;
-        let included = expanded(path).map_err(|source| SettingsError::Read { file: path.clone(), source });
-        for included in included? {
-            let text = fs::read_to_string(&included)
-                .map_err(|source| SettingsError::Read { file: included.clone(), source })?;
-            let keys: Option<Keys> = serde_saphyr::from_str(&text).map_err(|source| failed(source, &included))?;
-            if let Some(key) = keys.unwrap_or_default().first() {
-                return Err(SettingsError::Included { file: file.to_owned(), included, key });
+    /// What decides how a container is started must not be overlooked: none of these keys may stand in a file that the
+    /// configuration includes, of which only the other processes know how it is merged.
+    fn check_included(&self) -> Result<(), SettingsError> {
+        let file = &self.file;
+        for path in self.config_files.iter().flatten().map(Entry::path) {
+            check_literal(path, file)?;
+            let included = expanded(path).map_err(|source| SettingsError::Read { file: path.clone(), source });
+            for included in included? {
+                let text = fs::read_to_string(&included)
+                    .map_err(|source| SettingsError::Read { file: included.clone(), source })?;
+                let keys: Option<Keys> = parsed(&text, &included)?;
+                if let Some(key) = keys.unwrap_or_default().first() {
+                    return Err(SettingsError::Included { file: file.clone(), included, key });
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+fn parsed<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, SettingsError> {
+    serde_saphyr::from_str(text)
+        .map_err(|source| SettingsError::Parse { file: file.to_owned(), source: Box::new(source) })
 }
 
 fn check_literal(path: &Path, file: &Path) -> Result<(), SettingsError> {
@@ -127,14 +135,8 @@ fn expanded(path: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// Which files the main one includes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Including {
-    config_files: Option<Vec<Entry>>,
-}
-
-#[derive(Debug, Deserialize)]
+/// One of `config_files`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 enum Entry {
     Path(PathBuf),
