@@ -11,7 +11,10 @@ use std::{
 
 use nix::{
     fcntl::{AT_FDCWD, OFlag, openat, readlinkat},
-    sys::{stat::Mode, uio::pread},
+    sys::{
+        stat::{Mode, fstat},
+        uio::pread,
+    },
     unistd::read,
 };
 
@@ -161,6 +164,11 @@ impl Process {
     /// Its directory in `/proc`.
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
+    }
+
+    /// What tells the task from a later one with the same number: the inode of its directory.
+    pub(crate) fn identity(&self) -> Option<u64> {
+        fstat(&self.directory).ok().map(|facts| facts.st_ino)
     }
 
     /// Whether the task is alive or a zombie; false for ever once its number is free.

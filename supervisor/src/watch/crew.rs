@@ -219,6 +219,11 @@ impl Crew {
         }
     }
 
+    /// Gives up what was kept for calls that nobody has made anew.
+    pub(super) fn forget_old(&self) {
+        self.delivery.unfinished.forget_old();
+    }
+
     /// Takes the lead from a thread that has been busy for too long; says whether there was one.
     pub(super) fn relieve(self: &Arc<Self>) -> bool {
         let member = self.lead.member.load(Ordering::Acquire);

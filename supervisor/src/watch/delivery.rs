@@ -4,13 +4,16 @@
 use std::{
     error::Error,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
 use super::{
     waiting,
-    withdrawn::{Interrupted, MadeFile, Undelivered, UndeliveredFiles},
+    withdrawn::{Claim, Interrupted, MadeFile, Undelivered, UndeliveredFiles},
 };
 use crate::{
     counters::Counter,
@@ -18,6 +21,9 @@ use crate::{
     shared::Shared,
     sys::{InjectError, Listener, Notification, Response, SendError},
 };
+
+/// Counters of programs. Tasks share one; what is kept for one of them is given up if another executes a program meanwhile.
+const PROGRAMS: usize = 64;
 
 /// Everything that an answer needs.
 #[derive(Debug, Clone)]
@@ -33,6 +39,8 @@ pub(super) struct Unfinished {
     interrupted: Mutex<Interrupted>,
     undelivered: Mutex<Undelivered>,
     undelivered_files: Mutex<UndeliveredFiles>,
+    /// How many programs were executed, by the last bits of the task's number.
+    programs: [AtomicU64; PROGRAMS],
     /// Calls that wait.
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
@@ -46,6 +54,7 @@ impl Unfinished {
             interrupted: Mutex::default(),
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
+            programs: [const { AtomicU64::new(0) }; PROGRAMS],
             blocking,
             followed: AtomicUsize::new(0),
         }
@@ -55,7 +64,7 @@ impl Unfinished {
         self.interrupted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn undelivered(&self) -> MutexGuard<'_, Undelivered> {
+    fn undelivered(&self) -> MutexGuard<'_, Undelivered> {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -63,15 +72,31 @@ impl Unfinished {
         self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file that was made for an earlier notification of this call.
-    pub(super) fn take_file(&self, notification: &Notification, arguments: impl FnOnce() -> u64) -> Option<MadeFile> {
-        let mut files = self.undelivered_files();
-        if files.is_empty() { None } else { files.take(notification, arguments(), Instant::now()) }
+    /// Which of its programs a task runs; another one where tasks with like numbers have executed one meanwhile.
+    pub(super) fn program(&self, task: u32) -> u64 {
+        self.executed(task).map_or(0, |executed| executed.load(Ordering::Acquire))
     }
 
-    /// Gives up files that nobody may want any more: a program that we hold open for writing cannot be executed.
-    pub(super) fn forget_files(&self) {
+    /// Gives up what was kept for a task that executes a program, which must not get it, and all files: a program that we
+    /// hold open for writing cannot be executed.
+    pub(super) fn forget(&self, task: u32) {
+        // First, so that what is on its way is not kept afterwards.
+        if let Some(executed) = self.executed(task) {
+            executed.fetch_add(1, Ordering::AcqRel);
+        }
         *self.undelivered_files() = UndeliveredFiles::default();
+        self.undelivered().forget_task(task);
+    }
+
+    /// Gives up what nobody has come back for.
+    pub(super) fn forget_old(&self) {
+        let now = Instant::now();
+        self.undelivered_files().forget_old(now);
+        self.undelivered().forget_old(now);
+    }
+
+    fn executed(&self, task: u32) -> Option<&AtomicU64> {
+        self.programs.get(usize::try_from(task).unwrap_or_default() % PROGRAMS)
     }
 }
 
@@ -106,13 +131,12 @@ impl Delivery {
     }
 
     /// Hands over a file that was made for the call; it is kept for the call's next notification if nobody takes it.
-    pub(super) fn made_file(&self, notification: &Notification, made: MadeFile, arguments: u64, alerted: Option<u64>) {
+    pub(super) fn made_file(&self, notification: &Notification, made: MadeFile, alerted: Option<u64>) {
         let refused = self.shared.handing_over.during(|| {
             match self.listener.inject(notification.id, made.file.as_fd(), made.close_on_exec) {
                 Ok(()) => drop(made),
                 Err(InjectError::Gone) => {
-                    // Before the payment is there, for the call may be here again.
-                    self.unfinished.undelivered_files().keep(notification, arguments, made, Instant::now());
+                    self.keep_file(notification, made);
                     self.remember(notification, alerted);
                 }
                 Err(InjectError::Refused(error)) => return Some(error),
@@ -122,6 +146,44 @@ impl Delivery {
         if let Some(error) = refused {
             self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
         }
+    }
+
+    /// Keeps a file that was made for a call for its next notification.
+    pub(super) fn keep_file(&self, notification: &Notification, made: MadeFile) {
+        let mut files = self.unfinished.undelivered_files();
+        if self.may_keep(notification, made.claim) {
+            files.keep(notification, made.claim.arguments, made, Instant::now());
+        }
+    }
+
+    /// The file that was made for an earlier notification of this call.
+    pub(super) fn take_file(&self, notification: &Notification, claim: impl FnOnce() -> Claim) -> Option<MadeFile> {
+        let mut files = self.unfinished.undelivered_files();
+        if files.is_empty() {
+            return None;
+        }
+        let claim = claim();
+        let made = files.take(notification, claim.arguments, Instant::now())?;
+        self.may_keep(notification, claim).then_some(made)
+    }
+
+    /// Keeps the result of a call for its next notification.
+    pub(super) fn keep_result(&self, notification: &Notification, claim: Claim, result: Response) {
+        let mut results = self.unfinished.undelivered();
+        if self.may_keep(notification, claim) {
+            results.keep(notification, claim.arguments, result, Instant::now());
+        }
+    }
+
+    /// The result of an earlier notification of this call.
+    pub(super) fn take_result(&self, notification: &Notification, claim: Claim) -> Option<Response> {
+        let result = self.unfinished.undelivered().take(notification, claim.arguments, Instant::now())?;
+        self.may_keep(notification, claim).then_some(result)
+    }
+
+    /// Whether what belongs to a call is sure to go to the program that made it.
+    fn may_keep(&self, notification: &Notification, claim: Claim) -> bool {
+        self.shared.upheaval.keeps_numbers() && self.unfinished.program(notification.target_tid) == claim.program
     }
 
     pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {

@@ -51,6 +51,7 @@ impl Watch {
 impl RunningWatch {
     /// Lets another thread receive if the one that does is held up, and says when to look again.
     pub(crate) fn relieve(&mut self) -> Duration {
+        self.crew.forget_old();
         if self.crew.relieve() {
             if self.alarmed_until.is_none() {
                 let listener = self.crew.number();

@@ -2,13 +2,17 @@
 //! An open in enforce mode: find the file, judge it, open it, hand it over. Where no rule asks which file it is, the call
 //! is judged first, and the file is opened in the step that finds it.
 
-use std::{error::Error, os::fd::OwnedFd, sync::Arc};
+use std::{
+    error::Error,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+};
 
 use policy::Mode;
 
 use super::{
     answer::{Answerer, Decision, Place},
-    withdrawn::{MadeFile, arguments_of},
+    withdrawn::{Claim, MadeFile, arguments_of},
 };
 use crate::{
     decode::Call,
@@ -20,7 +24,7 @@ use crate::{
     in_force::InForce,
     internal_alert::InternalAlert,
     slots::{Landlock, Progress},
-    sys::Response,
+    sys::{Response, file_facts},
     target::Target,
 };
 
@@ -39,6 +43,15 @@ enum Found {
     Gone,
     /// Nothing can be done for this target.
     Unable(&'static str),
+}
+
+impl Found {
+    /// Whether it is the file that was made for this very call.
+    fn is(&self, made: &MadeFile) -> bool {
+        let Self::Place(errand) = self else { return false };
+        let Located::Existing { facts, .. } = &*errand.located else { return false };
+        file_facts(made.file.as_fd(), c"", false).is_ok_and(|own| own.is_same_file(facts))
+    }
 }
 
 impl Answerer<'_> {
@@ -70,6 +83,7 @@ impl Answerer<'_> {
         let mut alerted = None;
         let was_made = place.slot.progress() == Progress::Begun;
         for _ in 0..ATTEMPTS {
+            let program = self.delivery().unfinished.program(target.tid());
             let context = &self.shared().context;
             let caller = context.processes.get(target.tid());
             let event = CallEvent::new(context, call, target, context.clock.tick());
@@ -79,24 +93,25 @@ impl Answerer<'_> {
                 event.set_thread(caller);
                 hold_start(&event, &request).map(|()| request)
             });
+            let claim = || Claim { arguments: arguments_of(&event), program };
+            let kept = request.as_ref().ok().and_then(|_copied| self.delivery().take_file(place.notification, claim));
             let is_unmatched = self.is_unmatched(&event, in_force);
-            let afterwards = if is_unmatched { Afterwards::OpenPlain } else { Afterwards::Nothing };
+            let afterwards = if is_unmatched && kept.is_none() { Afterwards::OpenPlain } else { Afterwards::Nothing };
             let found = request.map_or_else(|found| found, |request| self.find(&event, request, afterwards));
             let decision = if is_unmatched {
-                Decision { alerted, ..Decision::CONTINUE }
+                Some(Decision { alerted, ..Decision::CONTINUE })
             } else {
                 self.make_known(&event, &found, in_force);
-                self.decide(place, &event, in_force, alerted)?
+                self.decide(place, &event, in_force, alerted)
             };
+            let Some(decision) = decision else { return self.keep_again(place, kept) };
             alerted = decision.alerted;
             if decision.response != Response::Continue {
                 return Some(decision);
             }
-            let unfinished = &self.delivery().unfinished;
-            if let Some(made) = unfinished.take_file(place.notification, || arguments_of(&event)) {
-                let arguments = arguments_of(&event);
-                drop(event);
-                self.delivery().made_file(place.notification, made, arguments, decision.alerted);
+            if let Some(made) = kept.filter(|made| found.is(made)) {
+                drop((event, found));
+                self.delivery().made_file(place.notification, made, decision.alerted);
                 return None;
             }
             let answer = |response| Some(Decision { response, ..decision });
@@ -111,10 +126,10 @@ impl Answerer<'_> {
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
                 Found::Place(errand) => {
-                    let arguments = makes_file(&errand).then(|| arguments_of(&event));
+                    let making = makes_file(&errand).then(claim);
                     // Nothing of the target's is held any more when it goes on.
                     drop(event);
-                    match self.open_and_answer(place, *errand, arguments, decision) {
+                    match self.open_and_answer(place, *errand, making, decision) {
                         Some(Opened::Changed) => {}
                         Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
                         Some(Opened::File(_) | Opened::Blocks) | None => return None,
@@ -123,6 +138,14 @@ impl Answerer<'_> {
             }
         }
         Some(self.failure("a file keeps changing while it is opened"))
+    }
+
+    /// For a call that was withdrawn once more.
+    fn keep_again(&self, place: Place<'_>, kept: Option<MadeFile>) -> Option<Decision> {
+        if let Some(made) = kept {
+            self.delivery().keep_file(place.notification, made);
+        }
+        None
     }
 
     /// Tells the event which file was found.
@@ -161,13 +184,13 @@ impl Answerer<'_> {
         }
     }
 
-    /// Opens and hands over; returns what is left to answer, `None` if nothing is. An open that makes a file comes with the
-    /// hash of its arguments.
+    /// Opens and hands over; returns what is left to answer, `None` if nothing is. An open that makes a file comes with
+    /// what tells it from others.
     fn open_and_answer(
         &mut self,
         place: Place<'_>,
         errand: Errand,
-        arguments: Option<u64>,
+        making: Option<Claim>,
         decision: Decision,
     ) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
@@ -179,7 +202,7 @@ impl Answerer<'_> {
         if errand.is_leased {
             return self.open_aside(place, errand, decision);
         }
-        if arguments.is_some() {
+        if making.is_some() {
             // Before, since nobody knows where this process may die.
             place.slot.mark_begun();
         }
@@ -189,9 +212,9 @@ impl Answerer<'_> {
                 // What has happened is no payment in advance for the call that comes if this one was withdrawn.
                 let alerted = decision.alerted.filter(|_| !errand.changes_files());
                 let close_on_exec = errand.request.has(libc::O_CLOEXEC);
-                if let Some(arguments) = arguments {
-                    let made = MadeFile { file, close_on_exec };
-                    self.delivery().made_file(place.notification, made, arguments, decision.alerted);
+                if let Some(claim) = making {
+                    let made = MadeFile { file, close_on_exec, claim };
+                    self.delivery().made_file(place.notification, made, decision.alerted);
                     return None;
                 }
                 self.hand_over(place, (file, close_on_exec), Decision { alerted, ..decision });

@@ -6,7 +6,6 @@ use std::{
     ffi::CString,
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
-    time::Instant,
 };
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -15,7 +14,7 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
-    withdrawn::arguments_of,
+    withdrawn::{Claim, arguments_of},
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -56,8 +55,8 @@ enum Step {
 /// A call's result on its way to the target.
 #[derive(Clone, Copy)]
 struct Receipt {
-    /// Hash of the arguments in memory.
-    arguments: u64,
+    /// To the result, of the next notification.
+    claim: Claim,
     /// Hash of the alert's words, where one was written for this notification.
     alerted: Option<u64>,
 }
@@ -76,6 +75,7 @@ impl Answerer<'_> {
         (call, target): (Call, Target<'_>),
         in_force: &InForce,
     ) -> Option<Decision> {
+        let program = self.delivery().unfinished.program(target.tid());
         let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
         let copied = copy(&event);
         let decision = self.decide(place, &event, in_force, None)?;
@@ -83,9 +83,9 @@ impl Answerer<'_> {
             return Some(decision);
         }
         self.delivery().unfinished.blocking.end_for(place.notification.target_tid);
-        let receipt = Receipt { arguments: arguments_of(&event), alerted: decision.alerted };
         let delivery = self.delivery();
-        if let Some(result) = delivery.take_undelivered(place.notification, receipt.arguments) {
+        let receipt = Receipt { claim: Claim { arguments: arguments_of(&event), program }, alerted: decision.alerted };
+        if let Some(result) = delivery.take_result(place.notification, receipt.claim) {
             drop(event);
             self.deliver(place, result, receipt);
             return None;
@@ -254,21 +254,13 @@ impl Delivery {
         } else if !self.is_awaited(notification) {
             self.keep(notification, result, receipt);
         } else if !self.respond(notification, result, receipt.alerted) {
-            self.keep_result(notification, result, receipt);
+            self.keep_result(notification, receipt.claim, result);
         }
     }
 
     fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
         self.remember(notification, receipt.alerted);
-        self.keep_result(notification, result, receipt);
-    }
-
-    fn keep_result(&self, notification: &Notification, result: Response, receipt: Receipt) {
-        self.unfinished.undelivered().keep(notification, receipt.arguments, result, Instant::now());
-    }
-
-    fn take_undelivered(&self, notification: &Notification, arguments: u64) -> Option<Response> {
-        self.unfinished.undelivered().take(notification, arguments, Instant::now())
+        self.keep_result(notification, receipt.claim, result);
     }
 }
 

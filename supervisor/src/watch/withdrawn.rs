@@ -12,7 +12,8 @@
 //!   can be hidden that way: every use was paid for by one alert with the same words, and one alert pays for one call.
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
 //!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, and
-//!   where an open has made a file, that file.
+//!   where an open has made a file, that file, if its name still leads to it. A program gets nothing that belonged to
+//!   another one which had its task's number (`Unfinished::forget`, `Delivery::may_keep`).
 
 use std::{
     hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
@@ -38,12 +39,13 @@ pub(super) fn hasher() -> DefaultHasher {
     KEY.build_hasher()
 }
 
-/// Hash of the arguments that a call has in memory, and of what it starts from: the same numbers may stand for another
-/// socket or directory by now.
+/// Hash of the arguments that a call has in memory, of what it starts from, and of the task: the same numbers may stand for
+/// another socket, directory or task by now.
 pub(super) fn arguments_of(event: &CallEvent<'_>) -> u64 {
     let mut hasher = hasher();
     event.hash_arguments(&mut hasher);
     event.handles().map(|handles| handles.identities()).hash(&mut hasher);
+    event.caller().map(|caller| caller.identity()).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -54,11 +56,21 @@ pub(super) type Undelivered = Withdrawn<Response>;
 /// Files that were made for an open which did not get them, likewise.
 pub(super) type UndeliveredFiles = Withdrawn<MadeFile>;
 
-/// A file that an open has made, and whether it is to be closed on exec.
+/// A file that an open has made.
 #[derive(Debug)]
 pub(super) struct MadeFile {
     pub(super) file: OwnedFd,
     pub(super) close_on_exec: bool,
+    pub(super) claim: Claim,
+}
+
+/// What entitles a call to what was kept for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    /// Hash of the arguments, see [`arguments_of`].
+    pub(super) arguments: u64,
+    /// The program that makes the call, see `Unfinished::program`.
+    pub(super) program: u64,
 }
 
 /// What belongs to calls that will be notified anew.
@@ -124,7 +136,13 @@ impl<T> Withdrawn<T> {
         Some(self.0.remove(place).kept)
     }
 
-    fn forget_old(&mut self, now: Instant) {
+    /// Gives up what was kept for a task.
+    pub(super) fn forget_task(&mut self, task: u32) {
+        self.0.retain(|entry| entry.call.target_tid != task);
+    }
+
+    /// Gives up what is too old.
+    pub(super) fn forget_old(&mut self, now: Instant) {
         self.0.retain(|entry| now.saturating_duration_since(entry.at) < LIFETIME);
     }
 }
@@ -173,5 +191,10 @@ mod tests {
         assert_eq!(undelivered.take(&call(3, 10, 0x5000), 77, now), None, "handed out");
         undelivered.keep(&call(4, 10, 0x5000), 77, Response::Errno(libc::EEXIST), now);
         assert_eq!(undelivered.take(&call(5, 10, 0x5000), 77, now + LIFETIME), None, "too old");
+        undelivered.keep(&call(6, 10, 0x5000), 77, Response::Value(0), now);
+        undelivered.keep(&call(7, 11, 0x5000), 77, Response::Value(0), now);
+        undelivered.forget_task(10);
+        assert_eq!(undelivered.take(&call(8, 10, 0x5000), 77, now), None, "another program");
+        assert_eq!(undelivered.take(&call(9, 11, 0x5000), 77, now), Some(Response::Value(0)));
     }
 }
