@@ -47,11 +47,6 @@ impl Upheaval {
         is_known.then(|| self.groups.load(Ordering::Acquire))
     }
 
-    /// Whether no program can have got another one's number while that had a call waiting.
-    pub(crate) fn keeps_numbers(&self) -> bool {
-        !self.has_taken_over.load(Ordering::Acquire)
-    }
-
     /// Whether roots and namespaces are those that tasks began with.
     pub(super) fn is_settled(&self) -> bool {
         self.is_told && !self.has_moved.load(Ordering::Acquire)

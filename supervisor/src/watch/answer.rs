@@ -189,15 +189,12 @@ impl<'a> Answerer<'a> {
         if Some(call.event_type()) == *IO_URING_SETUP {
             InternalAlert::io_uring(target.tid()).write(shared);
         }
-        let in_force = shared.in_force.load();
         match shared.mode {
             Mode::Enforce => shared.upheaval.note(&call, target.tid()),
             Mode::Audit if Some(call.event_type()) == *LANDLOCK_RESTRICT_SELF => self.slots.set_landlock_entered(),
-            Mode::Audit if call.is_exec() && in_force.performs_opens(shared.mode) => {
-                shared.upheaval.note(&call, target.tid());
-            }
             Mode::Audit => {}
         }
+        let in_force = shared.in_force.load();
         if self.performs(&in_force, &call, target.tid()) {
             return self.perform_open(place, (call, target), &in_force);
         }
@@ -214,7 +211,7 @@ impl<'a> Answerer<'a> {
         }
         if call.is_exec() {
             shared.handing_over.wait();
-            self.delivery.unfinished.forget(target.tid());
+            self.delivery.unfinished.forget_files();
         }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);

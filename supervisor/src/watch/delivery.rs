@@ -4,26 +4,21 @@
 use std::{
     error::Error,
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::Instant,
 };
 
 use super::{
     waiting,
-    withdrawn::{Claim, Interrupted, MadeFile, Undelivered, UndeliveredFiles},
+    withdrawn::{Interrupted, MadeFile, Undelivered, UndeliveredFiles, claim},
 };
 use crate::{
     counters::Counter,
     enforce::Blocking,
+    event::CallEvent,
     shared::Shared,
     sys::{InjectError, Listener, Notification, Response, SendError},
 };
-
-/// Counters of programs. Tasks share one; what is kept for one of them is given up if another executes a program meanwhile.
-const PROGRAMS: usize = 64;
 
 /// Everything that an answer needs.
 #[derive(Debug, Clone)]
@@ -39,8 +34,6 @@ pub(super) struct Unfinished {
     interrupted: Mutex<Interrupted>,
     undelivered: Mutex<Undelivered>,
     undelivered_files: Mutex<UndeliveredFiles>,
-    /// How many programs were executed, by the last bits of the task's number.
-    programs: [AtomicU64; PROGRAMS],
     /// Calls that wait.
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
@@ -54,7 +47,6 @@ impl Unfinished {
             interrupted: Mutex::default(),
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
-            programs: [const { AtomicU64::new(0) }; PROGRAMS],
             blocking,
             followed: AtomicUsize::new(0),
         }
@@ -72,20 +64,9 @@ impl Unfinished {
         self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which of its programs a task runs; another one where tasks with like numbers have executed one meanwhile.
-    pub(super) fn program(&self, task: u32) -> u64 {
-        self.executed(task).map_or(0, |executed| executed.load(Ordering::Acquire))
-    }
-
-    /// Gives up what was kept for a task that executes a program, which must not get it, and all files: a program that we
-    /// hold open for writing cannot be executed.
-    pub(super) fn forget(&self, task: u32) {
-        // First, so that what is on its way is not kept afterwards.
-        if let Some(executed) = self.executed(task) {
-            executed.fetch_add(1, Ordering::AcqRel);
-        }
+    /// Gives up files that nobody may come back for: a program that we hold open for writing cannot be executed.
+    pub(super) fn forget_files(&self) {
         *self.undelivered_files() = UndeliveredFiles::default();
-        self.undelivered().forget_task(task);
     }
 
     /// Gives up what nobody has come back for.
@@ -93,10 +74,6 @@ impl Unfinished {
         let now = Instant::now();
         self.undelivered_files().forget_old(now);
         self.undelivered().forget_old(now);
-    }
-
-    fn executed(&self, task: u32) -> Option<&AtomicU64> {
-        self.programs.get(usize::try_from(task).unwrap_or_default() % PROGRAMS)
     }
 }
 
@@ -150,40 +127,28 @@ impl Delivery {
 
     /// Keeps a file that was made for a call for its next notification.
     pub(super) fn keep_file(&self, notification: &Notification, made: MadeFile) {
-        let mut files = self.unfinished.undelivered_files();
-        if self.may_keep(notification, made.claim) {
-            files.keep(notification, made.claim.arguments, made, Instant::now());
-        }
+        self.unfinished.undelivered_files().keep(notification, made.claim, made, Instant::now());
     }
 
     /// The file that was made for an earlier notification of this call.
-    pub(super) fn take_file(&self, notification: &Notification, claim: impl FnOnce() -> Claim) -> Option<MadeFile> {
+    pub(super) fn take_file(&self, notification: &Notification, claim: impl FnOnce() -> u64) -> Option<MadeFile> {
         let mut files = self.unfinished.undelivered_files();
-        if files.is_empty() {
-            return None;
-        }
-        let claim = claim();
-        let made = files.take(notification, claim.arguments, Instant::now())?;
-        self.may_keep(notification, claim).then_some(made)
+        if files.is_empty() { None } else { files.take(notification, claim(), Instant::now()) }
     }
 
     /// Keeps the result of a call for its next notification.
-    pub(super) fn keep_result(&self, notification: &Notification, claim: Claim, result: Response) {
-        let mut results = self.unfinished.undelivered();
-        if self.may_keep(notification, claim) {
-            results.keep(notification, claim.arguments, result, Instant::now());
-        }
+    pub(super) fn keep_result(&self, notification: &Notification, claim: u64, result: Response) {
+        self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
     }
 
     /// The result of an earlier notification of this call.
-    pub(super) fn take_result(&self, notification: &Notification, claim: Claim) -> Option<Response> {
-        let result = self.unfinished.undelivered().take(notification, claim.arguments, Instant::now())?;
-        self.may_keep(notification, claim).then_some(result)
+    pub(super) fn take_result(&self, notification: &Notification, claim: u64) -> Option<Response> {
+        self.unfinished.undelivered().take(notification, claim, Instant::now())
     }
 
-    /// Whether what belongs to a call is sure to go to the program that made it.
-    fn may_keep(&self, notification: &Notification, claim: Claim) -> bool {
-        self.shared.upheaval.keeps_numbers() && self.unfinished.program(notification.target_tid) == claim.program
+    /// What entitles a call to what is kept for it, see [`claim`].
+    pub(super) fn claim(&self, event: &CallEvent<'_>) -> u64 {
+        claim(event, self.shared.is_wait_killable)
     }
 
     pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {

@@ -12,7 +12,7 @@ use policy::Mode;
 
 use super::{
     answer::{Answerer, Decision, Place},
-    withdrawn::{Claim, MadeFile, arguments_of},
+    withdrawn::MadeFile,
 };
 use crate::{
     decode::Call,
@@ -83,7 +83,6 @@ impl Answerer<'_> {
         let mut alerted = None;
         let was_made = place.slot.progress() == Progress::Begun;
         for _ in 0..ATTEMPTS {
-            let program = self.delivery().unfinished.program(target.tid());
             let context = &self.shared().context;
             let caller = context.processes.get(target.tid());
             let event = CallEvent::new(context, call, target, context.clock.tick());
@@ -93,7 +92,7 @@ impl Answerer<'_> {
                 event.set_thread(caller);
                 hold_start(&event, &request).map(|()| request)
             });
-            let claim = || Claim { arguments: arguments_of(&event), program };
+            let claim = || self.delivery().claim(&event);
             let kept = request.as_ref().ok().and_then(|_copied| self.delivery().take_file(place.notification, claim));
             let is_unmatched = self.is_unmatched(&event, in_force);
             let afterwards = if is_unmatched && kept.is_none() { Afterwards::OpenPlain } else { Afterwards::Nothing };
@@ -126,7 +125,7 @@ impl Answerer<'_> {
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
                 Found::Place(errand) => {
-                    let making = makes_file(&errand).then(claim);
+                    let making = makes_file(&errand).then(|| self.delivery().claim(&event));
                     // Nothing of the target's is held any more when it goes on.
                     drop(event);
                     match self.open_and_answer(place, *errand, making, decision) {
@@ -190,7 +189,7 @@ impl Answerer<'_> {
         &mut self,
         place: Place<'_>,
         errand: Errand,
-        making: Option<Claim>,
+        making: Option<u64>,
         decision: Decision,
     ) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);

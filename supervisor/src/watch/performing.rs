@@ -14,7 +14,6 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
-    withdrawn::{Claim, arguments_of},
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -56,7 +55,7 @@ enum Step {
 #[derive(Clone, Copy)]
 struct Receipt {
     /// To the result, of the next notification.
-    claim: Claim,
+    claim: u64,
     /// Hash of the alert's words, where one was written for this notification.
     alerted: Option<u64>,
 }
@@ -75,7 +74,6 @@ impl Answerer<'_> {
         (call, target): (Call, Target<'_>),
         in_force: &InForce,
     ) -> Option<Decision> {
-        let program = self.delivery().unfinished.program(target.tid());
         let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
         let copied = copy(&event);
         let decision = self.decide(place, &event, in_force, None)?;
@@ -84,7 +82,7 @@ impl Answerer<'_> {
         }
         self.delivery().unfinished.blocking.end_for(place.notification.target_tid);
         let delivery = self.delivery();
-        let receipt = Receipt { claim: Claim { arguments: arguments_of(&event), program }, alerted: decision.alerted };
+        let receipt = Receipt { claim: delivery.claim(&event), alerted: decision.alerted };
         if let Some(result) = delivery.take_result(place.notification, receipt.claim) {
             drop(event);
             self.deliver(place, result, receipt);

@@ -13,7 +13,7 @@
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
 //!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, and
 //!   where an open has made a file, that file, if its name still leads to it. A program gets nothing that belonged to
-//!   another one which had its task's number (`Unfinished::forget`, `Delivery::may_keep`).
+//!   another one which had its task's number ([`claim`]).
 
 use std::{
     hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
@@ -39,13 +39,18 @@ pub(super) fn hasher() -> DefaultHasher {
     KEY.build_hasher()
 }
 
-/// Hash of the arguments that a call has in memory, of what it starts from, and of the task: the same numbers may stand for
-/// another socket, directory or task by now.
-pub(super) fn arguments_of(event: &CallEvent<'_>) -> u64 {
+/// What entitles a call to what was kept for it, beside its registers: hash of its arguments in memory, of what it starts
+/// from, of the task and of the program, since the same numbers may stand for others by now. A program with other rights
+/// has another mark (`AT_EUID`, `AT_SECURE`, getauxval(3)).
+///
+/// Where the kernel holds signals back nothing is ever made anew, and the program is not asked for.
+pub(super) fn claim(event: &CallEvent<'_>, is_wait_killable: bool) -> u64 {
     let mut hasher = hasher();
     event.hash_arguments(&mut hasher);
     event.handles().map(|handles| handles.identities()).hash(&mut hasher);
-    event.caller().map(|caller| caller.identity()).hash(&mut hasher);
+    if let Some(caller) = event.caller().filter(|_| !is_wait_killable) {
+        (caller.identity(), caller.program_mark()).hash(&mut hasher);
+    }
     hasher.finish()
 }
 
@@ -61,16 +66,8 @@ pub(super) type UndeliveredFiles = Withdrawn<MadeFile>;
 pub(super) struct MadeFile {
     pub(super) file: OwnedFd,
     pub(super) close_on_exec: bool,
-    pub(super) claim: Claim,
-}
-
-/// What entitles a call to what was kept for it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
-    /// Hash of the arguments, see [`arguments_of`].
-    pub(super) arguments: u64,
-    /// The program that makes the call, see `Unfinished::program`.
-    pub(super) program: u64,
+    /// See [`claim`].
+    pub(super) claim: u64,
 }
 
 /// What belongs to calls that will be notified anew.
@@ -136,11 +133,6 @@ impl<T> Withdrawn<T> {
         Some(self.0.remove(place).kept)
     }
 
-    /// Gives up what was kept for a task.
-    pub(super) fn forget_task(&mut self, task: u32) {
-        self.0.retain(|entry| entry.call.target_tid != task);
-    }
-
     /// Gives up what is too old.
     pub(super) fn forget_old(&mut self, now: Instant) {
         self.0.retain(|entry| now.saturating_duration_since(entry.at) < LIFETIME);
@@ -191,10 +183,5 @@ mod tests {
         assert_eq!(undelivered.take(&call(3, 10, 0x5000), 77, now), None, "handed out");
         undelivered.keep(&call(4, 10, 0x5000), 77, Response::Errno(libc::EEXIST), now);
         assert_eq!(undelivered.take(&call(5, 10, 0x5000), 77, now + LIFETIME), None, "too old");
-        undelivered.keep(&call(6, 10, 0x5000), 77, Response::Value(0), now);
-        undelivered.keep(&call(7, 11, 0x5000), 77, Response::Value(0), now);
-        undelivered.forget_task(10);
-        assert_eq!(undelivered.take(&call(8, 10, 0x5000), 77, now), None, "another program");
-        assert_eq!(undelivered.take(&call(9, 11, 0x5000), 77, now), Some(Response::Value(0)));
     }
 }
