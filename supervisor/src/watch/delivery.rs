@@ -127,6 +127,10 @@ impl Delivery {
 
     /// Keeps a file that was made for a call for its next notification.
     pub(super) fn keep_file(&self, notification: &Notification, made: MadeFile) {
+        if self.shared.is_wait_killable {
+            // Who left is dead.
+            return;
+        }
         self.unfinished.undelivered_files().keep(notification, made.claim, made, Instant::now());
     }
 
@@ -138,6 +142,9 @@ impl Delivery {
 
     /// Keeps the result of a call for its next notification.
     pub(super) fn keep_result(&self, notification: &Notification, claim: u64, result: Response) {
+        if self.shared.is_wait_killable {
+            return;
+        }
         self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
     }
 
