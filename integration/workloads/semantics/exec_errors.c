@@ -285,13 +285,18 @@ static void caller_goes_on(void) {
 
 static void too_many_processes(void) {
   struct rlimit limit = {0, 0};
+  int there[2];
+  char byte;
+  attempt("pipe", pipe2(there, O_CLOEXEC));
   pid_t other = fork(); // somebody must be there for there to be one too many
   if (other == 0) {
     dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO); // it has nothing to say
     become(USER, USER);
+    close(there[1]);
     pause();
   }
-  nap(20);
+  close(there[1]);
+  attempt("other", read(there[0], &byte, 1)); // the end of it: the other has become the user
   attempt("setrlimit", setrlimit(RLIMIT_NPROC, &limit));
   become(USER, USER);
   execl(SELF, SELF, "report=ids", NULL);
