@@ -55,6 +55,7 @@ pub(crate) struct Slots {
 /// One place for a notification in flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot<'a> {
+    index: usize,
     notification: &'a [AtomicU64; NOTIFICATION_CELLS],
     attempts: &'a AtomicU64,
     log_inode: &'a AtomicU64,
@@ -227,7 +228,7 @@ impl Slots {
         let block = self.memory.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
         let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
         let [attempts, log_inode, log_position, made, ..] = rest else { return None };
-        Some(Slot { notification, attempts, log_inode, log_position, made })
+        Some(Slot { index, notification, attempts, log_inode, log_position, made })
     }
 
     fn parked(&self) -> usize {
@@ -237,6 +238,11 @@ impl Slots {
 }
 
 impl<'a> Slot<'a> {
+    /// Its number, see [`Slots::slot`].
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Where the kernel writes.
     pub(crate) fn cells(&self) -> &'a [AtomicU64; NOTIFICATION_CELLS] {
         self.notification

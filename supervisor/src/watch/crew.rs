@@ -6,7 +6,8 @@
 //! before, and stands by when it comes back. A target can also hold a thread up where that does not expect it: by argument
 //! memory that a task of the container's provides when it likes (userfaultfd, FUSE), or by a file system that does not
 //! answer. Then the lead is taken from it after [`HELD_UP`], and for a while after that a thread hands over before it
-//! reads memory that is not there.
+//! reads memory that is not there. A call that is made anew meanwhile, after a signal, waits for the one who is at it
+//! already.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -28,8 +29,10 @@ use nix::{
 
 use super::{
     answer::{Answerer, Origin},
+    aside::Aside,
     delivery::Delivery,
     life::Watch,
+    withdrawn::CallKey,
 };
 use crate::{
     enforce::stand_alone,
@@ -53,6 +56,7 @@ pub(super) struct Crew {
     watch: Watch,
     delivery: Delivery,
     lead: Lead,
+    aside: Aside,
     members: Mutex<Members>,
     /// Slots of what a predecessor received and did not answer, with what they hold.
     left: Mutex<VecDeque<(usize, Notification)>>,
@@ -66,6 +70,8 @@ struct Lead {
     member: AtomicUsize,
     /// Nanoseconds after the start, plus one; 0 while it waits for a notification.
     busy_since: AtomicU64,
+    /// The slot of what it is busy with.
+    slot: AtomicUsize,
     /// Whether a call has held up a thread lately.
     is_wary: AtomicBool,
     /// Whether all is over; changed by whoever holds [`Crew::members`].
@@ -95,7 +101,15 @@ impl Turn<'_> {
     pub(super) fn mind(&self, address: u64) {
         let lead = &self.crew.lead;
         if lead.is_wary.load(Ordering::Relaxed) && lead.is_with(self.member) && !is_resident(self.task, address) {
-            let _none_left = self.hand_over();
+            let _none_left = self.crew.pass_on(self.member);
+        }
+    }
+
+    /// Waits for a thread that is at an earlier notification of this call.
+    fn wait_for_earlier(&self, notification: &Notification) {
+        let Crew { aside, watch, .. } = &**self.crew;
+        if aside.has(notification) && self.crew.pass_on(self.member) {
+            aside.wait(self.member, notification, || watch.listener.is_pending(notification.id));
         }
     }
 
@@ -104,9 +118,10 @@ impl Turn<'_> {
         self.crew.has_next(self.member)
     }
 
-    /// Lets another thread receive, because this one is going to wait; says whether one does.
-    pub(super) fn hand_over(&self) -> bool {
-        self.crew.pass_on(self.member)
+    /// Lets another thread receive, because this one is going to wait for its target, which has its answer.
+    pub(super) fn hand_over(&self) {
+        let _none_left = self.crew.pass_on(self.member);
+        self.crew.aside.end(self.member);
     }
 }
 
@@ -119,14 +134,14 @@ impl Lead {
         self.member.load(Ordering::Acquire) == member && !self.is_over.load(Ordering::Acquire)
     }
 
-    /// Runs `work` as the work that its holder is busy with.
-    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Runs `work` as the work that its holder is busy with, about what a slot holds; says whether the lead was kept.
+    fn during(&self, slot: usize, work: impl FnOnce()) -> bool {
         let since = self.now();
+        self.slot.store(slot, Ordering::Relaxed);
         self.busy_since.store(since, Ordering::Release);
-        let result = work();
+        work();
         // Where the lead was passed on meanwhile, the time is somebody else's.
-        let _other = self.busy_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed);
-        result
+        self.busy_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -137,6 +152,7 @@ impl Crew {
             started: Instant::now(),
             member: AtomicUsize::new(0),
             busy_since: AtomicU64::new(0),
+            slot: AtomicUsize::new(Slots::OF_SUPERVISOR),
             is_wary: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
         };
@@ -147,7 +163,7 @@ impl Crew {
         doubled.into_iter().filter_map(|(index, _)| watch.slots.slot(index)).for_each(|slot| slot.clear());
         let delivery = Delivery::new(Arc::clone(&watch.listener), shared);
         let (members, left) = (Mutex::default(), Mutex::new(left.into()));
-        let crew = Arc::new(Self { watch, delivery, lead, members, left });
+        let crew = Arc::new(Self { watch, delivery, lead, aside: Aside::default(), members, left });
         crew.enlist(&mut crew.members())?;
         Ok(crew)
     }
@@ -179,16 +195,28 @@ impl Crew {
     /// Gives the lead to another thread if it is with `member`; says whether another one has it now. A container that holds
     /// up as many threads as there are slots has to wait for what it has brought about itself.
     fn pass_on(self: &Arc<Self>, member: usize) -> bool {
+        self.pass_on_from(member, self.lead.busy_since.load(Ordering::Acquire))
+    }
+
+    /// The same, if the thread has been busy with one call since then.
+    fn pass_on_from(self: &Arc<Self>, member: usize, since: u64) -> bool {
         let mut members = self.members();
         if !self.lead.is_with(member) {
             return true;
+        }
+        if self.lead.busy_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        if let Some(call) =
+            self.watch.slots.slot(self.lead.slot.load(Ordering::Relaxed)).and_then(|slot| slot.notification())
+        {
+            self.aside.add(member, CallKey::from(&call));
         }
         let next = members.standing_by.pop();
         let number = match &next {
             Some((number, _)) => *number,
             None => members.count,
         };
-        let busy_since = self.lead.busy_since.swap(0, Ordering::AcqRel);
         self.lead.member.store(number, Ordering::Release);
         match next {
             Some((_, thread)) => thread.unpark(),
@@ -196,7 +224,8 @@ impl Crew {
                 if let Err(error) = self.enlist(&mut members) {
                     tracing::error!(%error, "there is no other thread to receive");
                     self.lead.member.store(member, Ordering::Release);
-                    self.lead.busy_since.store(busy_since, Ordering::Release);
+                    self.lead.busy_since.store(since, Ordering::Release);
+                    self.aside.end(member);
                     return false;
                 }
             }
@@ -230,7 +259,7 @@ impl Crew {
         let since = self.lead.busy_since.load(Ordering::Acquire);
         let is_held_up = since != 0 && u128::from(self.lead.now().saturating_sub(since)) > HELD_UP.as_nanos();
         if is_held_up {
-            let _none_left = self.pass_on(member);
+            let _none_left = self.pass_on_from(member, since);
         }
         is_held_up
     }
@@ -356,10 +385,19 @@ impl Crew {
         member: usize,
     ) {
         let turn = Turn { crew: self, member, task: notification.target_tid };
-        self.lead.during(|| answerer.answer(slot, notification, origin, turn));
+        let has_kept_lead = self.lead.during(slot.index(), || {
+            turn.wait_for_earlier(notification);
+            answerer.answer(slot, notification, origin, turn);
+        });
         // A call that waits aside has another slot by now, and this one may be somebody else's.
         if slot.notification().is_some_and(|held| held.id == notification.id) {
             slot.clear();
+        }
+        if !has_kept_lead {
+            // Whoever took the lead may be about to tell that this call is unfinished.
+            let members = self.members();
+            self.aside.end(member);
+            drop(members);
         }
         self.delivery.shared.context.processes.sweep();
     }

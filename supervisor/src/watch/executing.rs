@@ -103,7 +103,7 @@ impl Verification<'_> {
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         // After the answer, so that the target does not wait for it.
-        let before_wait = || _ = self.turn.hand_over();
+        let before_wait = || self.turn.hand_over();
         if follow.exec(pending, proceed, before_wait, |process| self.judge(process)) == Followed::Untraceable {
             self.run_untraced();
         }
@@ -121,7 +121,7 @@ impl Verification<'_> {
         if !self.delivery.proceed(self.notification, self.decision.alerted) {
             return;
         }
-        let _none_left = self.turn.hand_over();
+        self.turn.hand_over();
         if caller.watch(i64::from(self.notification.nr), |process| self.judge(process)) == Fate::Dies {
             caller.kill();
         }

@@ -6,6 +6,7 @@
 
 mod alerting;
 mod answer;
+mod aside;
 mod crew;
 mod delivery;
 mod executing;

@@ -84,7 +84,7 @@ struct Entry<T> {
 
 /// What a restarted call has in common with its first notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CallKey {
+pub(super) struct CallKey {
     target_tid: u32,
     nr: i32,
     arch: u32,
