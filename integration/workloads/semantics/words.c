@@ -255,3 +255,10 @@ int stop_ticks(void) {
   setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
   return ticks > 0;
 }
+
+void say_failed(int failed, int calls) {
+  if (failed == 0 || failed > calls / 100)
+    say("%d failed", failed);
+  else
+    say("few failed");
+}

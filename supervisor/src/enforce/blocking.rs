@@ -5,6 +5,10 @@
 //! interrupted by a signal, as it could be in the kernel. Without `WAIT_KILLABLE_RECV` the kernel then withdraws the
 //! notification. With it, it does so for fatal signals alone, so that other signals have to be looked for here; the call
 //! is then answered with ERESTARTSYS, which the kernel turns into EINTR or a restart as the signal's handler wants it.
+//!
+//! Getting ready takes time that the kernel would not need: some milliseconds where a process in another user namespace
+//! must start. Signals that come faster than that must not keep a call from ever being made. So one whose result can be
+//! kept for its next notification is attempted once although it was withdrawn.
 
 use std::{
     os::fd::OwnedFd,
@@ -13,7 +17,7 @@ use std::{
         atomic::{AtomicU8, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::unistd::Pid;
@@ -31,9 +35,11 @@ const MAX_WAITING: usize = 1000;
 const STACK_BYTES: usize = 128 << 10;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long an interrupted thread gets to end, and how often: five milliseconds in all.
+/// How long a call that is given up gets to end, and how often it is told.
+const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_micros(50);
-const PATIENCE: u32 = 100;
+/// How long an attempt gets whose call was withdrawn before it was made: what does not wait is done in that time.
+const ATTEMPT: Duration = Duration::from_millis(2);
 /// The kernel's ERESTARTSYS (linux/errno.h), which no program ever sees.
 pub(crate) const RESTART: i32 = 512;
 
@@ -67,6 +73,8 @@ pub(crate) struct Job {
     pub(crate) target_tid: u32,
     /// Whether the call still waits for its answer.
     pub(crate) is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Where the call is attempted although it was withdrawn: whether its task still runs the program that made it.
+    pub(crate) attempted_for: Option<Box<dyn Fn() -> bool + Send>>,
     /// Answers the call. Called once, unless the call was withdrawn.
     pub(crate) answer: Box<dyn FnOnce(Ended) + Send>,
     /// Called instead where nobody waits for the answer.
@@ -85,12 +93,12 @@ impl Job {
     }
 
     /// Does it, however long that takes, and answers.
-    fn run(self, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) {
-        let ended = self.wait(devices, state, helper);
+    fn run(self, devices: &Arc<DevicePolicy>, course: &Course) {
+        let ended = self.wait(devices, course);
         // It is over, and delivering the result must not be interrupted.
         let refused = sys::refuse_interrupts();
         debug_assert!(refused.is_ok(), "a thread may block any signal");
-        match (state.load(Ordering::Acquire), ended) {
+        match (course.state.load(Ordering::Acquire), ended) {
             (WITHDRAWN, ended) => {
                 (self.withdrawn)(ended);
                 (self.finished)();
@@ -100,32 +108,57 @@ impl Job {
         }
     }
 
-    fn wait(&self, devices: &Arc<DevicePolicy>, state: &AtomicU8, helper: &OnceLock<u32>) -> Ended {
+    fn wait(&self, devices: &Arc<DevicePolicy>, course: &Course) -> Ended {
         let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
             let started = self.work.prepare(&mut means, devices).map_err(|error| diagnostics::chain(&error))?;
-            started.map(|id| helper.set(id));
+            started.map(|id| course.helper.set(id));
             Ok(means)
         });
-        let is_withdrawn = !(self.is_pending)();
+        if !(self.is_pending)() {
+            course.state.store(WITHDRAWN, Ordering::Release);
+        }
+        // The caller's rights were read, which may have been another program's.
+        let is_given_up = || course.state.load(Ordering::Acquire) == WITHDRAWN && !self.is_attempted();
         let mut means = match prepared {
-            // The caller's rights were read, which may have been another program's.
-            _ if is_withdrawn => {
-                state.store(WITHDRAWN, Ordering::Release);
-                return Ended::Failed(libc::EINTR);
-            }
+            _ if is_given_up() => return Ended::Failed(libc::EINTR),
             Ok(means) => means,
             Err(error) => {
                 tracing::error!(error, "a thread cannot act for a target");
                 return Ended::Failed(libc::EIO);
             }
         };
+        let _once = course.begun.set(Instant::now());
         loop {
             let ended = self.work.perform(&mut means, devices);
             // A signal that is not for this call: ours are sent only after the state has changed.
-            if !matches!(ended, Ended::Failed(libc::EINTR)) || state.load(Ordering::Acquire) != GOES_ON {
+            if !matches!(ended, Ended::Failed(libc::EINTR)) || course.state.load(Ordering::Acquire) != GOES_ON {
                 return ended;
             }
         }
+    }
+
+    /// Whether the call is attempted although it was withdrawn.
+    fn is_attempted(&self) -> bool {
+        self.attempted_for.as_ref().is_some_and(|is_same_program| is_same_program())
+    }
+}
+
+/// How a call that waits is getting on.
+#[derive(Debug)]
+struct Course {
+    state: AtomicU8,
+    /// The process that waits in another user namespace, if one does.
+    helper: OnceLock<u32>,
+    /// Whether it gets one attempt in any case.
+    is_attempted: bool,
+    /// When all was ready for it.
+    begun: OnceLock<Instant>,
+}
+
+impl Course {
+    /// Whether the call may be interrupted by now.
+    fn had_its_attempt(&self) -> bool {
+        !self.is_attempted || self.begun.get().is_some_and(|begun| begun.elapsed() >= ATTEMPT)
     }
 }
 
@@ -138,11 +171,9 @@ pub(crate) struct Blocking {
 
 struct Waiting {
     thread: JoinHandle<()>,
-    state: Arc<AtomicU8>,
+    course: Arc<Course>,
     target_tid: u32,
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The process that waits in another user namespace, if one does.
-    helper: Arc<OnceLock<u32>>,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -169,8 +200,13 @@ impl Blocking {
             return job.end(Ended::Failed(libc::ENFILE));
         }
         let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
-        let (state, helper) = (Arc::new(AtomicU8::new(GOES_ON)), Arc::default());
-        let (seen, started_helper) = (Arc::clone(&state), Arc::clone(&helper));
+        let course = Arc::new(Course {
+            state: AtomicU8::new(GOES_ON),
+            helper: OnceLock::new(),
+            is_attempted: job.attempted_for.is_some(),
+            begun: OnceLock::new(),
+        });
+        let own_course = Arc::clone(&course);
         // Kept where it can be taken back if there is no thread for it.
         let job = Arc::new(Mutex::new(Some(job)));
         let take = |job: &Mutex<Option<Job>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -178,11 +214,11 @@ impl Blocking {
         let builder = thread::Builder::new().name(format!("open-{target_tid}")).stack_size(STACK_BYTES);
         let started = builder.spawn(move || {
             if let Some(job) = take(&theirs) {
-                job.run(&devices, &seen, &started_helper);
+                job.run(&devices, &own_course);
             }
         });
         match started {
-            Ok(thread) => waiting.push(Waiting { thread, state, target_tid, is_pending, helper }),
+            Ok(thread) => waiting.push(Waiting { thread, course, target_tid, is_pending }),
             Err(error) => {
                 tracing::error!(%error, "an open that waits has no thread");
                 if let Some(job) = take(&job) {
@@ -198,16 +234,25 @@ impl Blocking {
     }
 
     /// Gives up what still waits for the task, which makes another call: its earlier one was withdrawn. Its result counts
-    /// for that call, and must not come after it.
-    pub(crate) fn end_for(&self, task: u32) {
-        for _ in 0..PATIENCE {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.retain(|call| !call.thread.is_finished());
-            let Some(stale) = waiting.iter().find(|call| call.target_tid == task) else { return };
-            stale.look(self.looks_for_signals);
-            drop(waiting);
+    /// for that call, and must not come after it. `before_wait` is called if that takes time, which it gets as long as the
+    /// new call is pending.
+    pub(crate) fn end_for(&self, task: u32, is_pending: impl Fn() -> bool, before_wait: impl FnOnce()) {
+        if !self.is_ending(task) {
+            return;
+        }
+        before_wait();
+        let begun = Instant::now();
+        while self.is_ending(task) && is_pending() && begun.elapsed() < PATIENCE {
             thread::sleep(PAUSE);
         }
+    }
+
+    /// Gives up what waits for the task; says whether there is something that has not ended.
+    fn is_ending(&self, task: u32) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|call| !call.thread.is_finished());
+        let stale = waiting.iter().find(|call| call.target_tid == task);
+        stale.inspect(|call| call.look(self.looks_for_signals)).is_some()
     }
 
     /// Looks after the waiting opens until there is none.
@@ -233,17 +278,18 @@ impl Blocking {
 
 impl Waiting {
     fn look(&self, looks_for_signals: bool) {
-        if self.state.load(Ordering::Acquire) == GOES_ON {
+        let Course { state, helper, .. } = &*self.course;
+        if state.load(Ordering::Acquire) == GOES_ON {
             if !(self.is_pending)() {
-                self.state.store(WITHDRAWN, Ordering::Release);
+                state.store(WITHDRAWN, Ordering::Release);
             } else if looks_for_signals && has_signal(self.target_tid) {
-                self.state.store(SIGNALLED, Ordering::Release);
+                state.store(SIGNALLED, Ordering::Release);
             }
         }
-        if self.state.load(Ordering::Acquire) != GOES_ON {
+        if state.load(Ordering::Acquire) != GOES_ON && self.course.had_its_attempt() {
             // A thread that is just about to wait is not caught; the next look comes soon.
             sys::interrupt_thread(&self.thread);
-            if let Some(helper) = self.helper.get()
+            if let Some(helper) = helper.get()
                 && let Err(error) = end(*helper)
             {
                 tracing::error!(%error, "an open in another user namespace cannot be given up");

@@ -105,6 +105,11 @@ impl Turn<'_> {
         }
     }
 
+    /// Lets another thread receive, because this one is going to wait before its target has its answer.
+    pub(super) fn step_aside(&self) {
+        let _none_left = self.crew.pass_on(self.member);
+    }
+
     /// Waits for a thread that is at an earlier notification of this call.
     fn wait_for_earlier(&self, notification: &Notification) {
         let Crew { aside, watch, .. } = &**self.crew;

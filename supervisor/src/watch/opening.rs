@@ -242,6 +242,8 @@ impl Answerer<'_> {
             restarts: true,
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
+            // What a withdrawn open finds is closed again.
+            attempted_for: None,
             answer: Box::new(move |result| match result {
                 Ended::File(file) => delivery.file(&notification, file, close_on_exec, alerted),
                 Ended::Failed(errno) => delivery.errno(&notification, errno, alerted),

@@ -45,10 +45,20 @@ enum Copied {
 /// What is left to do after a call was looked at.
 enum Step {
     Done(Outcome),
-    /// The connect may wait; whether it may have been made before.
-    Waits(Client, Contact, bool),
+    /// The connect may wait.
+    Waits(Box<Wait>),
     Gone,
     Unable,
+}
+
+/// A connect that may wait.
+struct Wait {
+    client: Client,
+    contact: Contact,
+    /// Whether it may have been made before.
+    has_begun: bool,
+    /// See [`Job::attempted_for`].
+    attempted_for: Option<Box<dyn Fn() -> bool + Send>>,
 }
 
 /// A call's result on its way to the target.
@@ -80,8 +90,10 @@ impl Answerer<'_> {
         if decision.response != Response::Continue {
             return Some(decision);
         }
-        self.delivery().unfinished.blocking.end_for(place.notification.target_tid);
         let delivery = self.delivery();
+        let is_pending = || delivery.listener.is_pending(place.notification.id);
+        let step_aside = || place.turn.step_aside();
+        delivery.unfinished.blocking.end_for(place.notification.target_tid, is_pending, step_aside);
         let receipt = Receipt { claim: delivery.claim(&event), alerted: decision.alerted };
         if let Some(result) = delivery.take_result(place.notification, receipt.claim) {
             drop(event);
@@ -99,9 +111,7 @@ impl Answerer<'_> {
         drop(event);
         match step {
             Step::Done(outcome) => self.deliver(place, response(outcome), receipt),
-            Step::Waits(client, contact, has_begun) => {
-                self.connect_aside(place, (client, contact), has_begun, receipt);
-            }
+            Step::Waits(wait) => self.connect_aside(place, *wait, receipt),
             Step::Gone => return self.unknown_caller(place),
             Step::Unable => return Some(self.failure("its calls cannot be performed")),
         }
@@ -146,6 +156,7 @@ impl Answerer<'_> {
     ) -> Step {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
+        let attempted_for = (!shared.is_wait_killable).then(|| same_program(process));
         let client = match self.client(process) {
             Ok(client) => client,
             Err(step) => return step,
@@ -163,7 +174,7 @@ impl Answerer<'_> {
         let has_begun = progress == Progress::Begun;
         place.slot.mark_begun();
         if contact.may_wait() {
-            return Step::Waits(client, contact, has_begun);
+            return Step::Waits(Box::new(Wait { client, contact, has_begun, attempted_for }));
         }
         match self.means().map(|means| means.connect(&client, &contact)) {
             Ok(outcome) => {
@@ -193,13 +204,8 @@ impl Answerer<'_> {
     }
 
     /// Lets a thread of its own connect, so that no other call waits behind this one.
-    fn connect_aside(
-        &mut self,
-        place: Place<'_>,
-        (client, contact): (Client, Contact),
-        has_begun: bool,
-        receipt: Receipt,
-    ) {
+    fn connect_aside(&mut self, place: Place<'_>, wait: Wait, receipt: Receipt) {
+        let Wait { client, contact, has_begun, attempted_for } = wait;
         let Some(parked) = self.slots().park(place.slot) else {
             return self.deliver(place, Response::Errno(libc::ENFILE), receipt);
         };
@@ -221,6 +227,7 @@ impl Answerer<'_> {
             restarts,
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
+            attempted_for,
             answer: Box::new(move |ended| {
                 let outcome = settled(ended);
                 if let Some(slot) = done.slot(parked) {
@@ -260,6 +267,12 @@ impl Delivery {
         self.remember(notification, receipt.alerted);
         self.keep_result(notification, receipt.claim, result);
     }
+}
+
+/// What says whether a task still runs the program that it runs now.
+fn same_program(process: &Arc<Process>) -> Box<dyn Fn() -> bool + Send> {
+    let (process, mark) = (Arc::clone(process), process.program_mark());
+    Box::new(move || mark.is_some() && process.program_mark() == mark)
 }
 
 /// Whether the call is of those that are made here.
