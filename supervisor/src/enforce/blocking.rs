@@ -35,8 +35,9 @@ const MAX_WAITING: usize = 1000;
 const STACK_BYTES: usize = 128 << 10;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long a call that is given up gets to end, and how often it is told.
+/// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_micros(50);
 /// How long an attempt gets whose call was withdrawn before it was made: what does not wait is done in that time.
 const ATTEMPT: Duration = Duration::from_millis(2);
@@ -73,7 +74,7 @@ pub(crate) struct Job {
     pub(crate) target_tid: u32,
     /// Whether the call still waits for its answer.
     pub(crate) is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Where the call is attempted although it was withdrawn: whether its task still runs the program that made it.
+    /// Where the call is attempted although it was withdrawn: whether its task still is who made it.
     pub(crate) attempted_for: Option<Box<dyn Fn() -> bool + Send>>,
     /// Answers the call. Called once, unless the call was withdrawn.
     pub(crate) answer: Box<dyn FnOnce(Ended) + Send>,
@@ -118,16 +119,19 @@ impl Job {
             course.state.store(WITHDRAWN, Ordering::Release);
         }
         // The caller's rights were read, which may have been another program's.
-        let is_given_up = || course.state.load(Ordering::Acquire) == WITHDRAWN && !self.is_attempted();
+        let is_given_up = || course.is_withdrawn() && !self.is_attempted();
         let mut means = match prepared {
             _ if is_given_up() => return Ended::Failed(libc::EINTR),
             Ok(means) => means,
+            Err(_) if course.is_withdrawn() => return Ended::Failed(libc::EINTR),
             Err(error) => {
                 tracing::error!(error, "a thread cannot act for a target");
                 return Ended::Failed(libc::EIO);
             }
         };
-        let _once = course.begun.set(Instant::now());
+        if course.begun.set(Some(Instant::now())).is_err() {
+            return Ended::Failed(libc::EINTR);
+        }
         loop {
             let ended = self.work.perform(&mut means, devices);
             // A signal that is not for this call: ours are sent only after the state has changed.
@@ -139,7 +143,7 @@ impl Job {
 
     /// Whether the call is attempted although it was withdrawn.
     fn is_attempted(&self) -> bool {
-        self.attempted_for.as_ref().is_some_and(|is_same_program| is_same_program())
+        self.attempted_for.as_ref().is_some_and(|is_same| is_same())
     }
 }
 
@@ -151,14 +155,24 @@ struct Course {
     helper: OnceLock<u32>,
     /// Whether it gets one attempt in any case.
     is_attempted: bool,
-    /// When all was ready for it.
-    begun: OnceLock<Instant>,
+    /// When all was ready for it; `None` if it was given up before.
+    begun: OnceLock<Option<Instant>>,
 }
 
 impl Course {
+    fn is_withdrawn(&self) -> bool {
+        self.state.load(Ordering::Acquire) == WITHDRAWN
+    }
+
     /// Whether the call may be interrupted by now.
     fn had_its_attempt(&self) -> bool {
-        !self.is_attempted || self.begun.get().is_some_and(|begun| begun.elapsed() >= ATTEMPT)
+        let had_time = |begun: &Option<Instant>| begun.is_none_or(|begun| begun.elapsed() >= ATTEMPT);
+        !self.is_attempted || self.begun.get().is_some_and(had_time)
+    }
+
+    /// Gives up a call that has not begun.
+    fn revoke(&self) {
+        let _begun = self.begun.set(None);
     }
 }
 
@@ -237,22 +251,31 @@ impl Blocking {
     /// for that call, and must not come after it. `before_wait` is called if that takes time, which it gets as long as the
     /// new call is pending.
     pub(crate) fn end_for(&self, task: u32, is_pending: impl Fn() -> bool, before_wait: impl FnOnce()) {
-        if !self.is_ending(task) {
-            return;
-        }
-        before_wait();
-        let begun = Instant::now();
-        while self.is_ending(task) && is_pending() && begun.elapsed() < PATIENCE {
+        let Some(mut stale) = self.ending(task) else { return };
+        let (begun, mut before_wait) = (Instant::now(), Some(before_wait));
+        while begun.elapsed() < PATIENCE {
             thread::sleep(PAUSE);
+            match self.ending(task) {
+                Some(course) => stale = course,
+                None => return,
+            }
+            if begun.elapsed() >= SOON {
+                before_wait.take().into_iter().for_each(|before_wait| before_wait());
+                if !is_pending() {
+                    return;
+                }
+            }
         }
+        stale.revoke();
     }
 
-    /// Gives up what waits for the task; says whether there is something that has not ended.
-    fn is_ending(&self, task: u32) -> bool {
+    /// Gives up what waits for the task, and says what of it has not ended.
+    fn ending(&self, task: u32) -> Option<Arc<Course>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|call| !call.thread.is_finished());
-        let stale = waiting.iter().find(|call| call.target_tid == task);
-        stale.inspect(|call| call.look(self.looks_for_signals)).is_some()
+        let stale = waiting.iter().find(|call| call.target_tid == task)?;
+        stale.look(self.looks_for_signals);
+        Some(Arc::clone(&stale.course))
     }
 
     /// Looks after the waiting opens until there is none.

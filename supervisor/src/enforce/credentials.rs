@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Upheaval;
 use crate::{
-    process::Process,
+    process::{Process, Status},
     sys::{self, Capabilities, Ids},
 };
 
@@ -101,6 +101,29 @@ pub(crate) enum CredentialsError {
     /// The kernel refused.
     #[error("cannot take on the task's credentials")]
     Refused(#[from] io::Error),
+}
+
+/// What must be unchanged where a call is made for a task that does not wait for it any more, and may have gone on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// See [`Process::program_mark`].
+    program: Vec<u8>,
+    users: Ids,
+    groups: Ids,
+    supplementary: Vec<u32>,
+    /// Effective capabilities.
+    capabilities: u64,
+}
+
+impl Standing {
+    /// The task's; `None` when it is gone.
+    pub(crate) fn of(process: &Process) -> Option<Self> {
+        let status = process.status()?;
+        let capabilities = Capabilities::of(process.task()).ok()?.effective();
+        let program = process.program_mark()?;
+        let Status { users, group_ids: groups, groups: supplementary, .. } = status;
+        Some(Self { program, users, groups, supplementary, capabilities })
+    }
 }
 
 impl Credentials {

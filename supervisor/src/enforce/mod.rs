@@ -34,6 +34,7 @@ mod upheaval;
 pub(crate) use blocking::{Blocking, Ended, Job, RESTART, Work};
 pub(crate) use connecting::{Contact, Destination, forgive as forgive_connect};
 use credentials::CredentialsError;
+pub(crate) use credentials::Standing;
 pub(crate) use devices::{DevicePolicy, DeviceRule};
 pub(crate) use handles::Handles;
 pub(crate) use locate::Located;

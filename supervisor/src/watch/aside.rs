@@ -8,60 +8,77 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::withdrawn::CallKey;
 use crate::sys::Notification;
 
-/// How often who waits looks whether its own call is still there.
+/// How often who waits looks whether its own call is still there, and for how long at most.
 const LOOK: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The calls that threads without the lead are at.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// How many there are, for whom it is enough that there are none.
     count: AtomicUsize,
-    /// With the numbers of their threads.
-    calls: Mutex<Vec<(usize, CallKey)>>,
+    calls: Mutex<Vec<Entry>>,
     ended: Condvar,
 }
 
+#[derive(Debug)]
+struct Entry {
+    /// Number of the thread.
+    member: usize,
+    /// Where its notification lies.
+    slot: usize,
+    call: CallKey,
+}
+
 impl Aside {
-    fn calls(&self) -> MutexGuard<'_, Vec<(usize, CallKey)>> {
+    fn calls(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread has lost the lead while it is at this call.
-    pub(super) fn add(&self, member: usize, call: CallKey) {
+    pub(super) fn add(&self, member: usize, slot: usize, call: CallKey) {
         let mut calls = self.calls();
-        calls.push((member, call));
+        calls.push(Entry { member, slot, call });
         self.count.store(calls.len(), Ordering::Release);
     }
 
     /// The thread is at no call any more.
     pub(super) fn end(&self, member: usize) {
         let mut calls = self.calls();
-        calls.retain(|(other, _)| *other != member);
+        calls.retain(|entry| entry.member != member);
         self.count.store(calls.len(), Ordering::Release);
         drop(calls);
         self.ended.notify_all();
     }
 
-    /// Whether a thread is at an earlier notification of this call.
-    pub(super) fn has(&self, notification: &Notification) -> bool {
+    /// Whether a thread makes an earlier notification of this call; `is_made` says of a slot whether that one has come so
+    /// far. One that has not will see that it was withdrawn.
+    pub(super) fn has(&self, notification: &Notification, is_made: impl Fn(usize) -> bool) -> bool {
         self.count.load(Ordering::Acquire) != 0 && {
             let call = CallKey::from(notification);
-            self.calls().iter().any(|(_, other)| *other == call)
+            self.calls().iter().any(|entry| entry.call == call && is_made(entry.slot))
         }
     }
 
-    /// Lets `member` wait until no other thread is at an earlier notification of this call, or nobody waits for this one.
-    pub(super) fn wait(&self, member: usize, notification: &Notification, still_pending: impl Fn() -> bool) {
-        let call = CallKey::from(notification);
-        let is_earlier = |(other, earlier): &(usize, CallKey)| *other != member && *earlier == call;
+    /// Lets `member` wait until no other thread makes an earlier notification of this call, or nobody waits for this one.
+    /// What takes longer than [`PATIENCE`] hangs, and must not make this one hang with it.
+    pub(super) fn wait(
+        &self,
+        member: usize,
+        notification: &Notification,
+        is_made: impl Fn(usize) -> bool,
+        is_pending: impl Fn() -> bool,
+    ) {
+        let (call, begun) = (CallKey::from(notification), Instant::now());
+        let is_earlier = |entry: &Entry| entry.member != member && entry.call == call && is_made(entry.slot);
         let mut calls = self.calls();
-        while calls.iter().any(is_earlier) && still_pending() {
+        while calls.iter().any(is_earlier) && is_pending() && begun.elapsed() < PATIENCE {
             (calls, _) = self.ended.wait_timeout(calls, LOOK).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -80,15 +97,17 @@ mod tests {
     #[test]
     fn a_call_waits_for_its_earlier_notification_and_for_no_other() {
         let aside = Aside::default();
-        assert!(!aside.has(&call(2, 10)));
-        aside.add(0, CallKey::from(&call(1, 10)));
-        assert!(aside.has(&call(2, 10)));
-        assert!(!aside.has(&call(3, 11)), "another task");
-        aside.add(1, CallKey::from(&call(2, 10)));
+        let made = |slot| slot == 7;
+        assert!(!aside.has(&call(2, 10), made));
+        aside.add(0, 7, CallKey::from(&call(1, 10)));
+        assert!(aside.has(&call(2, 10), made));
+        assert!(!aside.has(&call(3, 11), made), "another task");
+        assert!(!aside.has(&call(2, 10), |_slot| false), "nothing is made yet");
+        aside.add(1, 8, CallKey::from(&call(2, 10)));
         let (waits, went_on) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {
-                aside.wait(1, &call(2, 10), || true);
+                aside.wait(1, &call(2, 10), |_slot| true, || true);
                 waits.send(()).unwrap();
             });
             went_on.recv_timeout(3 * LOOK).expect_err("it did not wait");
@@ -96,14 +115,17 @@ mod tests {
             went_on.recv().unwrap();
         });
         aside.end(1);
-        assert!(!aside.has(&call(4, 10)));
+        assert!(!aside.has(&call(4, 10), made));
     }
 
     #[test]
-    fn nobody_waits_for_a_call_that_was_withdrawn_again() {
+    fn nobody_waits_for_ever_or_for_a_call_that_was_withdrawn_again() {
         let aside = Aside::default();
-        aside.add(0, CallKey::from(&call(1, 10)));
-        aside.wait(1, &call(2, 10), || false);
-        assert!(aside.has(&call(3, 10)));
+        aside.add(0, 7, CallKey::from(&call(1, 10)));
+        let begun = Instant::now();
+        aside.wait(1, &call(2, 10), |_slot| true, || false);
+        assert!(begun.elapsed() < PATIENCE);
+        aside.wait(1, &call(2, 10), |_slot| true, || true);
+        assert!(begun.elapsed() >= PATIENCE);
     }
 }

@@ -37,7 +37,7 @@ use super::{
 use crate::{
     enforce::stand_alone,
     shared::Shared,
-    slots::{Slot, Slots},
+    slots::{Progress, Slot, Slots},
     sys::{Listener, Notification, ReceiveError},
 };
 
@@ -110,12 +110,16 @@ impl Turn<'_> {
         let _none_left = self.crew.pass_on(self.member);
     }
 
-    /// Waits for a thread that is at an earlier notification of this call.
-    fn wait_for_earlier(&self, notification: &Notification) {
+    /// Waits for a thread that makes an earlier notification of this call; says whether the call still waits for its answer.
+    fn wait_for_earlier(&self, notification: &Notification) -> bool {
         let Crew { aside, watch, .. } = &**self.crew;
-        if aside.has(notification) && self.crew.pass_on(self.member) {
-            aside.wait(self.member, notification, || watch.listener.is_pending(notification.id));
+        let is_made = |slot| watch.slots.slot(slot).is_some_and(|slot| slot.progress() != Progress::None);
+        if !aside.has(notification, is_made) || !self.crew.pass_on(self.member) {
+            return true;
         }
+        let is_pending = || watch.listener.is_pending(notification.id);
+        aside.wait(self.member, notification, is_made, is_pending);
+        is_pending()
     }
 
     /// Makes sure that there is another thread to receive; says whether there is.
@@ -209,32 +213,28 @@ impl Crew {
         if !self.lead.is_with(member) {
             return true;
         }
-        if self.lead.busy_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            return false;
-        }
-        if let Some(call) =
-            self.watch.slots.slot(self.lead.slot.load(Ordering::Relaxed)).and_then(|slot| slot.notification())
-        {
-            self.aside.add(member, CallKey::from(&call));
-        }
-        let next = members.standing_by.pop();
-        let number = match &next {
-            Some((number, _)) => *number,
-            None => members.count,
-        };
-        self.lead.member.store(number, Ordering::Release);
-        match next {
-            Some((_, thread)) => thread.unpark(),
-            None => {
-                if let Err(error) = self.enlist(&mut members) {
+        let (number, standing_by) = match members.standing_by.pop() {
+            Some((number, thread)) => (number, Some(thread)),
+            None => match self.enlist(&mut members) {
+                Ok(number) => (number, None),
+                Err(error) => {
                     tracing::error!(%error, "there is no other thread to receive");
-                    self.lead.member.store(member, Ordering::Release);
-                    self.lead.busy_since.store(since, Ordering::Release);
-                    self.aside.end(member);
                     return false;
                 }
-            }
+            },
+        };
+        if self.lead.busy_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            // It is done with that call, and goes on receiving.
+            members.standing_by.extend(standing_by.map(|thread| (number, thread)));
+            return false;
         }
+        let slot = self.lead.slot.load(Ordering::Relaxed);
+        if let Some(call) = self.watch.slots.slot(slot).and_then(|slot| slot.notification()) {
+            self.aside.add(member, slot, CallKey::from(&call));
+        }
+        self.lead.member.store(number, Ordering::Release);
+        // A new one sees it as soon as it begins.
+        standing_by.inspect(Thread::unpark);
         true
     }
 
@@ -350,6 +350,9 @@ impl Crew {
     /// Waits for the lead; `false` if this thread is not needed any more.
     fn stand_by(&self, member: usize) -> bool {
         let mut members = self.members();
+        if self.lead.is_with(member) {
+            return true;
+        }
         if self.lead.is_over.load(Ordering::Acquire) || members.standing_by.len() >= MAX_STANDING_BY {
             return false;
         }
@@ -391,8 +394,9 @@ impl Crew {
     ) {
         let turn = Turn { crew: self, member, task: notification.target_tid };
         let has_kept_lead = self.lead.during(slot.index(), || {
-            turn.wait_for_earlier(notification);
-            answerer.answer(slot, notification, origin, turn);
+            if turn.wait_for_earlier(notification) {
+                answerer.answer(slot, notification, origin, turn);
+            }
         });
         // A call that waits aside has another slot by now, and this one may be somebody else's.
         if slot.notification().is_some_and(|held| held.id == notification.id) {

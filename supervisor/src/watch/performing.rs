@@ -19,7 +19,7 @@ use crate::{
     decode::{Call, RawAddress},
     enforce::{
         Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError,
-        Start, Work, forgive_connect,
+        Standing, Start, Work, forgive_connect,
     },
     event::CallEvent,
     in_force::InForce,
@@ -156,7 +156,7 @@ impl Answerer<'_> {
     ) -> Step {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let attempted_for = (!shared.is_wait_killable).then(|| same_program(process));
+        let attempted_for = (!shared.is_wait_killable).then(|| is_unchanged(process));
         let client = match self.client(process) {
             Ok(client) => client,
             Err(step) => return step,
@@ -269,10 +269,10 @@ impl Delivery {
     }
 }
 
-/// What says whether a task still runs the program that it runs now.
-fn same_program(process: &Arc<Process>) -> Box<dyn Fn() -> bool + Send> {
-    let (process, mark) = (Arc::clone(process), process.program_mark());
-    Box::new(move || mark.is_some() && process.program_mark() == mark)
+/// What says later whether a task still is who it is now.
+fn is_unchanged(process: &Arc<Process>) -> Box<dyn Fn() -> bool + Send> {
+    let (process, standing) = (Arc::clone(process), Standing::of(process));
+    Box::new(move || standing.is_some() && Standing::of(&process) == standing)
 }
 
 /// Whether the call is of those that are made here.
