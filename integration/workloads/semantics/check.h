@@ -81,7 +81,7 @@ void tell_of_signal(int number);     // a handler
 void say_reports(int reports, const char *word); // what a child told until `word`, or until nothing more comes
 void start_ticks(int microseconds);  // SIGALRM again and again, to a handler that restarts calls
 int stop_ticks(void);                // whether any came
-void say_failed(int failed, int calls); // how many; up to one in a hundred are few
+void say_failed(int failed, int calls); // how many; up to one in twenty are few
 
 // The program that exec checks execute: `semantics report=WORD,WORD.. ARGUMENTS`.
 int report(int argc, char **argv);

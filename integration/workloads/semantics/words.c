@@ -257,7 +257,7 @@ int stop_ticks(void) {
 }
 
 void say_failed(int failed, int calls) {
-  if (failed == 0 || failed > calls / 100)
+  if (failed == 0 || failed > calls / 20)
     say("%d failed", failed);
   else
     say("few failed");
