@@ -91,6 +91,7 @@ impl Settings {
         settings.runtimes.iter().chain(&settings.lanner).try_for_each(|path| check_literal(path, file))?;
         Ok(settings)
     }
+
     /// What decides how a container is started must not be overlooked: none of these keys may stand in a file that the
     /// configuration includes, of which only the other processes know how it is merged.
     fn check_included(&self) -> Result<(), SettingsError> {

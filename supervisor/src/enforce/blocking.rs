@@ -251,22 +251,20 @@ impl Blocking {
     /// for that call, and must not come after it. `before_wait` is called if that takes time, which it gets as long as the
     /// new call is pending.
     pub(crate) fn end_for(&self, task: u32, is_pending: impl Fn() -> bool, before_wait: impl FnOnce()) {
-        let Some(mut stale) = self.ending(task) else { return };
         let (begun, mut before_wait) = (Instant::now(), Some(before_wait));
-        while begun.elapsed() < PATIENCE {
-            thread::sleep(PAUSE);
-            match self.ending(task) {
-                Some(course) => stale = course,
-                None => return,
+        while let Some(stale) = self.ending(task) {
+            let passed = begun.elapsed();
+            if passed >= PATIENCE {
+                return stale.revoke();
             }
-            if begun.elapsed() >= SOON {
+            if passed >= SOON {
                 before_wait.take().into_iter().for_each(|before_wait| before_wait());
                 if !is_pending() {
                     return;
                 }
             }
+            thread::sleep(PAUSE);
         }
-        stale.revoke();
     }
 
     /// Gives up what waits for the task, and says what of it has not ended.

@@ -101,7 +101,7 @@ impl Turn<'_> {
     pub(super) fn mind(&self, address: u64) {
         let lead = &self.crew.lead;
         if lead.is_wary.load(Ordering::Relaxed) && lead.is_with(self.member) && !is_resident(self.task, address) {
-            let _none_left = self.crew.pass_on(self.member);
+            self.step_aside();
         }
     }
 
@@ -129,7 +129,7 @@ impl Turn<'_> {
 
     /// Lets another thread receive, because this one is going to wait for its target, which has its answer.
     pub(super) fn hand_over(&self) {
-        let _none_left = self.crew.pass_on(self.member);
+        self.step_aside();
         self.crew.aside.end(self.member);
     }
 }

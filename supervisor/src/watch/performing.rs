@@ -156,7 +156,6 @@ impl Answerer<'_> {
     ) -> Step {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let attempted_for = (!shared.is_wait_killable).then(|| is_unchanged(process));
         let client = match self.client(process) {
             Ok(client) => client,
             Err(step) => return step,
@@ -168,12 +167,14 @@ impl Answerer<'_> {
             Ok(Err(error)) => return unable(&error),
             Err(_) => return Step::Unable,
         };
+        let may_wait = contact.may_wait();
+        let attempted_for = (may_wait && !shared.is_wait_killable).then(|| is_unchanged(process));
         if !event.is_pending() {
             return Step::Gone;
         }
         let has_begun = progress == Progress::Begun;
         place.slot.mark_begun();
-        if contact.may_wait() {
+        if may_wait {
             return Step::Waits(Box::new(Wait { client, contact, has_begun, attempted_for }));
         }
         match self.means().map(|means| means.connect(&client, &contact)) {
