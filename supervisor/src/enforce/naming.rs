@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     opener::descriptor_name,
-    request::{OpenRequest, Start},
+    request::{OpenRequest, Start, cut},
 };
 use crate::{
     decode::Call,
@@ -117,13 +117,14 @@ impl Name {
     pub(super) fn split(&self) -> (OpenRequest, CString, bool) {
         let path = self.path.to_bytes();
         let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-        let begin = path.get(..end).and_then(|names| memchr::memrchr(b'/', names)).map_or(0, |slash| slash + 1);
-        let (directory, name) = path.split_at_checked(begin).unwrap_or_default();
+        let (names, slashes) = path.split_at(end);
+        let (directory, name) = cut(names);
+        let name = [name, slashes].concat();
         let is_root = end == 0;
         // By the dot, the kernel takes a link before it for one on the way.
         let directory = [if is_root { b"/" } else { directory }, b"."].concat();
         let look = OpenRequest::to_look(self.start, terminated(&directory), libc::O_DIRECTORY);
-        (look, if is_root { c".".to_owned() } else { terminated(name) }, is_root)
+        (look, if is_root { c".".to_owned() } else { terminated(&name) }, is_root)
     }
 }
 

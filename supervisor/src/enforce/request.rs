@@ -34,6 +34,11 @@ impl Start {
     }
 }
 
+/// A path up to and with its last slash, and the name behind that.
+pub(super) fn cut(path: &[u8]) -> (&[u8], &[u8]) {
+    path.split_at(memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1))
+}
+
 /// An open as the target asked for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OpenRequest {
