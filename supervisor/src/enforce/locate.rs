@@ -21,7 +21,7 @@ use super::{
     credentials::{Credentials, Worn},
     opener::errno,
     procfs::{Link, Privacy, Procfs},
-    request::{OpenRequest, bits},
+    request::{OpenRequest, bits, cut},
     terminal,
 };
 use crate::{
@@ -33,6 +33,10 @@ use crate::{
 const MAX_LINKS: u32 = 40;
 /// `RESOLVE_*` of a caller that keep a lookup below its start; these go to the kernel in one piece.
 const SCOPED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
+
+/// Devices whose opening does nothing (`memory_open` of the kernel's `drivers/char/mem.c`): null, zero, full, random and
+/// urandom.
+const PLAIN_DEVICES: [(u32, u32); 5] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)];
 
 /// Where a path leads.
 #[derive(Debug)]
@@ -226,13 +230,10 @@ impl Lookup<'_> {
 
     /// The free name at the path's end, if the request may make a file there.
     fn missing(&self, resolve: u64) -> io::Result<Located> {
-        let request = self.request;
-        let may_create = request.has(libc::O_CREAT);
-        let path = request.path.to_bytes();
-        let name = memchr::memrchr(b'/', path).map_or(path, |slash| path.get(slash + 1..).unwrap_or_default());
-        if !may_create {
+        if !self.request.has(libc::O_CREAT) {
             return Ok(Located::Failed(libc::ENOENT));
         }
+        let (_, name) = cut(self.request.path.to_bytes());
         if name.is_empty() {
             return Ok(Located::Failed(libc::EISDIR));
         }
@@ -242,19 +243,16 @@ impl Lookup<'_> {
 
     /// The directory that the path's last name is looked up in.
     fn parent(&self, resolve: u64) -> io::Result<OwnedFd> {
-        let path = self.request.path.to_bytes();
-        let directory =
-            memchr::memrchr(b'/', path).map_or(b".".as_slice(), |slash| path.get(..=slash).unwrap_or_default());
+        let (directory, _) = cut(self.request.path.to_bytes());
+        let directory = CString::new(if directory.is_empty() { b"." } else { directory }).map_err(io::Error::other)?;
         let flags = bits(libc::O_PATH | libc::O_DIRECTORY);
-        let directory = CString::new(directory).map_err(io::Error::other)?;
         open_at(self.start, &directory, OpenHow { flags, mode: 0, resolve })
     }
 
     /// The same, where the name in it is the file that was found; one that a link leads to cannot be told apart from one
     /// that was moved meanwhile, and is kept.
     fn parent_of(&self, facts: &FileFacts, resolve: u64) -> io::Result<OwnedFd> {
-        let (parent, path) = (self.parent(resolve)?, self.request.path.to_bytes());
-        let name = memchr::memrchr(b'/', path).map_or(path, |slash| path.get(slash + 1..).unwrap_or_default());
+        let (parent, (_, name)) = (self.parent(resolve)?, cut(self.request.path.to_bytes()));
         let name = CString::new(name).map_err(io::Error::other)?;
         let is_it = file_facts(parent.as_fd(), &name, false).is_ok_and(|named| named.is_same_file(facts));
         if is_it { Ok(parent) } else { Err(io::Error::from_raw_os_error(libc::EACCES)) }
@@ -341,9 +339,14 @@ impl Handle {
     }
 }
 
-/// Whether opening the file may wait or do something by itself.
+/// Whether opening the file is more than getting a descriptor of data.
 pub(super) fn acts(facts: &FileFacts) -> bool {
     !facts.is(libc::S_IFREG) && !facts.is(libc::S_IFDIR)
+}
+
+/// Whether opening the file may wait for somebody, or do something by itself.
+pub(super) fn may_wait(facts: &FileFacts) -> bool {
+    acts(facts) && !(facts.is(libc::S_IFCHR) && PLAIN_DEVICES.contains(&facts.represents))
 }
 
 /// What an attempt to look came to.
@@ -552,4 +555,21 @@ impl Protection {
 /// Whether a handle is of a file or directory of procfs.
 pub(super) fn is_on_procfs(file: BorrowedFd<'_>) -> bool {
     fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == PROC_SUPER_MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_may_wait_but_for_those_that_only_stand_for_data() {
+        let root = std::fs::File::open("/").unwrap();
+        let waits = |path: &CStr| may_wait(&file_facts(root.as_fd(), path, true).unwrap());
+        for path in [c"dev/null", c"dev/zero", c"dev/full", c"dev/random", c"dev/urandom", c"etc/passwd", c"etc"] {
+            assert!(!waits(path), "{path:?}");
+        }
+        for path in [c"dev/tty", c"dev/ptmx"] {
+            assert!(waits(path), "{path:?}");
+        }
+    }
 }

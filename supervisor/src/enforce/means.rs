@@ -15,7 +15,7 @@ use super::{
     apparmor::Label,
     confined::{Confined, ConfinedError, Quarters},
     credentials::Credentials,
-    locate::acts,
+    locate::may_wait,
     namespace::{Home, NamespaceError, NamespaceOpener},
     opener::{Afterwards, Look, Plain, Sight, errno},
 };
@@ -49,7 +49,7 @@ impl Errand {
 
     /// Whether it may wait for somebody else.
     pub(crate) fn may_wait(&self) -> bool {
-        matches!(&*self.located, Located::Existing { facts, .. } if acts(facts))
+        matches!(&*self.located, Located::Existing { facts, .. } if may_wait(facts))
     }
 }
 

@@ -352,7 +352,7 @@ impl Opener {
         let opened = match &**located {
             Located::Failed(errno) | Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
             Located::Existing { facts, .. } if !devices.allows(facts, request) => return Opened::Failed(libc::EPERM),
-            Located::Existing { facts, .. } if !may_block && locate::acts(facts) => return Opened::Blocks,
+            Located::Existing { facts, .. } if !may_block && locate::may_wait(facts) => return Opened::Blocks,
             Located::Existing { file, facts, .. } => {
                 let probe_lease = facts.is(libc::S_IFREG) && !may_block;
                 if request.has(libc::O_TMPFILE) {
