@@ -80,6 +80,18 @@ impl Bundle {
         self
     }
 
+    /// Gives the container a user namespace of its own, whose first ids are these of the host. The bundle's folders are opened
+    /// to them.
+    #[must_use]
+    pub fn in_user_namespace(self, first: u32, count: u32) -> Self {
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755)).expect("cannot open the bundle");
+        let mapping = json!([{"containerID": 0, "hostID": first, "size": count}]);
+        self.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping).edit(|spec| {
+            let namespaces = spec.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut);
+            namespaces.expect("a specification lists namespaces").push(json!({"type": "user"}));
+        })
+    }
+
     /// Adds an annotation.
     #[must_use]
     pub fn annotation(mut self, key: &str, value: &str) -> Self {

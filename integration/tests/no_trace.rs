@@ -50,7 +50,7 @@ const RULES: &str = r"
 ";
 
 const PATIENCE: Duration = Duration::from_secs(10); // for what ends a moment after the container's own end of it
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(3); // longer than a thread without work is kept
 const DELAY: usize = 5_000_000; // nanoseconds that blocked opens may add to another open
 const OPENS_PER_ROUND: usize = 38;
 const EXECS_PER_ROUND: usize = 6;

@@ -9,7 +9,10 @@ use integration::{
     Requirement::{self, Program, Root},
     Settings, Tally, UNRELATED, skipped, wait_for, workload,
 };
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 const PROCESSES: usize = 8;
 const DEATHS: u64 = 100;
@@ -142,4 +145,39 @@ fn a_call_that_waits_is_answered_where_no_supervisor_can_be_had() {
     });
     container.end();
     lanner.expect_nothing_left();
+}
+
+/// Another user namespace is entered by a process of its own, which can be killed like any other.
+#[test]
+fn an_open_fails_where_the_process_dies_that_waits_for_it() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(FIFO_RULES));
+    let script = "mkfifo /tmp/fifo; echo waits; read line </tmp/fifo; echo over; read line </etc/hostname; echo $line";
+    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n").in_user_namespace(100_000, 65_536);
+    let container = Container::start(&lanner.engine(), bundle);
+    wait_for("the open", PATIENCE, || container.output().contains("waits").then_some(()));
+    let waiting = wait_for("the process that waits", PATIENCE, || {
+        let helpers = children(lanner.supervisors()[0]);
+        helpers.into_iter().find(|helper| fs::read_to_string(format!("/proc/{helper}/wchan")).unwrap() == FIFO_WAIT)
+    });
+    kill(waiting, Signal::SIGKILL).unwrap();
+    wait_for("the answer", PATIENCE, || container.output().contains("over").then_some(()));
+    wait_for("the next open", PATIENCE, || container.output().contains("next").then_some(()));
+    assert!(container.output().contains("Input/output error"), "{}", container.output());
+    container.wait(PATIENCE);
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
+/// Where the kernel waits for a FIFO's other end.
+const FIFO_WAIT: &str = "wait_for_partner";
+
+fn children(process: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let children = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("children")).ok());
+    children
+        .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>())
+        .collect()
 }

@@ -172,25 +172,16 @@ fn confined(bundle: Bundle, setting: Setting) -> Bundle {
 }
 
 fn in_user_namespace(bundle: Bundle) -> Bundle {
-    open_up(bundle.path(), 0o755);
     for (name, mode) in [("/private", 0o755), (PRIVATE, 0o600), (RAISED, 0o4755)] {
         let place = bundle.inside(name);
         chown(&place, Some(FIRST_ID), Some(FIRST_ID)).unwrap();
         open_up(&place, mode);
     }
-    let mapping = json!([{"containerID": 0, "hostID": FIRST_ID, "size": 65_536}]);
-    bundle
-        .set("/linux/uidMappings", mapping.clone())
-        .set("/linux/gidMappings", mapping)
-        .edit(|spec| push(spec, "/linux/namespaces", json!({"type": "user"})))
+    bundle.in_user_namespace(FIRST_ID, 65_536)
 }
 
 fn capable(bundle: Bundle, capabilities: &[&str]) -> Bundle {
     ["bounding", "effective", "permitted"]
         .iter()
         .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(capabilities)))
-}
-
-fn push(spec: &mut Value, pointer: &str, value: Value) {
-    spec.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap().push(value);
 }

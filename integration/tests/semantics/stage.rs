@@ -189,14 +189,7 @@ impl Stage {
     }
 
     fn with_namespaces(self, bundle: Bundle) -> Bundle {
-        if !self.own_users {
-            return bundle;
-        }
-        let mapping = json!([{"containerID": 0, "hostID": SHIFT, "size": IDS}]);
-        bundle
-            .edit(|spec| list(spec, "/linux/namespaces").push(json!({"type": "user"})))
-            .set("/linux/uidMappings", mapping.clone())
-            .set("/linux/gidMappings", mapping)
+        if self.own_users { bundle.in_user_namespace(SHIFT, IDS) } else { bundle }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
@@ -17,9 +18,9 @@ use super::{
     credentials::Credentials,
     locate::may_wait,
     namespace::{Home, NamespaceError, NamespaceOpener},
-    opener::{Afterwards, Look, Plain, Sight, errno},
+    opener::{Afterwards, Look, Sight, errno},
 };
-use crate::process::Process;
+use crate::{process::Process, sys::Pidfd};
 
 /// User namespaces that a thread has a process in at one time; a container has one, and few programs make their own.
 const MAX_NAMESPACES: usize = 8;
@@ -109,8 +110,21 @@ pub(crate) struct Means {
 
 impl Means {
     /// Prepares the calling thread.
-    pub(crate) fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self { own: Opener::new()?, own_quarters: None, confined: HashMap::new(), inside: HashMap::new() })
+    }
+
+    /// The calling thread's, prepared when they are first needed.
+    pub(crate) fn ready(slot: &mut Option<Self>) -> io::Result<&mut Self> {
+        if slot.is_none() {
+            *slot = Some(Self::new()?);
+        }
+        slot.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether the calling thread lives with its targets for good, so that it cannot serve others.
+    pub(super) fn is_bound(&self) -> bool {
+        self.own_quarters.is_some()
     }
 
     /// Finds what the request names for the task, and opens it where that is to be done at once and can be.
@@ -122,11 +136,10 @@ impl Means {
         upheaval: &Upheaval,
     ) -> Result<Finding, MeansError> {
         let Client { way, task } = self.client(process, devices, upheaval)?;
-        let Sight { located, plain } = self.look(&way, process, (&request, held), (upheaval, afterwards))?;
-        let is_leased = match plain {
-            Plain::Opened(file) => return Ok(Finding::Opened(file, request)),
-            Plain::Leased => true,
-            Plain::NotOpened => false,
+        let (located, is_leased) = match self.look(&way, process, (&request, held), (upheaval, afterwards))? {
+            Sight::Opened(file) => return Ok(Finding::Opened(file, request)),
+            Sight::Leased(located) => (located, true),
+            Sight::Located(located) => (located, false),
         };
         let may_make = matches!(located, Located::Missing { .. }) || request.has(libc::O_TMPFILE);
         // Where the task is gone, nobody will see the file's mode.
@@ -151,7 +164,7 @@ impl Means {
                     opener.look(&process, &credentials, look, (&told, afterwards))
                 })
             }
-            Way::Namespace(home) => Ok(self.ask(home, |opener| opener.locate(process.task(), (request, held)))?.into()),
+            Way::Namespace(home) => self.ask(home, |opener| opener.look(process.task(), (request, held), afterwards)),
         }
     }
 
@@ -256,7 +269,7 @@ impl Means {
             Some(look) => {
                 let start = handles.start(look.start);
                 let sight = self.look(&client.way, process, (&look, start), (upheaval, Afterwards::Nothing))?;
-                Some(Arc::new(sight.located))
+                Some(Arc::new(sight.into()))
             }
         };
         Ok(Contact { handles, address: destination.address, file })
@@ -281,22 +294,21 @@ impl Means {
             }
             Way::Namespace(namespace) => {
                 let answer = self.ask(namespace, |opener| opener.connect(peer, socket, file));
-                // It was ended while it waited, or right after.
-                answer.unwrap_or_else(|_ended| if contact.is_made() { Ok(()) } else { Err(libc::EINTR) })
+                // It may have ended right after.
+                answer.unwrap_or_else(|error| if contact.is_made() { Ok(()) } else { Err(broken(&error)) })
             }
         }
     }
 
-    /// Gets ready to serve a client of another thread, for good; says what to end if its call must be given up. See
-    /// [`Self::meet`].
-    pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
-        let id = self.be_ready(&client.way, client.task, devices)?;
+    /// Gets ready to serve a client of another thread; says which process does it, if another one does. See [`Self::meet`].
+    pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
+        let helper = self.be_ready(&client.way, client.task, devices)?;
         self.meet_inside(client)?;
-        Ok(id)
+        Ok(helper)
     }
 
     /// Gets ready to go a way that another thread found; says which process goes it.
-    fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
+    fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         let process = || Process::open(task).ok_or(MeansError::Gone);
         match way {
             Way::Own(_) => Ok(None),
@@ -312,7 +324,9 @@ impl Means {
                 Ok(None)
             }
             // Asked anew, as this thread is not told of changes.
-            Way::Namespace(home) => Ok(Some(self.inside(home, &process()?, devices, &Upheaval::new(false))?.id())),
+            Way::Namespace(home) => {
+                Ok(Some(self.inside(home, &process()?, devices, &Upheaval::new(false))?.reference()?))
+            }
         }
     }
 
@@ -333,28 +347,15 @@ impl Means {
                 opened.unwrap_or(Opened::Failed(libc::EIO))
             }
             Way::Namespace(namespace) => {
-                let opened = self.inside.get(namespace).map(|opener| opener.open(errand.mask, may_block));
-                opened.and_then(Result::ok).unwrap_or_else(|| {
-                    self.inside.remove(namespace);
-                    Opened::Failed(libc::EINTR)
-                })
+                let opened = self.ask(namespace, |opener| opener.open(errand, may_block));
+                opened.unwrap_or_else(|error| Opened::Failed(broken(&error)))
             }
         }
     }
 
-    /// Looks again for an errand of another thread, in a process of our own; says what to end if the open must be given up.
-    pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
-        let id = self.be_ready(&errand.way, errand.task, devices)?;
-        let Way::Namespace(home) = &errand.way else { return Ok(id) };
-        match (self.ask(home, |opener| opener.locate(errand.task, (&errand.request, None)))?, &*errand.located) {
-            // Judged was the file that was found first.
-            (Located::Existing { facts, .. }, Located::Existing { facts: judged, .. })
-                if facts.is_same_file(judged) =>
-            {
-                Ok(id)
-            }
-            _ => Err(MeansError::Gone),
-        }
+    /// [`Self::welcome`] for an errand.
+    pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
+        self.welcome(&Client { way: errand.way.clone(), task: errand.task }, devices)
     }
 
     /// Makes sure that there is a thread in these quarters.
@@ -405,6 +406,12 @@ impl Means {
         }
         self.inside.get(home).ok_or(MeansError::Gone)
     }
+}
+
+/// The errno of a call that was left to a process which has not answered.
+fn broken(error: &MeansError) -> i32 {
+    tracing::error!(error = error as &dyn Error, "a call in another user namespace has no result");
+    libc::EIO
 }
 
 /// A copy of a descriptor, for another thread.

@@ -18,22 +18,23 @@ use std::{
 use nix::{
     sched::{CloneFlags, setns},
     sys::prctl::set_dumpable,
+    unistd::Pid,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DevicePolicy, Handles, Located, Naming, OpenRequest, Opened, Opener, Prepared, Start, Upheaval,
+    Afterwards, DevicePolicy, Errand, Handles, Located, Naming, OpenRequest, Opened, Opener, Prepared, Start, Upheaval,
     apparmor::Label,
     connecting::Peer,
     credentials::{Credentials, Fixed, Person, Wardrobe},
-    opener::{Look, errno},
+    opener::{Look, Sight, errno},
     surroundings::{Surroundings, enter_cgroups},
 };
 use crate::{
     control::{Control, ControlError},
     diagnostics, executable,
     process::Process,
-    sys::{FileFacts, Ids, keep_capabilities, set_groups_ids, set_users},
+    sys::{FileFacts, Ids, Pidfd, keep_capabilities, prepare_interrupts, set_groups_ids, set_users},
 };
 
 /// A map has 340 lines at most (`user_namespaces(7)`), of three numbers.
@@ -55,11 +56,13 @@ enum ToOpener {
         person: Person,
     },
     /// Find a file for a task; comes with the directory where to start, if that is held.
-    Locate {
+    Look {
         /// In the host's numbering.
         task: u32,
         /// What it asks for.
         request: OpenRequest,
+        /// Whether it is opened in the same step.
+        afterwards: Afterwards,
     },
     /// Read a task's credentials, for a call that is made with them if the task still waits for it then.
     Meet {
@@ -80,8 +83,12 @@ enum ToOpener {
         /// Where to.
         peer: Peer,
     },
-    /// Open what was found last.
+    /// Open what was found for the task that was met, or looked for, last; comes with the handle.
     Open {
+        /// What the task asks for.
+        request: OpenRequest,
+        /// What the handle is of.
+        handle: Handle,
         /// Whether to wait as the task would.
         may_block: bool,
         /// The task's file mode creation mask.
@@ -98,10 +105,12 @@ enum FromOpener {
         /// What of the person that it came with all tasks that it serves must share.
         fixed: Fixed,
     },
-    /// Comes with a handle of the file.
-    Existing { facts: FileFacts, refusal: Option<i32> },
-    /// Comes with a handle of the directory.
-    Missing { name: CString },
+    /// Comes with a handle.
+    Found {
+        handle: Handle,
+        /// Whether a lease has to be waited for.
+        is_leased: bool,
+    },
     /// Comes with the file.
     File,
     /// Our own descriptor of that file is closed.
@@ -116,6 +125,37 @@ enum FromOpener {
     Changed,
     /// The task's credentials could not be taken on.
     Unable { cause: String },
+}
+
+/// What a handle on its way is of.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Handle {
+    /// A file.
+    File { facts: FileFacts, refusal: Option<i32> },
+    /// The directory of a free name.
+    Directory { name: CString },
+}
+
+impl Handle {
+    /// Takes what was found apart; the errno where nothing was.
+    fn of(located: &Located) -> Result<(Self, BorrowedFd<'_>), i32> {
+        match located {
+            Located::Existing { file, facts, refusal } => {
+                Ok((Self::File { facts: *facts, refusal: *refusal }, file.as_fd()))
+            }
+            Located::Missing { parent, name } => Ok((Self::Directory { name: name.clone() }, parent.as_fd())),
+            Located::Failed(errno) => Err(*errno),
+        }
+    }
+
+    /// Puts it together again.
+    fn with(self, descriptor: OwnedFd) -> Located {
+        match self {
+            Self::File { facts, refusal } => Located::Existing { file: descriptor, facts, refusal },
+            Self::Directory { name } => Located::Missing { parent: descriptor, name },
+        }
+    }
 }
 
 /// Nobody can open in the namespace.
@@ -189,33 +229,44 @@ impl NamespaceOpener {
         }
     }
 
-    /// The process' number, for whoever must end it while it waits.
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
+    /// The process, for whoever must get it out of a wait.
+    pub(super) fn reference(&self) -> Result<Pidfd, NamespaceError> {
+        let number = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
+        Pidfd::open(number).map_err(NamespaceError::Start)
     }
 
-    /// See [`Opener::locate`].
-    pub(crate) fn locate(&self, task: u32, (request, start): Look<'_>) -> Result<Located, NamespaceError> {
-        self.control.send(&ToOpener::Locate { task, request: request.clone() }, start.as_slice())?;
-        let (answer, descriptor) = self.receive()?;
-        match (answer, descriptor) {
-            (FromOpener::Existing { facts, refusal }, Some(file)) => Ok(Located::Existing { file, facts, refusal }),
-            (FromOpener::Missing { name }, Some(parent)) => Ok(Located::Missing { parent, name }),
-            (FromOpener::Failed { errno }, _) => Ok(Located::Failed(errno)),
+    /// See [`Opener::look`].
+    pub(super) fn look(
+        &self,
+        task: u32,
+        (request, start): Look<'_>,
+        afterwards: Afterwards,
+    ) -> Result<Sight, NamespaceError> {
+        self.control.send(&ToOpener::Look { task, request: request.clone(), afterwards }, start.as_slice())?;
+        match self.receive()? {
+            (FromOpener::File, Some(file)) => self.closed().map(|()| Sight::Opened(file)),
+            (FromOpener::Found { handle, is_leased: true }, Some(descriptor)) => {
+                Ok(Sight::Leased(handle.with(descriptor)))
+            }
+            (FromOpener::Found { handle, is_leased: false }, Some(descriptor)) => {
+                Ok(Sight::Located(handle.with(descriptor)))
+            }
+            (FromOpener::Failed { errno }, _) => Ok(Sight::Located(Located::Failed(errno))),
             (FromOpener::Unable { cause }, _) => Err(NamespaceError::Unable(cause)),
             _ => Err(NamespaceError::Gone),
         }
     }
 
-    /// See [`Opener::open`]; opens what was located last.
-    pub(crate) fn open(&self, mask: u32, may_block: bool) -> Result<Opened, NamespaceError> {
-        self.control.send(&ToOpener::Open { may_block, mask }, &[])?;
-        let (answer, descriptor) = self.receive()?;
-        match (answer, descriptor) {
-            (FromOpener::File, Some(file)) => match self.receive()? {
-                (FromOpener::Closed, _) => Ok(Opened::File(file)),
-                _ => Err(NamespaceError::Gone),
-            },
+    /// See [`Opener::open`]; for the task that was met, or looked for, last.
+    pub(super) fn open(&self, errand: &Errand, may_block: bool) -> Result<Opened, NamespaceError> {
+        let (handle, descriptor) = match Handle::of(&errand.located) {
+            Ok(parts) => parts,
+            Err(errno) => return Ok(Opened::Failed(errno)),
+        };
+        let message = ToOpener::Open { request: errand.request.clone(), handle, may_block, mask: errand.mask };
+        self.control.send(&message, &[descriptor])?;
+        match self.receive()? {
+            (FromOpener::File, Some(file)) => self.closed().map(|()| Opened::File(file)),
             (FromOpener::Failed { errno }, _) => Ok(Opened::Failed(errno)),
             (FromOpener::Blocks, _) => Ok(Opened::Blocks),
             (FromOpener::Changed, _) => Ok(Opened::Changed),
@@ -223,7 +274,15 @@ impl NamespaceOpener {
         }
     }
 
-    /// Reads the task's credentials for [`Self::name`] and [`Self::connect`].
+    /// Waits until a file that came from there is open here alone.
+    fn closed(&self) -> Result<(), NamespaceError> {
+        match self.receive()? {
+            (FromOpener::Closed, _) => Ok(()),
+            _ => Err(NamespaceError::Gone),
+        }
+    }
+
+    /// Reads the task's credentials for [`Self::name`], [`Self::connect`] and [`Self::open`].
     pub(super) fn meet(&self, task: u32) -> Result<Result<(), i32>, NamespaceError> {
         self.control.send(&ToOpener::Meet { task }, &[])?;
         self.done()
@@ -259,8 +318,7 @@ impl NamespaceOpener {
             FromOpener::Failed { errno } => Ok(Err(errno)),
             FromOpener::Unable { cause } => Err(NamespaceError::Unable(cause)),
             FromOpener::Entered { .. }
-            | FromOpener::Existing { .. }
-            | FromOpener::Missing { .. }
+            | FromOpener::Found { .. }
             | FromOpener::File
             | FromOpener::Closed
             | FromOpener::Blocks
@@ -313,6 +371,10 @@ impl Home {
 /// `lanner open`: joins the user namespace that comes first, then serves until the other side is gone.
 pub(crate) fn serve() -> ExitCode {
     diagnostics::start_as_told();
+    if let Err(error) = prepare_interrupts() {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot be interrupted");
+        return ExitCode::FAILURE;
+    }
     // Its user namespace may belong to a container, whose programs may have all rights over what lives in it.
     if let Err(errno) = set_dumpable(false) {
         tracing::error!(%errno, "cannot hide from other processes");
@@ -336,9 +398,7 @@ fn serve_on(control: &Control) -> Result<(), String> {
     let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
     let joined = joined.and_then(|namespace| join(namespace, task, &person, label.as_ref()));
     let (mut server, fixed) = match joined {
-        Ok((opener, fixed)) => {
-            (Server { opener, devices, found: None, met: None, upheaval: Upheaval::new(false) }, fixed)
-        }
+        Ok((opener, fixed)) => (Server { opener, devices, met: None, upheaval: Upheaval::new(false) }, fixed),
         Err(error) => {
             control.send(&FromOpener::Unable { cause: error.to_string() }, &[]).map_err(told)?;
             return Err(error.to_string());
@@ -415,7 +475,7 @@ fn unmet() -> io::Error {
 struct Server {
     opener: Opener,
     devices: DevicePolicy,
-    found: Option<Prepared>,
+    /// Who was met, or looked for, last.
     met: Option<(Process, Credentials)>,
     /// Nothing is remembered here.
     upheaval: Upheaval,
@@ -425,7 +485,7 @@ impl Server {
     fn answer(&mut self, message: ToOpener, held: Vec<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         match message {
             ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
-            ToOpener::Locate { task, request } => self.locate(task, request, held.first()),
+            ToOpener::Look { task, request, afterwards } => self.look(task, &request, held.first(), afterwards),
             ToOpener::Meet { task } => match self.known(task) {
                 Ok(known) => {
                     self.met = Some(known);
@@ -448,12 +508,15 @@ impl Server {
                 });
                 (outcome(done), None)
             }
-            ToOpener::Open { may_block, mask } => {
-                let Some(prepared) = &self.found else { return (FromOpener::Failed { errno: libc::EIO }, None) };
-                let prepared = Prepared { mask, ..prepared.clone() };
+            ToOpener::Open { request, handle, may_block, mask } => {
+                let failed = |errno| (FromOpener::Failed { errno }, None);
+                let Some(descriptor) = held.into_iter().next() else { return failed(libc::EBADF) };
+                let Some((_, credentials)) = &self.met else { return failed(errno(&unmet())) };
+                let (located, credentials) = (Arc::new(handle.with(descriptor)), credentials.clone());
+                let prepared = Prepared { request, credentials, located, mask, task: None };
                 match self.opener.open(&prepared, &self.devices, may_block) {
                     Opened::File(file) => (FromOpener::File, Some(file)),
-                    Opened::Failed(errno) => (FromOpener::Failed { errno }, None),
+                    Opened::Failed(errno) => failed(errno),
                     Opened::Blocks => (FromOpener::Blocks, None),
                     Opened::Changed => (FromOpener::Changed, None),
                 }
@@ -470,24 +533,30 @@ impl Server {
         }
     }
 
-    fn locate(&mut self, task: u32, request: OpenRequest, start: Option<&OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
-        self.found = None;
+    fn look(
+        &mut self,
+        task: u32,
+        request: &OpenRequest,
+        start: Option<&OwnedFd>,
+        afterwards: Afterwards,
+    ) -> (FromOpener, Option<OwnedFd>) {
         let (process, credentials) = match self.known(task) {
             Ok(known) => known,
             Err(answer) => return (answer, None),
         };
-        let look = (&request, start.map(AsFd::as_fd));
-        let located = Arc::new(self.opener.locate(&process, &credentials, look, &self.upheaval));
-        let copy = |handle: &OwnedFd| handle.try_clone().ok();
-        let answer = match &*located {
-            Located::Existing { file, facts, refusal } => {
-                (FromOpener::Existing { facts: *facts, refusal: *refusal }, copy(file))
-            }
-            Located::Missing { parent, name } => (FromOpener::Missing { name: name.clone() }, copy(parent)),
-            Located::Failed(errno) => (FromOpener::Failed { errno: *errno }, None),
+        let look = (request, start.map(AsFd::as_fd));
+        let sight = self.opener.look(&process, &credentials, look, (&self.upheaval, afterwards));
+        self.met = Some((process, credentials));
+        let (located, is_leased) = match sight {
+            Sight::Opened(file) => return (FromOpener::File, Some(file)),
+            Sight::Leased(located) => (located, true),
+            Sight::Located(located) => (located, false),
         };
-        self.found = Some(Prepared { request, credentials, located, mask: 0, task: None });
-        answer
+        let found = Handle::of(&located).and_then(|(handle, descriptor)| {
+            let descriptor = descriptor.try_clone_to_owned().map_err(|error| errno(&error))?;
+            Ok((FromOpener::Found { handle, is_leased }, Some(descriptor)))
+        });
+        found.unwrap_or_else(|errno| (FromOpener::Failed { errno }, None))
     }
 }
 

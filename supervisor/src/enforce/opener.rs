@@ -16,6 +16,7 @@ use nix::{
         statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
     },
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     Upheaval,
@@ -73,23 +74,20 @@ pub(crate) type Look<'a> = (&'a OpenRequest, Option<BorrowedFd<'a>>);
 
 /// What a look comes to.
 #[derive(Debug)]
-pub(super) struct Sight {
-    pub(super) located: Located,
-    pub(super) plain: Plain,
-}
-
-/// What came of opening a file at once.
-#[derive(Debug)]
-pub(super) enum Plain {
+pub(super) enum Sight {
+    Located(Located),
+    /// It was to be opened at once, and a lease has to be waited for.
+    Leased(Located),
+    /// It was opened at once.
     Opened(OwnedFd),
-    /// A lease has to be waited for.
-    Leased,
-    NotOpened,
 }
 
-impl From<Located> for Sight {
-    fn from(located: Located) -> Self {
-        Self { located, plain: Plain::NotOpened }
+impl From<Sight> for Located {
+    fn from(sight: Sight) -> Self {
+        match sight {
+            Sight::Located(located) | Sight::Leased(located) => located,
+            Sight::Opened(file) => Self::existing(file).unwrap_or_else(|error| Self::Failed(errno(&error))),
+        }
     }
 }
 
@@ -171,7 +169,7 @@ impl Opener {
         look: Look<'_>,
         upheaval: &Upheaval,
     ) -> Located {
-        self.look(process, credentials, look, (upheaval, Afterwards::Nothing)).located
+        self.look(process, credentials, look, (upheaval, Afterwards::Nothing)).into()
     }
 
     /// The same; a file that nothing needs to be asked about is opened in the same step.
@@ -183,7 +181,7 @@ impl Opener {
         (upheaval, afterwards): (&Upheaval, Afterwards),
     ) -> Sight {
         let sight = self.look_around(process, credentials, look, (upheaval, afterwards));
-        sight.unwrap_or_else(|error| Located::Failed(errno(&error)).into())
+        sight.unwrap_or_else(|error| Sight::Located(Located::Failed(errno(&error))))
     }
 
     /// Makes a call on names; what paths start from is held.
@@ -286,10 +284,12 @@ impl Opener {
             }
         }
         let sight = sight?;
-        let may_differ = match &sight.located {
-            Located::Existing { file, facts, .. } => facts.represents == TUNNEL || is_on_procfs(file.as_fd()),
-            Located::Missing { .. } | Located::Failed(libc::ENOENT) => true,
-            Located::Failed(_) => false,
+        let may_differ = match &sight {
+            Sight::Located(Located::Existing { file, facts, .. }) => {
+                facts.represents == TUNNEL || is_on_procfs(file.as_fd())
+            }
+            Sight::Located(Located::Missing { .. } | Located::Failed(libc::ENOENT)) => true,
+            Sight::Located(Located::Failed(_)) | Sight::Leased(_) | Sight::Opened(_) => false,
         };
         if may_differ && self.surroundings.follow(process)? {
             return self.look_from_here(process, credentials, look, (upheaval, afterwards));
@@ -341,7 +341,11 @@ impl Opener {
             }
             Located::Existing { .. } | Located::Missing { .. } | Located::Failed(_) => Plain::NotOpened,
         };
-        Ok(Sight { located, plain })
+        Ok(match plain {
+            Plain::Opened(file) => Sight::Opened(file),
+            Plain::Leased => Sight::Leased(located),
+            Plain::NotOpened => Sight::Located(located),
+        })
     }
 
     /// Opens what was found.
@@ -441,7 +445,8 @@ pub(crate) fn stand_alone() -> io::Result<()> {
 }
 
 /// What is done with a file as soon as it is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Afterwards {
     Nothing,
     /// It is opened where that changes nothing and waits for nobody.
@@ -452,6 +457,13 @@ pub(crate) enum Afterwards {
 fn changes_cgroup(file: BorrowedFd<'_>, request: &OpenRequest) -> bool {
     let writes = request.has(libc::O_WRONLY) || request.has(libc::O_RDWR);
     writes && fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
+/// What came of opening a file at once.
+enum Plain {
+    Opened(OwnedFd),
+    Leased,
+    NotOpened,
 }
 
 /// Opens a found file if that makes nothing, cuts nothing, and waits for nobody.
@@ -523,7 +535,7 @@ pub(super) fn descriptor_name(file: BorrowedFd<'_>) -> io::Result<CString> {
 /// Whether the task may not see or open what it looks for.
 fn is_refused(sight: &io::Result<Sight>) -> bool {
     match sight {
-        Ok(Sight { located: Located::Failed(errno), .. }) => *errno == libc::EACCES,
+        Ok(Sight::Located(Located::Failed(errno))) => *errno == libc::EACCES,
         Ok(_) => false,
         Err(error) => errno(error) == libc::EACCES,
     }

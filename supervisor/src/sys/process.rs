@@ -3,15 +3,15 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-        unix::thread::{JoinHandleExt, RawPthread},
-    },
-    thread::JoinHandle,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 use nix::{
-    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    errno::Errno,
+    sys::{
+        pthread::{Pthread, pthread_kill},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    },
     unistd::{ForkResult, Pid, fork, setsid},
 };
 
@@ -132,12 +132,21 @@ impl Pidfd {
 
     /// Sends SIGKILL to the whole process.
     pub(crate) fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::SIGKILL)
+    }
+
+    /// Makes a system call return `EINTR` in which a process waits that has called [`prepare_interrupts`].
+    pub(crate) fn interrupt(&self) -> io::Result<()> {
+        self.signal(INTERRUPT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
         // SAFETY: a null siginfo is what kill(2) uses; the descriptor is open.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
                 self.0.as_raw_fd(),
-                libc::SIGKILL,
+                signal as libc::c_int,
                 std::ptr::null::<libc::siginfo_t>(),
                 0 as libc::c_uint,
             )
@@ -168,16 +177,21 @@ pub(crate) fn prepare_interrupts() -> Result<(), SyscallError> {
 
 /// From now on [`interrupt_thread`] has no effect on the calling thread.
 pub(crate) fn refuse_interrupts() -> io::Result<()> {
-    let mut interrupts = SigSet::empty();
-    interrupts.add(INTERRUPT);
-    Ok(interrupts.thread_block()?)
+    Ok(interrupts().thread_block()?)
 }
 
-/// Makes a system call in which `thread` waits return `EINTR`. A thread that is just about to wait is not caught: repeat
-/// until it has ended.
-pub(crate) fn interrupt_thread(thread: &JoinHandle<()>) {
-    let handle: RawPthread = thread.as_pthread_t();
-    // SAFETY: the thread has not been joined, as we hold its handle, so `handle` names it or its remains.
-    let result = unsafe { libc::pthread_kill(handle, libc::SIGUSR1) };
-    debug_assert!(result == 0 || result == libc::ESRCH, "pthread_kill takes any joinable thread");
+/// From now on it has.
+pub(crate) fn accept_interrupts() -> io::Result<()> {
+    Ok(interrupts().thread_unblock()?)
+}
+
+fn interrupts() -> SigSet {
+    SigSet::from_iter([INTERRUPT])
+}
+
+/// Makes a system call in which a thread waits return `EINTR`. The thread must not have ended, unless its handle is kept.
+/// One that is just about to wait is not caught: repeat until it has noticed.
+pub(crate) fn interrupt_thread(thread: Pthread) {
+    let sent = pthread_kill(thread, INTERRUPT);
+    debug_assert!(matches!(sent, Ok(()) | Err(Errno::ESRCH)), "pthread_kill takes any joinable thread");
 }

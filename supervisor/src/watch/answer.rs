@@ -16,7 +16,6 @@ use super::{
     alerting::{AlertId, Matches},
     crew::Turn,
     delivery::Delivery,
-    opening,
 };
 use crate::{
     counters::Counter,
@@ -124,7 +123,7 @@ impl<'a> Answerer<'a> {
     }
 
     pub(super) fn means(&mut self) -> io::Result<&mut Means> {
-        opening::ready(&mut self.means)
+        Means::ready(&mut self.means)
     }
 
     pub(super) fn start_blocking(&self, job: Job) {

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    os::unix::thread::JoinHandleExt as _,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -92,7 +93,9 @@ fn end_by(mut threads: Vec<JoinHandle<()>>, deadline: Instant) -> usize {
         if left.is_empty() || Instant::now() >= deadline {
             return left.len();
         }
-        left.iter().for_each(sys::interrupt_thread);
+        for thread in &left {
+            sys::interrupt_thread(thread.as_pthread_t());
+        }
         thread::sleep(REMINDER);
         threads = left;
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     decode::Call,
     enforce::{
-        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, Means, MeansError, OpenRequest, Opened,
+        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, MeansError, OpenRequest, Opened,
         RequestError, Start, Work,
     },
     event::CallEvent,
@@ -302,12 +302,4 @@ fn has_free_descriptor(event: &CallEvent<'_>) -> bool {
     let Some(process) = event.caller() else { return false };
     let (Some(taken), Some(limit)) = (process.descriptors(), process.descriptor_limit()) else { return false };
     i64::try_from(taken.len()).is_ok_and(|taken| taken < limit)
-}
-
-/// A thread's means, made when they are first needed.
-pub(super) fn ready(slot: &mut Option<Means>) -> std::io::Result<&mut Means> {
-    if slot.is_none() {
-        *slot = Some(Means::new()?);
-    }
-    slot.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
 }

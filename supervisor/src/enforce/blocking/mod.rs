@@ -10,18 +10,20 @@
 //! must start. Signals that come faster than that must not keep a call from ever being made. So one whose result can be
 //! kept for its next notification is attempted once although it was withdrawn.
 
+mod course;
+mod pool;
+
 use std::{
     os::fd::OwnedFd,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
-use nix::unistd::Pid;
-
+use self::{
+    course::{Course, Order},
+    pool::{Pool, Task},
+};
 use super::{Client, Contact, DevicePolicy, Errand, Means, MeansError, Opened};
 use crate::{
     diagnostics,
@@ -31,16 +33,12 @@ use crate::{
 
 /// Opens of one listener that may wait at one time. Each has a thread; a container that wants more gets ENFILE.
 const MAX_WAITING: usize = 1000;
-/// Stack of such a thread: it makes system calls and little else.
-const STACK_BYTES: usize = 128 << 10;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_micros(50);
-/// How long an attempt gets whose call was withdrawn before it was made: what does not wait is done in that time.
-const ATTEMPT: Duration = Duration::from_millis(2);
 /// The kernel's ERESTARTSYS (linux/errno.h), which no program ever sees.
 pub(crate) const RESTART: i32 = 512;
 
@@ -93,49 +91,57 @@ impl Job {
         finished();
     }
 
-    /// Does it, however long that takes, and answers.
-    fn run(self, devices: &Arc<DevicePolicy>, course: &Course) {
-        let ended = self.wait(devices, course);
+    /// Does it, however long that takes, and answers. The calling thread keeps its means for the next one.
+    fn run(self, means: &mut Option<Means>, devices: &Arc<DevicePolicy>, course: &Course) {
+        let accepted = sys::accept_interrupts();
+        debug_assert!(accepted.is_ok(), "a thread may take any signal");
+        let ended = self.wait(means, devices, course);
         // It is over, and delivering the result must not be interrupted.
         let refused = sys::refuse_interrupts();
         debug_assert!(refused.is_ok(), "a thread may block any signal");
-        match (course.state.load(Ordering::Acquire), ended) {
-            (WITHDRAWN, ended) => {
+        let (order, was_killed) = course.end();
+        let is_cut_off = was_killed && matches!(ended, Ended::Failed(_));
+        let ended = if is_cut_off { Ended::Failed(libc::EINTR) } else { ended };
+        match (order, ended) {
+            (Order::Withdrawn, ended) => {
                 (self.withdrawn)(ended);
                 (self.finished)();
             }
-            (SIGNALLED, Ended::Failed(libc::EINTR)) if self.restarts => self.end(Ended::Failed(RESTART)),
-            (_, ended) => self.end(ended),
+            (Order::Signalled, Ended::Failed(libc::EINTR)) if self.restarts => self.end(Ended::Failed(RESTART)),
+            (Order::GoOn | Order::Signalled, ended) => self.end(ended),
         }
     }
 
-    fn wait(&self, devices: &Arc<DevicePolicy>, course: &Course) -> Ended {
-        let prepared = Means::new().map_err(|error| error.to_string()).and_then(|mut means| {
-            let started = self.work.prepare(&mut means, devices).map_err(|error| diagnostics::chain(&error))?;
-            started.map(|id| course.helper.set(id));
+    fn wait(&self, means: &mut Option<Means>, devices: &Arc<DevicePolicy>, course: &Course) -> Ended {
+        let prepared = Means::ready(means).map_err(|error| error.to_string()).and_then(|means| {
+            let helper = self.work.prepare(means, devices).map_err(|error| diagnostics::chain(&error))?;
+            if let Some(helper) = helper {
+                course.leave_to(helper);
+            }
             Ok(means)
         });
         if !(self.is_pending)() {
-            course.state.store(WITHDRAWN, Ordering::Release);
+            course.stop(Order::Withdrawn);
         }
+        let is_withdrawn = || course.order() == Order::Withdrawn;
         // The caller's rights were read, which may have been another program's.
-        let is_given_up = || course.is_withdrawn() && !self.is_attempted();
-        let mut means = match prepared {
+        let is_given_up = || is_withdrawn() && !self.is_attempted();
+        let means = match prepared {
             _ if is_given_up() => return Ended::Failed(libc::EINTR),
             Ok(means) => means,
-            Err(_) if course.is_withdrawn() => return Ended::Failed(libc::EINTR),
+            Err(_) if is_withdrawn() => return Ended::Failed(libc::EINTR),
             Err(error) => {
                 tracing::error!(error, "a thread cannot act for a target");
                 return Ended::Failed(libc::EIO);
             }
         };
-        if course.begun.set(Some(Instant::now())).is_err() {
+        if !course.begin() {
             return Ended::Failed(libc::EINTR);
         }
         loop {
-            let ended = self.work.perform(&mut means, devices);
-            // A signal that is not for this call: ours are sent only after the state has changed.
-            if !matches!(ended, Ended::Failed(libc::EINTR)) || course.state.load(Ordering::Acquire) != GOES_ON {
+            let ended = self.work.perform(means, devices);
+            // A signal that is not for this call: ours are sent only after the order was given.
+            if !matches!(ended, Ended::Failed(libc::EINTR)) || course.order() != Order::GoOn {
                 return ended;
             }
         }
@@ -147,103 +153,64 @@ impl Job {
     }
 }
 
-/// How a call that waits is getting on.
-#[derive(Debug)]
-struct Course {
-    state: AtomicU8,
-    /// The process that waits in another user namespace, if one does.
-    helper: OnceLock<u32>,
-    /// Whether it gets one attempt in any case.
-    is_attempted: bool,
-    /// When all was ready for it; `None` if it was given up before.
-    begun: OnceLock<Option<Instant>>,
-}
-
-impl Course {
-    fn is_withdrawn(&self) -> bool {
-        self.state.load(Ordering::Acquire) == WITHDRAWN
-    }
-
-    /// Whether the call may be interrupted by now.
-    fn had_its_attempt(&self) -> bool {
-        let had_time = |begun: &Option<Instant>| begun.is_none_or(|begun| begun.elapsed() >= ATTEMPT);
-        !self.is_attempted || self.begun.get().is_some_and(had_time)
-    }
-
-    /// Gives up a call that has not begun.
-    fn revoke(&self) {
-        let _begun = self.begun.set(None);
-    }
-}
-
 /// The waiting opens of one listener.
-#[derive(Debug, Default)]
 pub(crate) struct Blocking {
-    waiting: Arc<Mutex<Vec<Waiting>>>,
+    pool: Arc<Pool>,
+    waiting: Arc<Mutex<Waiting>>,
     looks_for_signals: bool,
 }
 
+#[derive(Default)]
 struct Waiting {
-    thread: JoinHandle<()>,
+    calls: Vec<Call>,
+    /// Whether a thread looks after them.
+    are_watched: bool,
+}
+
+struct Call {
     course: Arc<Course>,
     target_tid: u32,
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl std::fmt::Debug for Waiting {
+impl std::fmt::Debug for Blocking {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Waiting").field("target_tid", &self.target_tid).finish_non_exhaustive()
+        formatter.debug_struct("Blocking").field("looks_for_signals", &self.looks_for_signals).finish_non_exhaustive()
     }
 }
-
-/// Why an open is to be given up.
-const GOES_ON: u8 = 0;
-const WITHDRAWN: u8 = 1;
-const SIGNALLED: u8 = 2;
 
 impl Blocking {
     /// For a listener whose calls are, or are not, shielded from signals by the kernel.
     pub(crate) fn new(is_wait_killable: bool) -> Self {
-        Self { looks_for_signals: is_wait_killable, ..Self::default() }
+        Self { pool: Arc::default(), waiting: Arc::default(), looks_for_signals: is_wait_killable }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        lock(&self.waiting)
     }
 
     /// Starts the open on a thread of its own.
     pub(crate) fn start(&self, job: Job, devices: Arc<DevicePolicy>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= MAX_WAITING {
+        let course = Arc::new(Course::new(job.attempted_for.is_some()));
+        let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
+        let mut waiting = self.waiting();
+        waiting.calls.retain(|call| !call.course.is_over());
+        if waiting.calls.len() >= MAX_WAITING {
+            drop(waiting);
             return job.end(Ended::Failed(libc::ENFILE));
         }
-        let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
-        let course = Arc::new(Course {
-            state: AtomicU8::new(GOES_ON),
-            helper: OnceLock::new(),
-            is_attempted: job.attempted_for.is_some(),
-            begun: OnceLock::new(),
-        });
-        let own_course = Arc::clone(&course);
-        // Kept where it can be taken back if there is no thread for it.
-        let job = Arc::new(Mutex::new(Some(job)));
-        let take = |job: &Mutex<Option<Job>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let theirs = Arc::clone(&job);
-        let builder = thread::Builder::new().name(format!("open-{target_tid}")).stack_size(STACK_BYTES);
-        let started = builder.spawn(move || {
-            if let Some(job) = take(&theirs) {
-                job.run(&devices, &own_course);
-            }
-        });
-        match started {
-            Ok(thread) => waiting.push(Waiting { thread, course, target_tid, is_pending }),
-            Err(error) => {
-                tracing::error!(%error, "an open that waits has no thread");
-                if let Some(job) = take(&job) {
-                    job.end(Ended::Failed(libc::ENFILE));
-                }
-            }
-        }
-        let is_first = waiting.len() == 1;
+        // What the task called before was withdrawn; its thread, and process, will be ready for another call.
+        waiting
+            .calls
+            .iter()
+            .filter(|call| call.target_tid == target_tid)
+            .for_each(|call| call.look(self.looks_for_signals));
+        waiting.calls.push(Call { course: Arc::clone(&course), target_tid, is_pending });
+        self.have_watched(&mut waiting);
         drop(waiting);
-        if is_first {
-            self.watch();
+        if let Some(Task { job, course, .. }) = self.pool.take(Task { job, devices, course }) {
+            course.leave();
+            job.end(Ended::Failed(libc::ENFILE));
         }
     }
 
@@ -269,59 +236,64 @@ impl Blocking {
 
     /// Gives up what waits for the task, and says what of it has not ended.
     fn ending(&self, task: u32) -> Option<Arc<Course>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|call| !call.thread.is_finished());
-        let stale = waiting.iter().find(|call| call.target_tid == task)?;
+        let mut waiting = self.waiting();
+        waiting.calls.retain(|call| !call.course.is_over());
+        let stale = waiting.calls.iter().find(|call| call.target_tid == task)?;
         stale.look(self.looks_for_signals);
         Some(Arc::clone(&stale.course))
     }
 
-    /// Looks after the waiting opens until there is none.
-    fn watch(&self) {
-        let (waiting, looks_for_signals) = (Arc::clone(&self.waiting), self.looks_for_signals);
+    /// Has the waiting opens looked after until there is none.
+    fn have_watched(&self, waiting: &mut Waiting) {
+        if waiting.are_watched {
+            return;
+        }
+        let (watched, looks_for_signals) = (Arc::clone(&self.waiting), self.looks_for_signals);
         let look = move || {
             loop {
                 thread::sleep(LOOK);
-                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.retain(|open| !open.thread.is_finished());
-                if waiting.is_empty() {
+                let mut waiting = lock(&watched);
+                waiting.calls.retain(|call| !call.course.is_over());
+                if waiting.calls.is_empty() {
+                    waiting.are_watched = false;
                     return;
                 }
-                waiting.iter().for_each(|open| open.look(looks_for_signals));
+                waiting.calls.iter().for_each(|call| call.look(looks_for_signals));
             }
         };
-        let started = thread::Builder::new().name("open-watch".to_owned()).stack_size(STACK_BYTES).spawn(look);
-        if let Err(error) = started {
-            tracing::error!(%error, "waiting opens are not looked after");
+        match pool::spawn("open-watch", look) {
+            Ok(()) => waiting.are_watched = true,
+            Err(error) => tracing::error!(%error, "waiting opens are not looked after"),
         }
     }
 }
 
-impl Waiting {
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.pool.close();
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Call {
     fn look(&self, looks_for_signals: bool) {
-        let Course { state, helper, .. } = &*self.course;
-        if state.load(Ordering::Acquire) == GOES_ON {
+        if self.course.order() == Order::GoOn {
             if !(self.is_pending)() {
-                state.store(WITHDRAWN, Ordering::Release);
+                self.course.stop(Order::Withdrawn);
             } else if looks_for_signals && has_signal(self.target_tid) {
-                state.store(SIGNALLED, Ordering::Release);
+                self.course.stop(Order::Signalled);
             }
         }
-        if state.load(Ordering::Acquire) != GOES_ON && self.course.had_its_attempt() {
-            // A thread that is just about to wait is not caught; the next look comes soon.
-            sys::interrupt_thread(&self.thread);
-            if let Some(helper) = helper.get()
-                && let Err(error) = end(*helper)
-            {
-                tracing::error!(%error, "an open in another user namespace cannot be given up");
-            }
-        }
+        self.course.urge();
     }
 }
 
 impl Work {
-    /// Gets this thread's means ready; says what to end if the call must be given up.
-    fn prepare(&self, means: &mut Means, devices: &DevicePolicy) -> Result<Option<u32>, MeansError> {
+    /// Gets this thread's means ready; says which process does it, if another one does.
+    fn prepare(&self, means: &mut Means, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         match self {
             Self::Open(errand) => means.take_over(errand, devices),
             Self::Connect(client, _) => means.welcome(client, devices),
@@ -340,14 +312,6 @@ impl Work {
                 Err(errno) => Ended::Failed(errno),
             },
         }
-    }
-}
-
-fn end(process: u32) -> std::io::Result<()> {
-    match Pidfd::open(Pid::from_raw(i32::try_from(process).unwrap_or(i32::MAX))) {
-        Ok(process) => process.kill(),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How one call that waits is getting on, and how it is got out of its wait.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use nix::sys::pthread::{Pthread, pthread_self};
+
+use crate::sys::{self, Pidfd};
+
+/// How long an attempt gets whose call was withdrawn before it was made: what does not wait is done in that time.
+const ATTEMPT: Duration = Duration::from_millis(2);
+/// How long a process is asked to stop before it is killed: it may be in a wait that only a death ends.
+const ASKED: Duration = Duration::from_millis(20);
+
+/// What a call that waits is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    GoOn,
+    /// Stop: its notification was withdrawn.
+    Withdrawn,
+    /// Stop: a signal waits for its task.
+    Signalled,
+}
+
+/// The course of one call.
+#[derive(Debug)]
+pub(super) struct Course(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    order: Order,
+    /// Whether it gets one attempt in any case.
+    is_attempted: bool,
+    /// When all was ready for it.
+    begun: Option<Instant>,
+    /// Whether it was given up before that.
+    is_revoked: bool,
+    doer: Doer,
+    /// When its process was first asked to stop, and whether it was killed.
+    asked: Option<Instant>,
+    was_killed: bool,
+}
+
+/// Who does it.
+#[derive(Debug)]
+enum Doer {
+    /// Nobody yet.
+    Nobody,
+    Thread(Pthread),
+    /// A process in another user namespace, which a thread of ours waits for.
+    Helper(Pidfd),
+    /// Nobody any more.
+    Done,
+    /// The same, and the thread does not hold anything of the call's either.
+    Over,
+}
+
+impl Course {
+    /// Of a call that gets one attempt in any case, or does not.
+    pub(super) fn new(is_attempted: bool) -> Self {
+        Self(Mutex::new(State {
+            order: Order::GoOn,
+            is_attempted,
+            begun: None,
+            is_revoked: false,
+            doer: Doer::Nobody,
+            asked: None,
+            was_killed: false,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.state().order
+    }
+
+    /// Gives the order to stop, unless one was given, or the call is done.
+    pub(super) fn stop(&self, order: Order) {
+        let mut state = self.state();
+        if state.order == Order::GoOn && !matches!(state.doer, Doer::Done | Doer::Over) {
+            state.order = order;
+        }
+    }
+
+    /// The calling thread does it.
+    pub(super) fn start(&self) {
+        self.state().doer = Doer::Thread(pthread_self());
+    }
+
+    /// This process does it for the calling thread.
+    pub(super) fn leave_to(&self, helper: Pidfd) {
+        self.state().doer = Doer::Helper(helper);
+    }
+
+    /// All is ready; says whether the call is still wanted.
+    pub(super) fn begin(&self) -> bool {
+        let mut state = self.state();
+        if !state.is_revoked {
+            state.begun = Some(Instant::now());
+        }
+        !state.is_revoked
+    }
+
+    /// Gives up a call that has not begun.
+    pub(super) fn revoke(&self) {
+        let mut state = self.state();
+        state.is_revoked = state.begun.is_none();
+    }
+
+    /// Whether there is an order, and time, to stop.
+    #[cfg(test)]
+    fn is_due(&self) -> bool {
+        self.state().is_due()
+    }
+
+    /// Gets it out of its wait if it is to stop. Whoever is just about to wait is not caught: to be repeated.
+    pub(super) fn urge(&self) {
+        let mut state = self.state();
+        if !state.is_due() {
+            return;
+        }
+        let told = match &state.doer {
+            Doer::Nobody | Doer::Done | Doer::Over => return,
+            Doer::Thread(thread) => return sys::interrupt_thread(*thread),
+            Doer::Helper(helper) if state.asked.is_none_or(|asked| asked.elapsed() < ASKED) => helper.interrupt(),
+            Doer::Helper(helper) => {
+                let killed = helper.kill();
+                state.was_killed = true;
+                killed
+            }
+        };
+        state.asked.get_or_insert_with(Instant::now);
+        match told {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                tracing::error!(%error, "a call in another user namespace cannot be given up");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// It is done, and its thread is interrupted no more. Returns the last order, and whether its process was killed.
+    pub(super) fn end(&self) -> (Order, bool) {
+        let mut state = self.state();
+        state.doer = Doer::Done;
+        (state.order, state.was_killed)
+    }
+
+    /// Its thread has nothing to do with it any more.
+    pub(super) fn leave(&self) {
+        self.state().doer = Doer::Over;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state().doer, Doer::Over)
+    }
+}
+
+impl State {
+    fn is_due(&self) -> bool {
+        let had_its_attempt = self.is_revoked || self.begun.is_some_and(|begun| begun.elapsed() >= ATTEMPT);
+        self.order != Order::GoOn && (!self.is_attempted || had_its_attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+
+    #[test]
+    fn a_call_stops_by_the_first_order_and_not_once_it_is_done() {
+        let course = Course::new(false);
+        course.start();
+        assert!(!course.is_due());
+        course.stop(Order::Signalled);
+        course.stop(Order::Withdrawn);
+        assert!(course.is_due());
+        assert_eq!(course.end(), (Order::Signalled, false));
+        let course = Course::new(false);
+        course.start();
+        assert_eq!(course.end(), (Order::GoOn, false));
+        course.stop(Order::Withdrawn);
+        assert_eq!(course.order(), Order::GoOn);
+        assert!(!course.is_over());
+        course.leave();
+        assert!(course.is_over());
+    }
+
+    #[test]
+    fn an_attempt_has_its_time_from_when_all_is_ready() {
+        let course = Course::new(true);
+        course.stop(Order::Withdrawn);
+        sleep(ATTEMPT);
+        assert!(!course.is_due(), "before it begins");
+        assert!(course.begin());
+        assert!(!course.is_due(), "while it has time");
+        course.revoke();
+        assert!(!course.is_due(), "it has begun");
+        sleep(ATTEMPT);
+        assert!(course.is_due());
+    }
+
+    #[test]
+    fn what_was_revoked_does_not_begin() {
+        let course = Course::new(true);
+        course.stop(Order::Withdrawn);
+        course.revoke();
+        assert!(course.is_due());
+        assert!(!course.begin());
+    }
+}
