@@ -340,6 +340,27 @@ static void makes_among_signals(void) {
   say("%d", stop_ticks());
 }
 
+// Whoever waits longer than from one signal to the next one meets the other end all the same.
+static void meets_among_signals(void) {
+  enum { ROUNDS = 10 };
+  int failed = 0, ticks = 0;
+  attempt("fifo", mkfifo("fifo", 0666));
+  for (int round = 0; round < ROUNDS; round++) {
+    pid_t writer = fork();
+    if (writer == 0) {
+      nap(10);
+      _exit(open("fifo", O_WRONLY) < 0);
+    }
+    start_ticks(3000);
+    int fd = open("fifo", O_RDONLY);
+    ticks += stop_ticks();
+    failed += fd < 0;
+    close(fd);
+    say_exit(writer);
+  }
+  say("%d failed %d", failed, ticks == ROUNDS);
+}
+
 FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
        {"writer-waits-for-reader", writer_waits_for_reader}, {"reader-and-writer-meet", reader_and_writer_meet},
        {"nobody-waits-for-nonblocking", nobody_waits_for_nonblocking}, {"signal-ends-the-wait", signal_ends_the_wait},
@@ -350,4 +371,5 @@ FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
        {"seized-while-waiting", seized_while_waiting}, {"other-threads-go-on", other_threads_go_on},
        {"end-of-blocked-threads", end_of_blocked_threads}, {"waits-at-the-name-it-had", waits_at_the_name_it_had},
        {"through-links-and-descriptors", through_links_and_descriptors}, {"broken-lease", broken_lease},
-       {"lease-for-reading", lease_for_reading}, {"makes-among-signals", makes_among_signals});
+       {"lease-for-reading", lease_for_reading}, {"makes-among-signals", makes_among_signals},
+       {"meets-among-signals", meets_among_signals});
