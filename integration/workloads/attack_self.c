@@ -2,9 +2,10 @@
 // attack_self SECONDS ENOUGH KIND: opens names that depend on who looks; a success is what belongs to somebody else.
 //
 // KIND: a setting of the network that only the host's namespace has (network); the device whose interfaces are made in the
-// namespace of who opened it (tunnel); or its own entry of procfs, whose name the file says: by /proc/self (self), /proc/thread-self (thread), a link to it (link), the same from /proc as the working directory
-// (working) or by its descriptor (directory), with `..` (climbing), through a procfs of its own (mounted); a link that a
-// thread turns from elsewhere to there (turning).
+// namespace of who opened it (tunnel), also from one namespace after the other (moving-tunnel); or its own entry of procfs,
+// whose name the file says: by /proc/self (self), /proc/thread-self (thread), a link to it (link), the same from /proc as
+// the working directory (working) or by its descriptor (directory), with `..` (climbing), through a procfs of its own
+// (mounted); a link that a thread turns from elsewhere to there (turning).
 #include "attack.h"
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -98,6 +99,11 @@ static Outcome open_tunnel(void) {
   return outcome;
 }
 
+static Outcome move_and_open_tunnel(void) {
+  require(unshare(CLONE_NEWNET) == 0, "make a network namespace");
+  return open_tunnel();
+}
+
 static const struct Kind {
   const char *name, *path;
   void (*prepare)(void);
@@ -113,6 +119,7 @@ static const struct Kind {
     {"turning", NULL, by_turning, open_own_name},
     {"network", NULL, NULL, open_setting},
     {"tunnel", NULL, make_device, open_tunnel},
+    {"moving-tunnel", NULL, make_device, move_and_open_tunnel},
 };
 
 int main(int argc, char **argv) {

@@ -117,6 +117,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_self network", Trace::Nothing).no_race(ITS_OWN),
     race("attack_self network", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
     race("attack_self tunnel", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
+    race("attack_self moving-tunnel", Trace::Nothing).no_race(ITS_OWN).within(Privileged),
     race("attack_self self", Trace::Nothing).sharing_processes(),
     race("attack_self thread", Trace::Nothing).sharing_processes(),
     race("attack_self link", Trace::Nothing).sharing_processes(),

@@ -307,26 +307,28 @@ impl Means {
         Ok(helper)
     }
 
-    /// Gets ready to go a way that another thread found; says which process goes it.
+    /// Gets ready to go a way that another thread found; says which process goes it. Processes that go another way are given
+    /// up: this one may take for ever.
     fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
-        let process = || Process::open(task).ok_or(MeansError::Gone);
+        let process = Process::open(task).ok_or(MeansError::Gone)?;
+        self.inside.retain(|home, opener| matches!(way, Way::Namespace(wanted) if wanted == home) && opener.lives());
         match way {
-            Way::Own(_) => Ok(None),
+            Way::Own(_) => {
+                self.own.follow(&process).map_err(CredentialsError::from)?;
+                Ok(None)
+            }
             // Whoever waits is interrupted by its thread, which so has to be this one.
             Way::Confined(_, quarters) => {
-                let process = process()?;
                 // Its number may be another task's by now.
                 if Quarters::of(&process, quarters.label().clone()).as_ref() != Some(&**quarters) {
                     return Err(MeansError::Gone);
                 }
-                self.own.confine(&process, quarters.label()).map_err(|error| quarters.error(error))?;
                 self.own_quarters = Some(Arc::clone(quarters));
+                self.own.confine(&process, quarters.label()).map_err(|error| quarters.error(error))?;
                 Ok(None)
             }
             // Asked anew, as this thread is not told of changes.
-            Way::Namespace(home) => {
-                Ok(Some(self.inside(home, &process()?, devices, &Upheaval::new(false))?.reference()?))
-            }
+            Way::Namespace(home) => Ok(Some(self.inside(home, &process, devices, &Upheaval::new(false))?.reference()?)),
         }
     }
 

@@ -113,7 +113,7 @@ enum FromOpener {
     },
     /// Comes with the file.
     File,
-    /// Our own descriptor of that file is closed.
+    /// Our own descriptor of what came last is closed.
     Closed,
     /// The call was made.
     Done,
@@ -229,6 +229,11 @@ impl NamespaceOpener {
         }
     }
 
+    /// Whether the process still does.
+    pub(super) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The process, for whoever must get it out of a wait.
     pub(super) fn reference(&self) -> Result<Pidfd, NamespaceError> {
         let number = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
@@ -245,11 +250,9 @@ impl NamespaceOpener {
         self.control.send(&ToOpener::Look { task, request: request.clone(), afterwards }, start.as_slice())?;
         match self.receive()? {
             (FromOpener::File, Some(file)) => self.closed().map(|()| Sight::Opened(file)),
-            (FromOpener::Found { handle, is_leased: true }, Some(descriptor)) => {
-                Ok(Sight::Leased(handle.with(descriptor)))
-            }
-            (FromOpener::Found { handle, is_leased: false }, Some(descriptor)) => {
-                Ok(Sight::Located(handle.with(descriptor)))
+            (FromOpener::Found { handle, is_leased }, Some(descriptor)) => {
+                let sight = if is_leased { Sight::Leased } else { Sight::Located };
+                self.closed().map(|()| sight(handle.with(descriptor)))
             }
             (FromOpener::Failed { errno }, _) => Ok(Sight::Located(Located::Failed(errno))),
             (FromOpener::Unable { cause }, _) => Err(NamespaceError::Unable(cause)),
@@ -274,7 +277,7 @@ impl NamespaceOpener {
         }
     }
 
-    /// Waits until a file that came from there is open here alone.
+    /// Waits until what came from there is open here alone: nothing of the target's is held when it goes on.
     fn closed(&self) -> Result<(), NamespaceError> {
         match self.receive()? {
             (FromOpener::Closed, _) => Ok(()),
@@ -409,7 +412,7 @@ fn serve_on(control: &Control) -> Result<(), String> {
         let (answer, file) = server.answer(message, held);
         let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
         control.send(&answer, &descriptors).map_err(told)?;
-        if matches!(answer, FromOpener::File) {
+        if let Some(file) = file {
             drop(file);
             control.send(&FromOpener::Closed, &[]).map_err(told)?;
         }

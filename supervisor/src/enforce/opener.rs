@@ -126,6 +126,11 @@ impl Opener {
         Ok(Self { mounts, ..opener })
     }
 
+    /// Takes the calling thread into the namespaces that files depend on.
+    pub(super) fn follow(&mut self, process: &Process) -> io::Result<()> {
+        self.surroundings.follow(process).map(drop)
+    }
+
     /// Moves the calling thread to where the process is, under the profile that confines it, for good.
     pub(super) fn confine(&mut self, process: &Process, label: &Label) -> io::Result<()> {
         self.surroundings.follow(process)?;

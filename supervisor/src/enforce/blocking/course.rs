@@ -80,10 +80,11 @@ impl Course {
         self.state().order
     }
 
-    /// Gives the order to stop, unless one was given, or the call is done.
-    pub(super) fn stop(&self, order: Order) {
+    /// Gives an order, unless the call is done. That its notification was withdrawn counts more than a signal: its task may
+    /// be somebody else by then.
+    pub(super) fn give(&self, order: Order) {
         let mut state = self.state();
-        if state.order == Order::GoOn && !matches!(state.doer, Doer::Done | Doer::Over) {
+        if state.order != Order::Withdrawn && !matches!(state.doer, Doer::Done | Doer::Over) {
             state.order = order;
         }
     }
@@ -135,12 +136,13 @@ impl Course {
                 killed
             }
         };
+        let is_first = state.asked.is_none();
         state.asked.get_or_insert_with(Instant::now);
-        match told {
-            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
-                tracing::error!(%error, "a call in another user namespace cannot be given up");
-            }
-            Ok(()) | Err(_) => {}
+        if let Err(error) = told
+            && error.raw_os_error() != Some(libc::ESRCH)
+            && is_first
+        {
+            tracing::error!(%error, "a call in another user namespace cannot be given up");
         }
     }
 
@@ -175,18 +177,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_stops_by_the_first_order_and_not_once_it_is_done() {
-        let course = Course::new(false);
-        course.start();
-        assert!(!course.is_due());
-        course.stop(Order::Signalled);
-        course.stop(Order::Withdrawn);
-        assert!(course.is_due());
-        assert_eq!(course.end(), (Order::Signalled, false));
+    fn a_withdrawal_counts_more_than_a_signal_and_nothing_once_it_is_done() {
+        for orders in [[Order::Signalled, Order::Withdrawn], [Order::Withdrawn, Order::Signalled]] {
+            let course = Course::new(false);
+            course.start();
+            assert!(!course.is_due());
+            for order in orders {
+                course.give(order);
+            }
+            assert!(course.is_due());
+            assert_eq!(course.end(), (Order::Withdrawn, false));
+        }
         let course = Course::new(false);
         course.start();
         assert_eq!(course.end(), (Order::GoOn, false));
-        course.stop(Order::Withdrawn);
+        course.give(Order::Withdrawn);
         assert_eq!(course.order(), Order::GoOn);
         assert!(!course.is_over());
         course.leave();
@@ -196,7 +201,7 @@ mod tests {
     #[test]
     fn an_attempt_has_its_time_from_when_all_is_ready() {
         let course = Course::new(true);
-        course.stop(Order::Withdrawn);
+        course.give(Order::Withdrawn);
         sleep(ATTEMPT);
         assert!(!course.is_due(), "before it begins");
         assert!(course.begin());
@@ -210,7 +215,7 @@ mod tests {
     #[test]
     fn what_was_revoked_does_not_begin() {
         let course = Course::new(true);
-        course.stop(Order::Withdrawn);
+        course.give(Order::Withdrawn);
         course.revoke();
         assert!(course.is_due());
         assert!(!course.begin());

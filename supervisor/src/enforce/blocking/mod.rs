@@ -100,6 +100,10 @@ impl Job {
         let refused = sys::refuse_interrupts();
         debug_assert!(refused.is_ok(), "a thread may block any signal");
         let (order, was_killed) = course.end();
+        if was_killed {
+            // Whoever it was is of no use for the next one.
+            *means = None;
+        }
         let is_cut_off = was_killed && matches!(ended, Ended::Failed(_));
         let ended = if is_cut_off { Ended::Failed(libc::EINTR) } else { ended };
         match (order, ended) {
@@ -121,7 +125,7 @@ impl Job {
             Ok(means)
         });
         if !(self.is_pending)() {
-            course.stop(Order::Withdrawn);
+            course.give(Order::Withdrawn);
         }
         let is_withdrawn = || course.order() == Order::Withdrawn;
         // The caller's rights were read, which may have been another program's.
@@ -282,9 +286,9 @@ impl Call {
     fn look(&self, looks_for_signals: bool) {
         if self.course.order() == Order::GoOn {
             if !(self.is_pending)() {
-                self.course.stop(Order::Withdrawn);
+                self.course.give(Order::Withdrawn);
             } else if looks_for_signals && has_signal(self.target_tid) {
-                self.course.stop(Order::Signalled);
+                self.course.give(Order::Signalled);
             }
         }
         self.course.urge();
