@@ -41,8 +41,12 @@ impl<'a> Run<'a> {
         let Self { scenario, lanner, bundle } = self;
         let container = Container::start(&lanner.engine(), bundle);
         let scripted: Vec<&Entry> = scenario.rules.iter().filter(|entry| entry.run.is_some()).collect();
-        let all_marks = || (parts(lanner.alerts()).len() == scripted.len() + 2).then_some(());
-        wait_for("the script's last mark", PATIENCE, all_marks);
+        // Behind the last mark comes the program that stays; what fires for every container's first process does for it.
+        let has_come = || {
+            let parts = parts(lanner.alerts());
+            (parts.len() == scripted.len() + 2 && parts.last().is_some_and(|last| !last.is_empty())).then_some(())
+        };
+        wait_for("the script's end", PATIENCE, has_come);
 
         let mut parts = parts(lanner.alerts()).into_iter();
         let at_start = scenario.rules.iter().filter(|entry| entry.run.is_none() && entry.exec.is_none()).collect();
