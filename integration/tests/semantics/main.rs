@@ -15,6 +15,7 @@ mod stage;
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
 };
 
 use integration::{
@@ -42,13 +43,18 @@ fn run(engine: &Engine, bundle: &Bundle, enforced: bool) -> Outcomes {
     outcomes(checks)
 }
 
-/// The outcomes without Lanner and with it.
+/// The outcomes without Lanner and with it. Both containers run at once: most of their time they wait.
 #[track_caller]
 fn run_both(runtime: LowLevel, stage: Stage) -> (Outcomes, Outcomes) {
     let scratch = tempfile::tempdir().unwrap();
-    let native = run(&Engine::direct(runtime, scratch.path()), &stage.bundle(), false);
     let lanner = Lanner::new(&Settings::enforce(UNRELATED).under(runtime));
-    let enforced = run(&lanner.engine(), &stage.bundle(), true);
+    // Made before: whatever is started would for a moment hold programs open that are still being written.
+    let (plain, guarded) = (stage.bundle(), stage.bundle());
+    let (native, enforced) = thread::scope(|scope| {
+        let native = scope.spawn(|| run(&Engine::direct(runtime, scratch.path()), &plain, false));
+        let enforced = run(&lanner.engine(), &guarded, true);
+        (native.join().unwrap(), enforced)
+    });
     let alerts = ["unrelated open", "unrelated exec", "unrelated name"].map(|rule| lanner.alerts_of(rule).len());
     assert_eq!(alerts, [1, 1, 1]);
     lanner.expect_nothing_left();
