@@ -177,6 +177,12 @@ struct Call {
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
+impl Waiting {
+    fn forget_ended(&mut self) {
+        self.calls.retain(|call| !call.course.is_over());
+    }
+}
+
 impl std::fmt::Debug for Blocking {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Blocking").field("looks_for_signals", &self.looks_for_signals).finish_non_exhaustive()
@@ -198,7 +204,7 @@ impl Blocking {
         let course = Arc::new(Course::new(job.attempted_for.is_some()));
         let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
         let mut waiting = self.waiting();
-        waiting.calls.retain(|call| !call.course.is_over());
+        waiting.forget_ended();
         if waiting.calls.len() >= MAX_WAITING {
             drop(waiting);
             return job.end(Ended::Failed(libc::ENFILE));
@@ -241,7 +247,7 @@ impl Blocking {
     /// Gives up what waits for the task, and says what of it has not ended.
     fn ending(&self, task: u32) -> Option<Arc<Course>> {
         let mut waiting = self.waiting();
-        waiting.calls.retain(|call| !call.course.is_over());
+        waiting.forget_ended();
         let stale = waiting.calls.iter().find(|call| call.target_tid == task)?;
         stale.look(self.looks_for_signals);
         Some(Arc::clone(&stale.course))
@@ -257,7 +263,7 @@ impl Blocking {
             loop {
                 thread::sleep(LOOK);
                 let mut waiting = lock(&watched);
-                waiting.calls.retain(|call| !call.course.is_over());
+                waiting.forget_ended();
                 if waiting.calls.is_empty() {
                     waiting.are_watched = false;
                     return;
