@@ -171,6 +171,37 @@ fn an_open_fails_where_the_process_dies_that_waits_for_it() {
     lanner.expect_nothing_left();
 }
 
+/// Nobody waits for it then, and the next open gets another one.
+#[test]
+fn an_open_succeeds_where_the_process_has_died_that_would_make_it() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(FIFO_RULES));
+    let script = "read line </etc/hostname; echo one; until [ -e /tmp/go ]; do :; done; read line </etc/hostname; \
+                  echo $line";
+    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n").in_user_namespace(100_000, 65_536);
+    let go_on = bundle.inside("/tmp/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    wait_for("the open", PATIENCE, || container.output().contains("one").then_some(()));
+    let helpers = children(lanner.supervisors()[0]);
+    assert!(!helpers.is_empty());
+    for helper in &helpers {
+        kill(*helper, Signal::SIGKILL).unwrap();
+    }
+    wait_for("their ends", PATIENCE, || helpers.iter().all(|helper| !lives(*helper)).then_some(()));
+    fs::write(go_on, "").unwrap();
+    container.wait(PATIENCE);
+    assert_eq!(container.output(), "one\nnext\n");
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
+/// Whether it has memory, which it loses before anybody waits for it.
+fn lives(process: Pid) -> bool {
+    fs::read(format!("/proc/{process}/maps")).is_ok_and(|maps| !maps.is_empty())
+}
+
 /// Where the kernel waits for a FIFO's other end.
 const FIFO_WAIT: &str = "wait_for_partner";
 

@@ -311,7 +311,7 @@ impl Means {
     /// up: this one may take for ever.
     fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         let process = Process::open(task).ok_or(MeansError::Gone)?;
-        self.inside.retain(|home, opener| matches!(way, Way::Namespace(wanted) if wanted == home) && opener.lives());
+        self.inside.retain(|home, _| matches!(way, Way::Namespace(wanted) if wanted == home));
         match way {
             Way::Own(_) => {
                 self.own.follow(&process).map_err(CredentialsError::from)?;
@@ -395,7 +395,8 @@ impl Means {
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<&NamespaceOpener, MeansError> {
-        if self.inside.get(home).is_some_and(|opener| !opener.serves(process, upheaval)) {
+        // What nobody waits for may have died long ago.
+        if self.inside.get_mut(home).is_some_and(|opener| !opener.lives() || !opener.serves(process, upheaval)) {
             self.inside.remove(home);
         }
         if !self.inside.contains_key(home) {
