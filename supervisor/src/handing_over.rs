@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files on their way to a target. It goes on a moment before our own descriptor is closed, and a program that somebody has
-//! open for writing cannot be executed (ETXTBSY): so an exec waits for those that are under way.
+//! Files on their way to a target. It goes on a moment before our own descriptor is closed, and what depends on who has a
+//! file open waits for those that are under way: an exec, since a program that somebody has open for writing cannot be
+//! executed (ETXTBSY), and an open that waits for the other end of a FIFO, where we are nobody to meet.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -8,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A close takes microseconds, but some file systems ask a server, which may never answer: then an exec is not to wait.
+/// A close takes microseconds, but some file systems ask a server, which may never answer: then nobody is to wait.
 const PATIENCE: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_micros(20);
 
-/// Those of one container.
+/// Those that are counted together.
 #[derive(Debug, Default)]
 pub(crate) struct HandingOver(AtomicUsize);
 

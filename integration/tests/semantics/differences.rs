@@ -45,7 +45,7 @@ pub(crate) fn expect_equal(run: &[&str], native: &Outcomes, enforced: &Outcomes)
     let known = known_in(run);
     let is_known = |name: &str| known.get(name).is_some_and(|difference| difference.covers(said(enforced.get(name))));
     let unended: Vec<_> = enforced.iter().filter(|(_, said)| said.contains(UNENDED)).collect();
-    assert!(unended.is_empty(), "some did not end: {unended:?}");
+    assert!(unended.is_empty(), "under enforcement some did not end: {unended:?}");
     let unknown = differing.into_iter().filter(|name| !is_known(name));
     let shown: Vec<_> = unknown.map(|name| show(name, native.get(name), enforced.get(name))).collect();
     assert!(shown.is_empty(), "{} of {} checks differ:\n{}", shown.len(), native.len(), shown.join("\n"));

@@ -130,6 +130,13 @@ impl<'a> Answerer<'a> {
         self.delivery.unfinished.blocking.start(job, Arc::clone(&self.shared().devices));
     }
 
+    /// Ends what an earlier notification of the same task left waiting: what came of it is kept then.
+    pub(super) fn end_earlier(&self, place: Place<'_>) {
+        let Notification { id, target_tid, .. } = *place.notification;
+        let is_pending = || self.delivery.listener.is_pending(id);
+        self.delivery.unfinished.blocking.end_for(target_tid, is_pending, || place.turn.step_aside());
+    }
+
     /// What answers need, also on other threads.
     pub(super) fn delivery(&self) -> &'a Delivery {
         self.delivery

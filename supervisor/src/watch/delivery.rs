@@ -10,12 +10,13 @@ use std::{
 
 use super::{
     waiting,
-    withdrawn::{Interrupted, MadeFile, Undelivered, UndeliveredFiles, claim},
+    withdrawn::{CallFile, Interrupted, Kept as _, Undelivered, UndeliveredFiles, claim},
 };
 use crate::{
     counters::Counter,
     enforce::Blocking,
     event::CallEvent,
+    handing_over::HandingOver,
     shared::Shared,
     sys::{InjectError, Listener, Notification, Response, SendError},
 };
@@ -36,6 +37,8 @@ pub(super) struct Unfinished {
     undelivered_files: Mutex<UndeliveredFiles>,
     /// Calls that wait.
     pub(super) blocking: Blocking,
+    /// Files that were waited for.
+    pub(super) meetings: HandingOver,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
 }
@@ -48,6 +51,7 @@ impl Unfinished {
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
             blocking,
+            meetings: HandingOver::default(),
             followed: AtomicUsize::new(0),
         }
     }
@@ -72,8 +76,10 @@ impl Unfinished {
     /// Gives up what nobody has come back for.
     pub(super) fn forget_old(&self) {
         let now = Instant::now();
-        self.undelivered_files().forget_old(now);
         self.undelivered().forget_old(now);
+        let mut files = self.undelivered_files();
+        files.forget_old(now);
+        files.forget_unwanted();
     }
 }
 
@@ -107,35 +113,40 @@ impl Delivery {
         }
     }
 
-    /// Hands over a file that was made for the call; it is kept for the call's next notification if nobody takes it.
-    pub(super) fn made_file(&self, notification: &Notification, made: MadeFile, alerted: Option<u64>) {
-        let refused = self.shared.handing_over.during(|| {
-            match self.listener.inject(notification.id, made.file.as_fd(), made.close_on_exec) {
-                Ok(()) => drop(made),
+    /// Hands over a file that belongs to the call; it is kept for the call's next notification if nobody takes it.
+    pub(super) fn call_file(&self, notification: &Notification, own: CallFile, alerted: Option<u64>) {
+        let was_met = own.title.waiter.is_some();
+        let hand_over = || {
+            match self.listener.inject(notification.id, own.file.as_fd(), own.close_on_exec) {
+                Ok(()) => drop(own),
                 Err(InjectError::Gone) => {
-                    self.keep_file(notification, made);
+                    self.keep_file(notification, own);
                     self.remember(notification, alerted);
                 }
                 Err(InjectError::Refused(error)) => return Some(error),
             }
             None
-        });
+        };
+        let refused = self
+            .shared
+            .handing_over
+            .during(|| if was_met { self.unfinished.meetings.during(hand_over) } else { hand_over() });
         if let Some(error) = refused {
             self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
         }
     }
 
-    /// Keeps a file that was made for a call for its next notification.
-    pub(super) fn keep_file(&self, notification: &Notification, made: MadeFile) {
-        if self.shared.is_wait_killable {
+    /// Keeps a file that belongs to a call for its next notification.
+    pub(super) fn keep_file(&self, notification: &Notification, own: CallFile) {
+        if self.shared.is_wait_killable || !own.is_wanted() {
             // Who left is dead.
             return;
         }
-        self.unfinished.undelivered_files().keep(notification, made.claim, made, Instant::now());
+        self.unfinished.undelivered_files().keep(notification, own.title.claim, own, Instant::now());
     }
 
-    /// The file that was made for an earlier notification of this call.
-    pub(super) fn take_file(&self, notification: &Notification, claim: impl FnOnce() -> u64) -> Option<MadeFile> {
+    /// The file that an earlier notification of this call did not get.
+    pub(super) fn take_file(&self, notification: &Notification, claim: impl FnOnce() -> u64) -> Option<CallFile> {
         let mut files = self.unfinished.undelivered_files();
         if files.is_empty() { None } else { files.take(notification, claim(), Instant::now()) }
     }

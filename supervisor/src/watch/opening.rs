@@ -12,7 +12,8 @@ use policy::Mode;
 
 use super::{
     answer::{Answerer, Decision, Place},
-    withdrawn::MadeFile,
+    delivery::Delivery,
+    withdrawn::{CallFile, Title},
 };
 use crate::{
     decode::Call,
@@ -24,7 +25,7 @@ use crate::{
     in_force::InForce,
     internal_alert::InternalAlert,
     slots::{Landlock, Progress},
-    sys::{Response, file_facts},
+    sys::{Notification, Response, file_facts},
     target::Target,
 };
 
@@ -45,12 +46,19 @@ enum Found {
     Unable(&'static str),
 }
 
+/// What there is for an open.
+struct Sought {
+    found: Found,
+    /// The file that an earlier notification of the call did not get.
+    kept: Option<CallFile>,
+    /// Whether no rule matches, whatever file it is.
+    is_unmatched: bool,
+}
+
 impl Found {
-    /// Whether it is the file that was made for this very call.
-    fn is(&self, made: &MadeFile) -> bool {
-        let Self::Place(errand) = self else { return false };
-        let Located::Existing { facts, .. } = &*errand.located else { return false };
-        file_facts(made.file.as_fd(), c"", false).is_ok_and(|own| own.is_same_file(facts))
+    /// Whether it is the file that belongs to this very call.
+    fn is(&self, own: &CallFile) -> bool {
+        matches!(self, Self::Place(errand) if is_of(errand, own))
     }
 }
 
@@ -84,51 +92,50 @@ impl Answerer<'_> {
         let was_made = place.slot.progress() == Progress::Begun;
         for _ in 0..ATTEMPTS {
             let context = &self.shared().context;
-            let caller = context.processes.get(target.tid());
             let event = CallEvent::new(context, call, target, context.clock.tick());
-            event.defer_file();
-            let request = request(&event, was_made).and_then(|request| {
-                // The copying ended with the question whether the call still waits, so that this is its task.
-                event.set_thread(caller);
-                hold_start(&event, &request).map(|()| request)
-            });
-            let claim = || self.delivery().claim(&event);
-            let kept = request.as_ref().ok().and_then(|_copied| self.delivery().take_file(place.notification, claim));
-            let is_unmatched = self.is_unmatched(&event, in_force);
-            let afterwards = if is_unmatched && kept.is_none() { Afterwards::OpenPlain } else { Afterwards::Nothing };
-            let found = request.map_or_else(|found| found, |request| self.find(&event, request, afterwards));
+            let Sought { found, kept, is_unmatched } = self.seek(place, &event, (in_force, was_made));
             let decision = if is_unmatched {
                 Some(Decision { alerted, ..Decision::CONTINUE })
             } else {
                 self.make_known(&event, &found, in_force);
                 self.decide(place, &event, in_force, alerted)
             };
-            let Some(decision) = decision else { return self.keep_again(place, kept) };
+            let Some(decision) = decision else {
+                self.keep_again(place, kept);
+                return None;
+            };
             alerted = decision.alerted;
             if decision.response != Response::Continue {
                 return Some(decision);
             }
-            if let Some(made) = kept.filter(|made| found.is(made)) {
-                drop((event, found));
-                self.delivery().made_file(place.notification, made, decision.alerted);
-                return None;
-            }
+            let kept = match kept {
+                Some(own) if found.is(&own) => {
+                    drop((event, found));
+                    self.delivery().call_file(place.notification, own, decision.alerted);
+                    return None;
+                }
+                kept => kept,
+            };
             let answer = |response| Some(Decision { response, ..decision });
             match found {
-                Found::Gone => return self.unknown_caller(place),
+                Found::Gone => {
+                    self.keep_again(place, kept);
+                    return self.unknown_caller(place);
+                }
                 Found::File { file, close_on_exec } => {
                     drop(event);
-                    self.hand_over(place, (file, close_on_exec), decision);
+                    let receipt = Receipt { close_on_exec, title: None, alerted: decision.alerted };
+                    self.hand_over(place, file, receipt, decision);
                     return None;
                 }
                 Found::Handle => return answer(Response::Continue),
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
                 Found::Place(errand) => {
-                    let making = makes_file(&errand).then(|| self.delivery().claim(&event));
+                    let title = self.title(&event, &errand);
                     // Nothing of the target's is held any more when it goes on.
                     drop(event);
-                    match self.open_and_answer(place, *errand, making, decision) {
+                    match self.open_and_answer(place, *errand, title, decision) {
                         Some(Opened::Changed) => {}
                         Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
                         Some(Opened::File(_) | Opened::Blocks) | None => return None,
@@ -139,12 +146,35 @@ impl Answerer<'_> {
         Some(self.failure("a file keeps changing while it is opened"))
     }
 
+    /// Copies the arguments, and finds what they name.
+    fn seek(&mut self, place: Place<'_>, event: &CallEvent<'_>, (in_force, was_made): (&InForce, bool)) -> Sought {
+        let caller = self.shared().context.processes.get(place.notification.target_tid);
+        event.defer_file();
+        let request = request(event, was_made).and_then(|request| {
+            // The copying ended with the question whether the call still waits, so that this is its task.
+            event.set_thread(caller);
+            hold_start(event, &request).map(|()| request)
+        });
+        let claim = || self.delivery().claim(event);
+        let kept = request.as_ref().ok().and_then(|_copied| self.delivery().take_file(place.notification, claim));
+        let is_unmatched = self.is_unmatched(event, in_force);
+        let afterwards = if is_unmatched && kept.is_none() { Afterwards::OpenPlain } else { Afterwards::Nothing };
+        let found = request.map_or_else(|found| found, |request| self.find(event, request, afterwards));
+        Sought { found, kept, is_unmatched }
+    }
+
     /// For a call that was withdrawn once more.
-    fn keep_again(&self, place: Place<'_>, kept: Option<MadeFile>) -> Option<Decision> {
-        if let Some(made) = kept {
-            self.delivery().keep_file(place.notification, made);
+    fn keep_again(&self, place: Place<'_>, kept: Option<CallFile>) {
+        if let Some(own) = kept {
+            self.delivery().keep_file(place.notification, own);
         }
-        None
+    }
+
+    /// By what the file will belong to the call, if it will.
+    fn title(&self, event: &CallEvent<'_>, errand: &Errand) -> Option<Title> {
+        let waits = errand.is_leased || errand.may_wait();
+        let waiter = if waits { event.shared_caller() } else { None };
+        (waits || makes_file(errand)).then(|| Title { claim: self.delivery().claim(event), waiter })
     }
 
     /// Tells the event which file was found.
@@ -183,13 +213,12 @@ impl Answerer<'_> {
         }
     }
 
-    /// Opens and hands over; returns what is left to answer, `None` if nothing is. An open that makes a file comes with
-    /// what tells it from others.
+    /// Opens and hands over; returns what is left to answer, `None` if nothing is.
     fn open_and_answer(
         &mut self,
         place: Place<'_>,
         errand: Errand,
-        making: Option<u64>,
+        title: Option<Title>,
         decision: Decision,
     ) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
@@ -199,57 +228,70 @@ impl Answerer<'_> {
             return None;
         }
         if errand.is_leased {
-            return self.open_aside(place, errand, decision);
+            return self.open_aside(place, errand, title, decision);
         }
-        if making.is_some() {
+        if makes_file(&errand) {
             // Before, since nobody knows where this process may die.
             place.slot.mark_begun();
         }
         let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
             Opened::File(file) => {
-                // What has happened is no payment in advance for the call that comes if this one was withdrawn.
-                let alerted = decision.alerted.filter(|_| !errand.changes_files());
-                let close_on_exec = errand.request.has(libc::O_CLOEXEC);
-                if let Some(claim) = making {
-                    let made = MadeFile { file, close_on_exec, claim };
-                    self.delivery().made_file(place.notification, made, decision.alerted);
-                    return None;
-                }
-                self.hand_over(place, (file, close_on_exec), Decision { alerted, ..decision });
+                self.hand_over(place, file, Receipt::new(&errand, title, decision.alerted), decision);
                 None
             }
-            Opened::Blocks => self.open_aside(place, errand, decision),
+            Opened::Blocks => self.open_aside(place, errand, title, decision),
             Opened::Failed(_) | Opened::Changed => Some(result),
         }
     }
 
-    fn hand_over(&self, place: Place<'_>, (file, close_on_exec): (OwnedFd, bool), decision: Decision) {
-        if self.settle(place, decision).is_some() {
-            self.delivery().file(place.notification, file, close_on_exec, decision.alerted);
+    fn hand_over(&self, place: Place<'_>, file: OwnedFd, receipt: Receipt, decision: Decision) {
+        let decision = Decision { alerted: receipt.alerted, ..decision };
+        if receipt.title.is_some() || self.settle(place, decision).is_some() {
+            self.delivery().opened(place.notification, file, receipt);
         }
     }
 
     /// Lets a thread of its own open, so that no other call waits behind this one.
-    fn open_aside(&mut self, place: Place<'_>, errand: Errand, decision: Decision) -> Option<Opened> {
+    fn open_aside(
+        &mut self,
+        place: Place<'_>,
+        errand: Errand,
+        title: Option<Title>,
+        decision: Decision,
+    ) -> Option<Opened> {
+        if let Some(title) = &title {
+            self.end_earlier(place);
+            let own = self.delivery().take_file(place.notification, || title.claim);
+            if let Some(own) = own.filter(|own| is_of(&errand, own)) {
+                drop(errand);
+                self.delivery().call_file(place.notification, own, decision.alerted);
+                return None;
+            }
+        }
         let Some(parked) = self.slots().park(place.slot) else { return Some(Opened::Failed(libc::ENFILE)) };
         let (delivery, slots) = (self.delivery().clone(), self.shared_slots());
         let (notification, alerted) = (*place.notification, decision.alerted);
-        let close_on_exec = errand.request.has(libc::O_CLOEXEC);
+        let receipt = Receipt::new(&errand, title, alerted);
+        let (kept, kept_receipt) = (delivery.clone(), receipt.clone());
+        let unfinished = Arc::clone(&delivery.unfinished);
         let pending = Arc::clone(&delivery.listener);
         self.start_blocking(Job {
             work: Work::Open(errand),
             restarts: true,
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
-            // What a withdrawn open finds is closed again.
             attempted_for: None,
+            before: Box::new(move || unfinished.meetings.wait()),
             answer: Box::new(move |result| match result {
-                Ended::File(file) => delivery.file(&notification, file, close_on_exec, alerted),
+                Ended::File(file) => delivery.opened(&notification, file, receipt),
                 Ended::Failed(errno) => delivery.errno(&notification, errno, alerted),
                 Ended::Done => delivery.errno(&notification, libc::EIO, alerted),
             }),
-            withdrawn: Box::new(drop),
+            withdrawn: Box::new(move |result| match result {
+                Ended::File(file) => kept.keep_opened(&notification, file, kept_receipt),
+                Ended::Failed(_) | Ended::Done => kept.remember(&notification, alerted),
+            }),
             finished: Box::new(move || {
                 if let Some(slot) = slots.slot(parked) {
                     slot.clear();
@@ -257,6 +299,43 @@ impl Answerer<'_> {
             }),
         });
         None
+    }
+}
+
+/// What remains of an open beside its file.
+#[derive(Debug, Clone)]
+struct Receipt {
+    close_on_exec: bool,
+    title: Option<Title>,
+    /// Hash of the alert's words, where one was written and pays for the call that comes if this one was withdrawn.
+    alerted: Option<u64>,
+}
+
+impl Receipt {
+    fn new(errand: &Errand, title: Option<Title>, alerted: Option<u64>) -> Self {
+        // What has happened, and would happen once more, is no payment in advance.
+        let alerted = alerted.filter(|_| title.is_some() || !errand.changes_files());
+        Self { close_on_exec: errand.request.has(libc::O_CLOEXEC), title, alerted }
+    }
+}
+
+impl Delivery {
+    /// Hands over what was opened.
+    fn opened(&self, notification: &Notification, file: OwnedFd, receipt: Receipt) {
+        let Receipt { close_on_exec, title, alerted } = receipt;
+        match title {
+            Some(title) => self.call_file(notification, CallFile { file, close_on_exec, title }, alerted),
+            None => self.file(notification, file, close_on_exec, alerted),
+        }
+    }
+
+    /// Keeps what was opened where nobody waits for it.
+    fn keep_opened(&self, notification: &Notification, file: OwnedFd, receipt: Receipt) {
+        let Receipt { close_on_exec, title, alerted } = receipt;
+        self.remember(notification, alerted);
+        if let Some(title) = title {
+            self.keep_file(notification, CallFile { file, close_on_exec, title });
+        }
     }
 }
 
@@ -275,6 +354,12 @@ fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> 
         request.forget_exclusive();
     }
     Ok(request)
+}
+
+/// Whether it is the file that was found.
+fn is_of(errand: &Errand, own: &CallFile) -> bool {
+    let Located::Existing { facts, .. } = &*errand.located else { return false };
+    file_facts(own.file.as_fd(), c"", false).is_ok_and(|own| own.is_same_file(facts))
 }
 
 /// Whether the file will be new.

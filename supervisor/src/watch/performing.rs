@@ -90,10 +90,8 @@ impl Answerer<'_> {
         if decision.response != Response::Continue {
             return Some(decision);
         }
+        self.end_earlier(place);
         let delivery = self.delivery();
-        let is_pending = || delivery.listener.is_pending(place.notification.id);
-        let step_aside = || place.turn.step_aside();
-        delivery.unfinished.blocking.end_for(place.notification.target_tid, is_pending, step_aside);
         let receipt = Receipt { claim: delivery.claim(&event), alerted: decision.alerted };
         if let Some(result) = delivery.take_result(place.notification, receipt.claim) {
             drop(event);
@@ -229,6 +227,7 @@ impl Answerer<'_> {
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
             attempted_for,
+            before: Box::new(|| {}),
             answer: Box::new(move |ended| {
                 let outcome = settled(ended);
                 if let Some(slot) = done.slot(parked) {

@@ -14,16 +14,20 @@
 //!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, and
 //!   where an open has made a file, that file, if its name still leads to it. A program gets nothing that belonged to
 //!   another one which had its task's number ([`claim`]).
+//! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
+//!   likewise, since that other end has gone on; but not for long, and only as long as there is who waited for it: who
+//!   comes next must not take it for somebody at the other end.
 
 use std::{
     hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
     os::fd::OwnedFd,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use crate::{
     event::CallEvent,
+    process::Process,
     sys::{Notification, Response},
 };
 
@@ -31,6 +35,8 @@ use crate::{
 const MAX_ENTRIES: usize = 256;
 /// After a handler that runs longer than this there is a second alert rather than a silent call, and a call is made again.
 const LIFETIME: Duration = Duration::from_secs(10);
+/// The same for a file that somebody may be at the other end of.
+const MEETING: Duration = Duration::from_secs(1);
 
 /// What hashes words and arguments: with a key that nobody outside knows, who could else look for two calls with the same
 /// hash and have the one pay for the other.
@@ -58,16 +64,50 @@ pub(super) fn claim(event: &CallEvent<'_>, is_wait_killable: bool) -> u64 {
 pub(super) type Interrupted = Withdrawn<()>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
 pub(super) type Undelivered = Withdrawn<Response>;
-/// Files that were made for an open which did not get them, likewise.
-pub(super) type UndeliveredFiles = Withdrawn<MadeFile>;
+/// Files that belong to an open which did not get them, likewise.
+pub(super) type UndeliveredFiles = Withdrawn<CallFile>;
 
-/// A file that an open has made.
+/// A file that belongs to one call, which cannot have it by being made anew.
 #[derive(Debug)]
-pub(super) struct MadeFile {
+pub(super) struct CallFile {
     pub(super) file: OwnedFd,
     pub(super) close_on_exec: bool,
+    pub(super) title: Title,
+}
+
+/// What a file belongs to its call by.
+#[derive(Debug, Clone)]
+pub(super) struct Title {
     /// See [`claim`].
     pub(super) claim: u64,
+    /// Who waited until the file could be opened; nobody where it was made.
+    pub(super) waiter: Option<Arc<Process>>,
+}
+
+/// What can be kept.
+pub(super) trait Kept {
+    /// For how long.
+    fn lifetime(&self) -> Duration {
+        LIFETIME
+    }
+
+    /// Whether there is somebody to come back for it.
+    fn is_wanted(&self) -> bool {
+        true
+    }
+}
+
+impl Kept for () {}
+impl Kept for Response {}
+
+impl Kept for CallFile {
+    fn lifetime(&self) -> Duration {
+        if self.title.waiter.is_some() { MEETING } else { LIFETIME }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.title.waiter.as_ref().is_none_or(|waiter| waiter.program_mark().is_some())
+    }
 }
 
 /// What belongs to calls that will be notified anew.
@@ -79,7 +119,7 @@ struct Entry<T> {
     call: CallKey,
     hash: u64,
     kept: T,
-    at: Instant,
+    until: Instant,
 }
 
 /// What a restarted call has in common with its first notification.
@@ -105,14 +145,15 @@ impl<T> Default for Withdrawn<T> {
     }
 }
 
-impl<T> Withdrawn<T> {
+impl<T: Kept> Withdrawn<T> {
     /// Keeps something for the call's next notification.
     pub(super) fn keep(&mut self, notification: &Notification, hash: u64, kept: T, now: Instant) {
         self.forget_old(now);
         if self.0.len() >= MAX_ENTRIES {
             self.0.remove(0);
         }
-        self.0.push(Entry { call: notification.into(), hash, kept, at: now });
+        let until = now + kept.lifetime();
+        self.0.push(Entry { call: notification.into(), hash, kept, until });
     }
 
     /// Whether nothing is kept.
@@ -135,12 +176,27 @@ impl<T> Withdrawn<T> {
 
     /// Gives up what is too old.
     pub(super) fn forget_old(&mut self, now: Instant) {
-        self.0.retain(|entry| now.saturating_duration_since(entry.at) < LIFETIME);
+        self.0.retain(|entry| now < entry.until);
+    }
+
+    /// Gives up what nobody can come back for.
+    pub(super) fn forget_unwanted(&mut self) {
+        self.0.retain(|entry| entry.kept.is_wanted());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::File,
+        process::{Command, Stdio},
+    };
+
+    use nix::{
+        sys::wait::{Id, WaitPidFlag, waitid},
+        unistd::Pid,
+    };
+
     use super::*;
 
     fn call(id: u64, tid: u32, path: u64) -> Notification {
@@ -183,5 +239,29 @@ mod tests {
         assert_eq!(undelivered.take(&call(3, 10, 0x5000), 77, now), None, "handed out");
         undelivered.keep(&call(4, 10, 0x5000), 77, Response::Errno(libc::EEXIST), now);
         assert_eq!(undelivered.take(&call(5, 10, 0x5000), 77, now + LIFETIME), None, "too old");
+    }
+
+    #[test]
+    fn a_file_from_a_meeting_is_kept_for_a_living_task_and_not_for_long() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let waiter = Arc::new(Process::open(child.id()).unwrap());
+        let file = || CallFile {
+            file: File::open("/dev/null").unwrap().into(),
+            close_on_exec: false,
+            title: Title { claim: 77, waiter: Some(Arc::clone(&waiter)) },
+        };
+        let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
+        files.keep(&call(1, 10, 0x5000), 77, file(), now);
+        assert!(files.take(&call(2, 10, 0x5000), 77, now + MEETING).is_none(), "too old");
+        files.keep(&call(3, 10, 0x5000), 77, file(), now);
+        files.forget_unwanted();
+        assert!(files.take(&call(4, 10, 0x5000), 77, now).is_some());
+        files.keep(&call(5, 10, 0x5000), 77, file(), now);
+        child.kill().unwrap();
+        // Dead, but not waited for: who has no memory runs nothing any more.
+        waitid(Id::Pid(Pid::from_raw(child.id().cast_signed())), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        files.forget_unwanted();
+        assert!(files.is_empty());
+        child.wait().unwrap();
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Job {
     pub(crate) is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where the call is attempted although it was withdrawn: whether its task still is who made it.
     pub(crate) attempted_for: Option<Box<dyn Fn() -> bool + Send>>,
+    /// Called before the call is made, and before it is last asked whether it still waits.
+    pub(crate) before: Box<dyn Fn() + Send>,
     /// Answers the call. Called once, unless the call was withdrawn.
     pub(crate) answer: Box<dyn FnOnce(Ended) + Send>,
     /// Called instead where nobody waits for the answer.
@@ -124,6 +126,7 @@ impl Job {
             }
             Ok(means)
         });
+        (self.before)();
         if !(self.is_pending)() {
             course.give(Order::Withdrawn);
         }
