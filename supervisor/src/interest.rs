@@ -5,12 +5,10 @@
 //! Each value of a register is tried out on the rules with everything else unknown, so that nothing a rule could match is
 //! left out.
 
-use policy::{Comparison, Mode, RegisterTest, Syscall, Watched};
+use policy::{BESIDE_OPENS, Comparison, Mode, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
 use crate::{decode::Call, in_force::InForce};
-
-const BY_HANDLE: &str = "open_by_handle_at";
 
 /// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
 /// the common requests of ptrace are below.
@@ -28,9 +26,9 @@ fn of(ruleset: &Ruleset) -> Vec<Watched> {
 pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
     let mut needed = of(&in_force.ruleset);
     if mode == Mode::Audit && in_force.performs_opens(mode) {
-        // It opens without a path, so that no rule speaks of it; enforce mode watches it whatever the rules are.
-        needed.retain(|call| call.name != BY_HANDLE);
-        needed.push(Watched::always(BY_HANDLE));
+        // Enforce mode watches them whatever the rules are.
+        needed.retain(|call| !BESIDE_OPENS.contains(&call.name.as_str()));
+        needed.extend(BESIDE_OPENS.iter().map(|name| Watched::always(name)));
     }
     needed
 }

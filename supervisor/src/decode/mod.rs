@@ -317,6 +317,11 @@ impl Call {
         self.layout.name == "open_by_handle_at"
     }
 
+    /// Whether the call fails where somebody has a file open that its task has closed.
+    pub(crate) fn needs_closed_files(&self) -> bool {
+        self.is_exec() || matches!(self.type_name(), "umount" | "umount2" | "mount" | "mount_setattr")
+    }
+
     /// Whether the call opens a file by its path.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.layout.name, "open" | "openat" | "openat2" | "creat")

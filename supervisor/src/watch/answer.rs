@@ -215,7 +215,7 @@ impl<'a> Answerer<'a> {
             let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };
             return Some(Decision { response, ..decision });
         }
-        if call.is_exec() {
+        if call.needs_closed_files() {
             shared.handing_over.wait();
             self.delivery.unfinished.forget_files();
         }

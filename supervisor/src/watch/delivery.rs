@@ -68,7 +68,8 @@ impl Unfinished {
         self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up files that nobody may come back for: a program that we hold open for writing cannot be executed.
+    /// Gives up files that nobody may come back for: a program that we hold open for writing cannot be executed, nor its file
+    /// system be unmounted.
     pub(super) fn forget_files(&self) {
         *self.undelivered_files() = UndeliveredFiles::default();
     }

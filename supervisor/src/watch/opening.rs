@@ -237,7 +237,10 @@ impl Answerer<'_> {
         let result = self.means().ok()?.open(&errand, &devices, false);
         match result {
             Opened::File(file) => {
-                self.hand_over(place, file, Receipt::new(&errand, title, decision.alerted), decision);
+                let receipt = Receipt::new(&errand, title, decision.alerted);
+                // Nothing of the target's is held any more when it goes on.
+                drop(errand);
+                self.hand_over(place, file, receipt, decision);
                 None
             }
             Opened::Blocks => self.open_aside(place, errand, title, decision),
