@@ -93,6 +93,40 @@ fn signal_storms_under_runc_lose_nothing_and_double_little() {
     assert!(twice <= interrupted + signals / 100, "{twice} calls were reported twice, {interrupted} were interrupted");
 }
 
+const MET: &str = "
+- rule: never
+  desc: It makes opens worth performing.
+  condition: evt.type in (open, openat) and fd.name = /never
+  output: opened %fd.name
+  priority: NOTICE
+  action: deny
+
+- rule: met
+  desc: The FIFO is opened for reading.
+  condition: evt.type in (open, openat) and evt.is_open_read = true and fd.name = /tmp/fifo
+  output: opened %fd.name
+  priority: NOTICE
+  action: alert
+";
+
+/// An open that waits for a FIFO's other end starts anew with each signal, and is one call all the same.
+#[test]
+fn an_open_that_waits_among_signals_is_one_call() {
+    const ROUNDS: usize = 20;
+    if skipped(&[NEEDS[0], NEEDS[1], Program("runc"), Program("crun"), Program("gcc")]) {
+        return;
+    }
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        let lanner = Lanner::new(&Settings::enforce(MET).under(runtime));
+        let printed = run(&lanner, &["/bin/meet", &ROUNDS.to_string()]);
+        let [ROUNDS, 0, signals @ ROUNDS..=usize::MAX] = *printed else {
+            panic!("rounds, failed, signals: {printed:?}")
+        };
+        let alerts = lanner.alerts_of("met").len();
+        assert_eq!(alerts, ROUNDS, "{} among {signals} signals", runtime.name());
+    }
+}
+
 #[test]
 fn sixty_four_threads_at_once() {
     if skipped(&NEEDS) {

@@ -9,13 +9,14 @@ use crate::{Syscall, syscall::unwatchable};
 /// The calls that are watched whatever the rules say, so that rules which come later find them trapped.
 pub const BASE: &[&str] = &["execve", "execveat", "open", "openat", "openat2", "creat"];
 
-/// The calls that are watched beside these in enforce mode, with [`BESIDE_OPENS`]: those that change what a task may open,
-/// of which a part is remembered.
-pub const ENFORCED: &[&str] = &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare"];
+/// The calls that are watched beside these in enforce mode, with [`MOUNTING`]: those that change what a task may open, of
+/// which a part is remembered, and the one that opens without a path.
+pub const ENFORCED: &[&str] =
+    &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare", "open_by_handle_at"];
 
-/// The calls that are watched where opens are performed: the one that opens without a path, and those that fail while a
-/// file which its task has closed is still open with whoever opened it for the task.
-pub const BESIDE_OPENS: &[&str] = &["open_by_handle_at", "umount", "umount2", "mount", "mount_setattr"];
+/// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that
+/// its task has closed is for a moment more open with whoever opened it for the task.
+pub const MOUNTING: &[&str] = &["umount", "umount2", "mount", "mount_setattr", "fsconfig"];
 
 /// A call to watch, always or only where a register is as some rule needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -129,7 +129,7 @@ impl Start<'_> {
         ready: &Ready,
     ) -> Result<Value, StartError> {
         let listener = directory.path().join("listener");
-        let enforced: &[&[&str]] = if mode == Mode::Enforce { &[policy::ENFORCED, policy::BESIDE_OPENS] } else { &[] };
+        let enforced: &[&[&str]] = if mode == Mode::Enforce { &[policy::ENFORCED, policy::MOUNTING] } else { &[] };
         let always = policy::BASE.iter().chain(enforced.iter().copied().flatten()).map(|name| Watched::always(name));
         let watched: Vec<_> = always.chain(ready.watched.iter().cloned()).collect();
         let plan = Plan {

@@ -129,7 +129,7 @@ impl Beginning {
             changes.cover_file(config_path);
         }
         check_label(&in_force, mode, directory.path())?;
-        let watched = interest::of_all(&in_force, mode);
+        let watched = interest::with_helpful(&in_force, mode);
         let counters = Counters::open(&directory.counters())?;
         counters.add(Counter::Starts, 1);
         let shared = Shared {
@@ -141,6 +141,7 @@ impl Beginning {
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
             handing_over: HandingOver::default(),
+            meetings: HandingOver::default(),
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
         };

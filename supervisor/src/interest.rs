@@ -5,10 +5,12 @@
 //! Each value of a register is tried out on the rules with everything else unknown, so that nothing a rule could match is
 //! left out.
 
-use policy::{BESIDE_OPENS, Comparison, Mode, RegisterTest, Syscall, Watched};
+use policy::{Comparison, MOUNTING, Mode, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
 use crate::{decode::Call, in_force::InForce};
+
+const BY_HANDLE: &str = "open_by_handle_at";
 
 /// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
 /// the common requests of ptrace are below.
@@ -24,12 +26,21 @@ fn of(ruleset: &Ruleset) -> Vec<Watched> {
 
 /// The calls that what is in force needs beyond those that the mode needs in any case.
 pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
-    let mut needed = of(&in_force.ruleset);
-    if mode == Mode::Audit && in_force.performs_opens(mode) {
-        // Enforce mode watches them whatever the rules are.
-        needed.retain(|call| !BESIDE_OPENS.contains(&call.name.as_str()));
-        needed.extend(BESIDE_OPENS.iter().map(|name| Watched::always(name)));
-    }
+    // It opens without a path, so that no rule speaks of it.
+    let added = if mode == Mode::Audit && in_force.performs_opens(mode) { &[BY_HANDLE][..] } else { &[] };
+    with(of(&in_force.ruleset), added)
+}
+
+/// The same with what is only good to know: calls that are to come after something else.
+pub(crate) fn with_helpful(in_force: &InForce, mode: Mode) -> Vec<Watched> {
+    let added = if mode == Mode::Audit && in_force.performs_opens(mode) { MOUNTING } else { &[] };
+    with(of_all(in_force, mode), added)
+}
+
+/// Adds calls that are to be watched whatever the rules are.
+fn with(mut needed: Vec<Watched>, more: &[&str]) -> Vec<Watched> {
+    needed.retain(|call| !more.contains(&call.name.as_str()));
+    needed.extend(more.iter().map(|name| Watched::always(name)));
     needed
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) devices: Arc<DevicePolicy>,
     /// Files on their way to a target.
     pub(crate) handing_over: HandingOver,
+    /// Those of them that somebody may have the other end of.
+    pub(crate) meetings: HandingOver,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
 }

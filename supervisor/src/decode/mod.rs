@@ -319,7 +319,7 @@ impl Call {
 
     /// Whether the call fails where somebody has a file open that its task has closed.
     pub(crate) fn needs_closed_files(&self) -> bool {
-        self.is_exec() || matches!(self.type_name(), "umount" | "umount2" | "mount" | "mount_setattr")
+        self.is_exec() || policy::MOUNTING.contains(&self.type_name())
     }
 
     /// Whether the call opens a file by its path.

@@ -130,7 +130,8 @@ impl<'a> Answerer<'a> {
         self.delivery.unfinished.blocking.start(job, Arc::clone(&self.shared().devices));
     }
 
-    /// Ends what an earlier notification of the same task left waiting: what came of it is kept then.
+    /// Ends what an earlier notification of the same task left waiting. What came of it, and what its alert paid for, is kept
+    /// then for this one.
     pub(super) fn end_earlier(&self, place: Place<'_>) {
         let Notification { id, target_tid, .. } = *place.notification;
         let is_pending = || self.delivery.listener.is_pending(id);
@@ -217,7 +218,11 @@ impl<'a> Answerer<'a> {
         }
         if call.needs_closed_files() {
             shared.handing_over.wait();
-            self.delivery.unfinished.forget_files();
+            if call.is_exec() {
+                self.delivery.unfinished.forget_regular_files();
+            } else {
+                self.delivery.unfinished.blocking.end_withdrawn(None);
+            }
         }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);

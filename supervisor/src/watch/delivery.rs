@@ -10,13 +10,12 @@ use std::{
 
 use super::{
     waiting,
-    withdrawn::{CallFile, Interrupted, Kept as _, Undelivered, UndeliveredFiles, claim},
+    withdrawn::{CallFile, Interrupted, Kept as _, Owner, Title, Undelivered, UndeliveredFiles, claim},
 };
 use crate::{
     counters::Counter,
     enforce::Blocking,
     event::CallEvent,
-    handing_over::HandingOver,
     shared::Shared,
     sys::{InjectError, Listener, Notification, Response, SendError},
 };
@@ -37,8 +36,6 @@ pub(super) struct Unfinished {
     undelivered_files: Mutex<UndeliveredFiles>,
     /// Calls that wait.
     pub(super) blocking: Blocking,
-    /// Files that were waited for.
-    pub(super) meetings: HandingOver,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
 }
@@ -51,7 +48,6 @@ impl Unfinished {
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
             blocking,
-            meetings: HandingOver::default(),
             followed: AtomicUsize::new(0),
         }
     }
@@ -68,19 +64,20 @@ impl Unfinished {
         self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up files that nobody may come back for: a program that we hold open for writing cannot be executed, nor its file
-    /// system be unmounted.
-    pub(super) fn forget_files(&self) {
-        *self.undelivered_files() = UndeliveredFiles::default();
+    /// Gives up what nobody may come back for: a program that we hold open for writing cannot be executed.
+    pub(super) fn forget_regular_files(&self) {
+        let files = self.undelivered_files().forget(|own| own.title.is_regular);
+        // A close may take its time, for which nobody else is to wait.
+        drop(files);
     }
 
     /// Gives up what nobody has come back for.
     pub(super) fn forget_old(&self) {
         let now = Instant::now();
+        self.interrupted().forget_old(now);
         self.undelivered().forget_old(now);
-        let mut files = self.undelivered_files();
-        files.forget_old(now);
-        files.forget_unwanted();
+        let files = self.undelivered_files().forget_old(now);
+        drop(files);
     }
 }
 
@@ -116,7 +113,7 @@ impl Delivery {
 
     /// Hands over a file that belongs to the call; it is kept for the call's next notification if nobody takes it.
     pub(super) fn call_file(&self, notification: &Notification, own: CallFile, alerted: Option<u64>) {
-        let was_met = own.title.waiter.is_some();
+        let is_regular = own.title.is_regular;
         let hand_over = || {
             match self.listener.inject(notification.id, own.file.as_fd(), own.close_on_exec) {
                 Ok(()) => drop(own),
@@ -131,7 +128,7 @@ impl Delivery {
         let refused = self
             .shared
             .handing_over
-            .during(|| if was_met { self.unfinished.meetings.during(hand_over) } else { hand_over() });
+            .during(|| if is_regular { hand_over() } else { self.shared.meetings.during(hand_over) });
         if let Some(error) = refused {
             self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
         }
@@ -143,13 +140,18 @@ impl Delivery {
             // Who left is dead.
             return;
         }
-        self.unfinished.undelivered_files().keep(notification, own.title.claim, own, Instant::now());
+        let last = self.unfinished.undelivered_files().keep(notification, own.title.claim, own, Instant::now());
+        drop(last);
+    }
+
+    /// Whether an earlier notification of this call may have left its file.
+    pub(super) fn has_file(&self, notification: &Notification) -> bool {
+        self.unfinished.undelivered_files().has(notification)
     }
 
     /// The file that an earlier notification of this call did not get.
-    pub(super) fn take_file(&self, notification: &Notification, claim: impl FnOnce() -> u64) -> Option<CallFile> {
-        let mut files = self.unfinished.undelivered_files();
-        if files.is_empty() { None } else { files.take(notification, claim(), Instant::now()) }
+    pub(super) fn take_file(&self, notification: &Notification, claim: u64) -> Option<CallFile> {
+        self.unfinished.undelivered_files().take(notification, claim, Instant::now())
     }
 
     /// Keeps the result of a call for its next notification.
@@ -167,7 +169,17 @@ impl Delivery {
 
     /// What entitles a call to what is kept for it, see [`claim`].
     pub(super) fn claim(&self, event: &CallEvent<'_>) -> u64 {
-        claim(event, self.shared.is_wait_killable)
+        claim(event, self.owner(event).as_ref())
+    }
+
+    /// What a file will belong to its call by.
+    pub(super) fn title(&self, event: &CallEvent<'_>, is_regular: bool) -> Title {
+        let owner = self.owner(event);
+        Title { claim: claim(event, owner.as_ref()), owner, is_regular }
+    }
+
+    fn owner(&self, event: &CallEvent<'_>) -> Option<Owner> {
+        if self.shared.is_wait_killable { None } else { Owner::of(event) }
     }
 
     pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {
@@ -194,7 +206,7 @@ impl Delivery {
             return false;
         }
         let mut interrupted = self.unfinished.interrupted();
-        let paid = alerted.filter(|words| interrupted.take_back(notification, *words).is_some());
+        let paid = alerted.filter(|words| interrupted.take(notification, *words, Instant::now()).is_some());
         match self.listener.send(notification.id, Response::Continue) {
             Ok(()) => return true,
             Err(SendError::Gone) => {}

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     decode::Call,
     enforce::{
-        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, MeansError, OpenRequest, Opened,
+        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, MeansError, OpenRequest, Opened, RESTART,
         RequestError, Start, Work,
     },
     event::CallEvent,
@@ -58,7 +58,9 @@ struct Sought {
 impl Found {
     /// Whether it is the file that belongs to this very call.
     fn is(&self, own: &CallFile) -> bool {
-        matches!(self, Self::Place(errand) if is_of(errand, own))
+        let Self::Place(errand) = self else { return false };
+        let Located::Existing { facts, .. } = &*errand.located else { return false };
+        file_facts(own.file.as_fd(), c"", false).is_ok_and(|own| own.is_same_file(facts))
     }
 }
 
@@ -88,7 +90,8 @@ impl Answerer<'_> {
         (call, target): (Call, Target<'_>),
         in_force: &InForce,
     ) -> Option<Decision> {
-        let mut alerted = None;
+        self.end_earlier(place);
+        let (mut alerted, mut is_leased) = (None, false);
         let was_made = place.slot.progress() == Progress::Begun;
         for _ in 0..ATTEMPTS {
             let context = &self.shared().context;
@@ -123,7 +126,7 @@ impl Answerer<'_> {
                     return self.unknown_caller(place);
                 }
                 Found::File { file, close_on_exec } => {
-                    drop(event);
+                    drop((event, kept));
                     let receipt = Receipt { close_on_exec, title: None, alerted: decision.alerted };
                     self.hand_over(place, file, receipt, decision);
                     return None;
@@ -131,14 +134,16 @@ impl Answerer<'_> {
                 Found::Handle => return answer(Response::Continue),
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
-                Found::Place(errand) => {
+                Found::Place(mut errand) => {
+                    errand.is_leased |= is_leased;
                     let title = self.title(&event, &errand);
                     // Nothing of the target's is held any more when it goes on.
-                    drop(event);
+                    drop((event, kept));
                     match self.open_and_answer(place, *errand, title, decision) {
                         Some(Opened::Changed) => {}
+                        Some(Opened::Blocks) => is_leased = true,
                         Some(Opened::Failed(errno)) => return answer(Response::Errno(errno)),
-                        Some(Opened::File(_) | Opened::Blocks) | None => return None,
+                        Some(Opened::File(_)) | None => return None,
                     }
                 }
             }
@@ -155,12 +160,26 @@ impl Answerer<'_> {
             event.set_thread(caller);
             hold_start(event, &request).map(|()| request)
         });
-        let claim = || self.delivery().claim(event);
-        let kept = request.as_ref().ok().and_then(|_copied| self.delivery().take_file(place.notification, claim));
+        let kept = request.as_ref().ok().and_then(|_copied| self.take_file(place, event));
         let is_unmatched = self.is_unmatched(event, in_force);
         let afterwards = if is_unmatched && kept.is_none() { Afterwards::OpenPlain } else { Afterwards::Nothing };
         let found = request.map_or_else(|found| found, |request| self.find(event, request, afterwards));
         Sought { found, kept, is_unmatched }
+    }
+
+    /// The file that an earlier notification of the call did not get.
+    fn take_file(&self, place: Place<'_>, event: &CallEvent<'_>) -> Option<CallFile> {
+        let delivery = self.delivery();
+        if !delivery.has_file(place.notification) {
+            return None;
+        }
+        // Where a signal has the call notified once more while this thread has the file, that one waits for this one.
+        place.slot.mark_begun();
+        if delivery.listener.is_pending(place.notification.id) {
+            delivery.take_file(place.notification, delivery.claim(event))
+        } else {
+            None
+        }
     }
 
     /// For a call that was withdrawn once more.
@@ -172,9 +191,8 @@ impl Answerer<'_> {
 
     /// By what the file will belong to the call, if it will.
     fn title(&self, event: &CallEvent<'_>, errand: &Errand) -> Option<Title> {
-        let waits = errand.is_leased || errand.may_wait();
-        let waiter = if waits { event.shared_caller() } else { None };
-        (waits || makes_file(errand)).then(|| Title { claim: self.delivery().claim(event), waiter })
+        let may_wait = errand.may_wait();
+        (may_wait || errand.is_leased || makes_file(errand)).then(|| self.delivery().title(event, !may_wait))
     }
 
     /// Tells the event which file was found.
@@ -243,8 +261,9 @@ impl Answerer<'_> {
                 self.hand_over(place, file, receipt, decision);
                 None
             }
-            Opened::Blocks => self.open_aside(place, errand, title, decision),
-            Opened::Failed(_) | Opened::Changed => Some(result),
+            Opened::Blocks if errand.may_wait() => self.open_aside(place, errand, title, decision),
+            // Somebody has got a lease of it.
+            Opened::Blocks | Opened::Failed(_) | Opened::Changed => Some(result),
         }
     }
 
@@ -263,21 +282,12 @@ impl Answerer<'_> {
         title: Option<Title>,
         decision: Decision,
     ) -> Option<Opened> {
-        if let Some(title) = &title {
-            self.end_earlier(place);
-            let own = self.delivery().take_file(place.notification, || title.claim);
-            if let Some(own) = own.filter(|own| is_of(&errand, own)) {
-                drop(errand);
-                self.delivery().call_file(place.notification, own, decision.alerted);
-                return None;
-            }
-        }
         let Some(parked) = self.slots().park(place.slot) else { return Some(Opened::Failed(libc::ENFILE)) };
         let (delivery, slots) = (self.delivery().clone(), self.shared_slots());
         let (notification, alerted) = (*place.notification, decision.alerted);
         let receipt = Receipt::new(&errand, title, alerted);
         let (kept, kept_receipt) = (delivery.clone(), receipt.clone());
-        let unfinished = Arc::clone(&delivery.unfinished);
+        let before = before_meeting(&delivery, &errand, notification.target_tid);
         let pending = Arc::clone(&delivery.listener);
         self.start_blocking(Job {
             work: Work::Open(errand),
@@ -285,9 +295,14 @@ impl Answerer<'_> {
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
             attempted_for: None,
-            before: Box::new(move || unfinished.meetings.wait()),
+            before,
             answer: Box::new(move |result| match result {
                 Ended::File(file) => delivery.opened(&notification, file, receipt),
+                Ended::Failed(RESTART) => {
+                    // The call comes again, and its alert is written.
+                    delivery.remember(&notification, alerted);
+                    delivery.errno(&notification, RESTART, None);
+                }
                 Ended::Failed(errno) => delivery.errno(&notification, errno, alerted),
                 Ended::Done => delivery.errno(&notification, libc::EIO, alerted),
             }),
@@ -359,10 +374,16 @@ fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> 
     Ok(request)
 }
 
-/// Whether it is the file that was found.
-fn is_of(errand: &Errand, own: &CallFile) -> bool {
-    let Located::Existing { facts, .. } = &*errand.located else { return false };
-    file_facts(own.file.as_fd(), c"", false).is_ok_and(|own| own.is_same_file(facts))
+/// What an open waits for that may meet somebody at another end: nobody of ours is to be there.
+fn before_meeting(delivery: &Delivery, errand: &Errand, task: u32) -> Option<Box<dyn Fn() + Send>> {
+    if !errand.may_wait() {
+        return None;
+    }
+    let (shared, unfinished) = (Arc::clone(&delivery.shared), Arc::clone(&delivery.unfinished));
+    Some(Box::new(move || {
+        unfinished.blocking.end_withdrawn(Some(task));
+        shared.meetings.wait();
+    }))
 }
 
 /// Whether the file will be new.

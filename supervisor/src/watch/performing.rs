@@ -84,13 +84,13 @@ impl Answerer<'_> {
         (call, target): (Call, Target<'_>),
         in_force: &InForce,
     ) -> Option<Decision> {
+        self.end_earlier(place);
         let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
         let copied = copy(&event);
         let decision = self.decide(place, &event, in_force, None)?;
         if decision.response != Response::Continue {
             return Some(decision);
         }
-        self.end_earlier(place);
         let delivery = self.delivery();
         let receipt = Receipt { claim: delivery.claim(&event), alerted: decision.alerted };
         if let Some(result) = delivery.take_result(place.notification, receipt.claim) {
@@ -227,7 +227,7 @@ impl Answerer<'_> {
             target_tid: notification.target_tid,
             is_pending: Arc::new(move || pending.is_pending(notification.id)),
             attempted_for,
-            before: Box::new(|| {}),
+            before: None,
             answer: Box::new(move |ended| {
                 let outcome = settled(ended);
                 if let Some(slot) = done.slot(parked) {

@@ -15,8 +15,9 @@
 //!   where an open has made a file, that file, if its name still leads to it. A program gets nothing that belonged to
 //!   another one which had its task's number ([`claim`]).
 //! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
-//!   likewise, since that other end has gone on; but not for long, and only as long as there is who waited for it: who
-//!   comes next must not take it for somebody at the other end.
+//!   likewise, since that other end has gone on, but not for long: who comes next takes it for somebody at its own end.
+//!
+//! A file is kept only as long as its call's task runs the same program.
 
 use std::{
     hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
@@ -35,7 +36,7 @@ use crate::{
 const MAX_ENTRIES: usize = 256;
 /// After a handler that runs longer than this there is a second alert rather than a silent call, and a call is made again.
 const LIFETIME: Duration = Duration::from_secs(10);
-/// The same for a file that somebody may be at the other end of.
+/// The same for a file whose other end somebody may have.
 const MEETING: Duration = Duration::from_secs(1);
 
 /// What hashes words and arguments: with a key that nobody outside knows, who could else look for two calls with the same
@@ -49,15 +50,36 @@ pub(super) fn hasher() -> DefaultHasher {
 /// from, of the task and of the program, since the same numbers may stand for others by now. A program with other rights
 /// has another mark (`AT_EUID`, `AT_SECURE`, getauxval(3)).
 ///
-/// Where the kernel holds signals back nothing is ever made anew, and the program is not asked for.
-pub(super) fn claim(event: &CallEvent<'_>, is_wait_killable: bool) -> u64 {
+/// Where the kernel holds signals back nothing is ever made anew, and there is no `owner`.
+pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Owner>) -> u64 {
     let mut hasher = hasher();
     event.hash_arguments(&mut hasher);
     event.handles().map(|handles| handles.identities()).hash(&mut hasher);
-    if let Some(caller) = event.caller().filter(|_| !is_wait_killable) {
-        (caller.identity(), caller.program_mark()).hash(&mut hasher);
-    }
+    owner.map(|owner| (owner.process.identity(), &owner.mark)).hash(&mut hasher);
     hasher.finish()
+}
+
+/// A task, and the program that it ran when it called.
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    process: Arc<Process>,
+    mark: Option<Vec<u8>>,
+}
+
+impl Owner {
+    /// The event's caller.
+    pub(super) fn of(event: &CallEvent<'_>) -> Option<Self> {
+        event.shared_caller().map(Self::new)
+    }
+
+    fn new(process: Arc<Process>) -> Self {
+        Self { mark: process.program_mark(), process }
+    }
+
+    /// Whether the task still runs that program.
+    fn is_there(&self) -> bool {
+        self.mark.is_some() && self.process.program_mark() == self.mark
+    }
 }
 
 /// Alerts that were paid for in advance, by the hash of their words.
@@ -80,8 +102,10 @@ pub(super) struct CallFile {
 pub(super) struct Title {
     /// See [`claim`].
     pub(super) claim: u64,
-    /// Who waited until the file could be opened; nobody where it was made.
-    pub(super) waiter: Option<Arc<Process>>,
+    /// Who called; nobody where no call is ever made anew.
+    pub(super) owner: Option<Owner>,
+    /// Whether nobody can be at another end of it.
+    pub(super) is_regular: bool,
 }
 
 /// What can be kept.
@@ -102,11 +126,11 @@ impl Kept for Response {}
 
 impl Kept for CallFile {
     fn lifetime(&self) -> Duration {
-        if self.title.waiter.is_some() { MEETING } else { LIFETIME }
+        if self.title.is_regular { LIFETIME } else { MEETING }
     }
 
     fn is_wanted(&self) -> bool {
-        self.title.waiter.as_ref().is_none_or(|waiter| waiter.program_mark().is_some())
+        self.title.owner.as_ref().is_some_and(Owner::is_there)
     }
 }
 
@@ -146,42 +170,40 @@ impl<T> Default for Withdrawn<T> {
 }
 
 impl<T: Kept> Withdrawn<T> {
-    /// Keeps something for the call's next notification.
-    pub(super) fn keep(&mut self, notification: &Notification, hash: u64, kept: T, now: Instant) {
-        self.forget_old(now);
-        if self.0.len() >= MAX_ENTRIES {
-            self.0.remove(0);
-        }
+    /// Keeps something for the call's next notification; gives back what there is no room for any more.
+    pub(super) fn keep(&mut self, notification: &Notification, hash: u64, kept: T, now: Instant) -> Option<T> {
+        let is_full = self.0.len() >= MAX_ENTRIES;
+        let last = is_full.then(|| self.0.remove(0).kept);
         let until = now + kept.lifetime();
         self.0.push(Entry { call: notification.into(), hash, kept, until });
+        last
     }
 
-    /// Whether nothing is kept.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether something may be kept for this call.
+    pub(super) fn has(&self, notification: &Notification) -> bool {
+        !self.0.is_empty() && {
+            let call = CallKey::from(notification);
+            self.0.iter().any(|entry| entry.call == call)
+        }
     }
 
     /// What was kept for this call; it is handed out once.
     pub(super) fn take(&mut self, notification: &Notification, hash: u64, now: Instant) -> Option<T> {
-        self.forget_old(now);
-        self.take_back(notification, hash)
-    }
-
-    /// The same, however old it is; `None` where it was handed out meanwhile.
-    pub(super) fn take_back(&mut self, notification: &Notification, hash: u64) -> Option<T> {
         let call = CallKey::from(notification);
-        let place = self.0.iter().position(|entry| entry.call == call && entry.hash == hash)?;
+        let is_it = |entry: &Entry<T>| entry.call == call && entry.hash == hash && now < entry.until;
+        let place = self.0.iter().position(is_it)?;
         Some(self.0.remove(place).kept)
     }
 
-    /// Gives up what is too old.
-    pub(super) fn forget_old(&mut self, now: Instant) {
-        self.0.retain(|entry| now < entry.until);
+    /// Gives back what is too old, or what nobody can come back for.
+    pub(super) fn forget_old(&mut self, now: Instant) -> Vec<T> {
+        let is_over = |entry: &mut Entry<T>| now >= entry.until || !entry.kept.is_wanted();
+        self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
 
-    /// Gives up what nobody can come back for.
-    pub(super) fn forget_unwanted(&mut self) {
-        self.0.retain(|entry| entry.kept.is_wanted());
+    /// Gives back what is to be given up.
+    pub(super) fn forget(&mut self, is_unwanted: impl Fn(&T) -> bool) -> Vec<T> {
+        self.0.extract_if(.., |entry| is_unwanted(&entry.kept)).map(|entry| entry.kept).collect()
     }
 }
 
@@ -215,8 +237,8 @@ mod tests {
         assert_eq!(interrupted.take(&call(2, 10, 0x5000), 77, now), Some(()));
         assert_eq!(interrupted.take(&call(3, 10, 0x5000), 77, now), None, "used up");
         interrupted.keep(&call(4, 10, 0x5000), 77, (), now);
-        assert_eq!(interrupted.take_back(&call(4, 10, 0x5000), 77), Some(()));
-        assert_eq!(interrupted.take(&call(5, 10, 0x5000), 77, now), None, "taken back");
+        assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now), Some(()));
+        assert!(!interrupted.has(&call(5, 10, 0x5000)), "taken back");
     }
 
     #[test]
@@ -242,26 +264,44 @@ mod tests {
     }
 
     #[test]
-    fn a_file_from_a_meeting_is_kept_for_a_living_task_and_not_for_long() {
+    fn a_file_is_kept_for_a_task_that_runs_the_same_program_and_what_was_met_not_for_long() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let waiter = Arc::new(Process::open(child.id()).unwrap());
-        let file = || CallFile {
+        let process = Arc::new(Process::open(child.id()).unwrap());
+        let owner = Owner::new(Arc::clone(&process));
+        let another = Owner { mark: Some(Vec::new()), process };
+        let file = |owner: &Owner, is_regular| CallFile {
             file: File::open("/dev/null").unwrap().into(),
             close_on_exec: false,
-            title: Title { claim: 77, waiter: Some(Arc::clone(&waiter)) },
+            title: Title { claim: 77, owner: Some(owner.clone()), is_regular },
         };
         let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
-        files.keep(&call(1, 10, 0x5000), 77, file(), now);
-        assert!(files.take(&call(2, 10, 0x5000), 77, now + MEETING).is_none(), "too old");
-        files.keep(&call(3, 10, 0x5000), 77, file(), now);
-        files.forget_unwanted();
-        assert!(files.take(&call(4, 10, 0x5000), 77, now).is_some());
-        files.keep(&call(5, 10, 0x5000), 77, file(), now);
+        let keep = |files: &mut UndeliveredFiles, file| assert!(files.keep(&call(1, 10, 0), 77, file, now).is_none());
+        keep(&mut files, file(&another, true));
+        assert_eq!(files.forget_old(now).len(), 1, "another program");
+        keep(&mut files, file(&owner, false));
+        keep(&mut files, file(&owner, true));
+        assert_eq!(files.forget_old(now).len(), 0);
+        assert_eq!(files.forget_old(now + MEETING).len(), 1, "too old");
+        assert!(files.take(&call(2, 10, 0), 77, now + MEETING).is_some_and(|own| own.title.is_regular));
+        keep(&mut files, file(&owner, true));
+        keep(&mut files, file(&owner, false));
+        assert_eq!(files.forget(|own| own.title.is_regular).len(), 1);
         child.kill().unwrap();
         // Dead, but not waited for: who has no memory runs nothing any more.
         waitid(Id::Pid(Pid::from_raw(child.id().cast_signed())), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
-        files.forget_unwanted();
-        assert!(files.is_empty());
+        assert_eq!(files.forget_old(now).len(), 1, "dead");
+        assert!(!files.has(&call(3, 10, 0)));
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_oldest_goes_where_there_is_no_room() {
+        let (mut undelivered, now) = (Undelivered::default(), Instant::now());
+        for id in 0..MAX_ENTRIES as u64 {
+            assert_eq!(undelivered.keep(&call(id, 10, id), 77, Response::Value(id.cast_signed()), now), None);
+        }
+        assert_eq!(undelivered.keep(&call(0, 11, 0), 77, Response::Value(0), now), Some(Response::Value(0)));
+        assert!(!undelivered.has(&call(0, 10, 0)));
+        assert!(undelivered.has(&call(1, 10, 1)));
     }
 }

@@ -36,8 +36,8 @@ struct State {
     is_attempted: bool,
     /// When all was ready for it.
     begun: Option<Instant>,
-    /// Whether it was given up before that.
-    is_revoked: bool,
+    /// Whether it was waited for too long. If all was not ready by then, it is not done at all.
+    is_abandoned: bool,
     doer: Doer,
     /// When its process was first asked to stop, and whether it was killed.
     asked: Option<Instant>,
@@ -65,7 +65,7 @@ impl Course {
             order: Order::GoOn,
             is_attempted,
             begun: None,
-            is_revoked: false,
+            is_abandoned: false,
             doer: Doer::Nobody,
             asked: None,
             was_killed: false,
@@ -102,16 +102,20 @@ impl Course {
     /// All is ready; says whether the call is still wanted.
     pub(super) fn begin(&self) -> bool {
         let mut state = self.state();
-        if !state.is_revoked {
+        if !state.is_abandoned {
             state.begun = Some(Instant::now());
         }
-        !state.is_revoked
+        !state.is_abandoned
     }
 
-    /// Gives up a call that has not begun.
-    pub(super) fn revoke(&self) {
-        let mut state = self.state();
-        state.is_revoked = state.begun.is_none();
+    /// Nobody waits for its end any more; if it has not begun, it is given up.
+    pub(super) fn abandon(&self) {
+        self.state().is_abandoned = true;
+    }
+
+    /// Whether nobody waits for its end any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.state().is_abandoned
     }
 
     /// Whether there is an order, and time, to stop.
@@ -165,7 +169,7 @@ impl Course {
 
 impl State {
     fn is_due(&self) -> bool {
-        let had_its_attempt = self.is_revoked || self.begun.is_some_and(|begun| begun.elapsed() >= ATTEMPT);
+        let had_its_attempt = self.begun.map_or(self.is_abandoned, |begun| begun.elapsed() >= ATTEMPT);
         self.order != Order::GoOn && (!self.is_attempted || had_its_attempt)
     }
 }
@@ -206,17 +210,17 @@ mod tests {
         assert!(!course.is_due(), "before it begins");
         assert!(course.begin());
         assert!(!course.is_due(), "while it has time");
-        course.revoke();
+        course.abandon();
         assert!(!course.is_due(), "it has begun");
         sleep(ATTEMPT);
         assert!(course.is_due());
     }
 
     #[test]
-    fn what_was_revoked_does_not_begin() {
+    fn what_was_abandoned_does_not_begin() {
         let course = Course::new(true);
         course.give(Order::Withdrawn);
-        course.revoke();
+        course.abandon();
         assert!(course.is_due());
         assert!(!course.begin());
     }

@@ -37,6 +37,8 @@ const MAX_WAITING: usize = 1000;
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The same where it is not the same task that goes on.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_micros(50);
 /// The kernel's ERESTARTSYS (linux/errno.h), which no program ever sees.
@@ -74,8 +76,8 @@ pub(crate) struct Job {
     pub(crate) is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where the call is attempted although it was withdrawn: whether its task still is who made it.
     pub(crate) attempted_for: Option<Box<dyn Fn() -> bool + Send>>,
-    /// Called before the call is made, and before it is last asked whether it still waits.
-    pub(crate) before: Box<dyn Fn() + Send>,
+    /// Called, where there is something, before the call is made, and before it is last asked whether it still waits.
+    pub(crate) before: Option<Box<dyn Fn() + Send>>,
     /// Answers the call. Called once, unless the call was withdrawn.
     pub(crate) answer: Box<dyn FnOnce(Ended) + Send>,
     /// Called instead where nobody waits for the answer.
@@ -126,7 +128,7 @@ impl Job {
             }
             Ok(means)
         });
-        (self.before)();
+        self.before.iter().for_each(|before| before());
         if !(self.is_pending)() {
             course.give(Order::Withdrawn);
         }
@@ -174,6 +176,7 @@ struct Waiting {
     are_watched: bool,
 }
 
+#[derive(Clone)]
 struct Call {
     course: Arc<Course>,
     target_tid: u32,
@@ -235,7 +238,7 @@ impl Blocking {
         while let Some(stale) = self.ending(task) {
             let passed = begun.elapsed();
             if passed >= PATIENCE {
-                return stale.revoke();
+                return stale.abandon();
             }
             if passed >= SOON {
                 before_wait.take().into_iter().for_each(|before_wait| before_wait());
@@ -251,9 +254,30 @@ impl Blocking {
     fn ending(&self, task: u32) -> Option<Arc<Course>> {
         let mut waiting = self.waiting();
         waiting.forget_ended();
-        let stale = waiting.calls.iter().find(|call| call.target_tid == task)?;
+        let is_stale = |call: &&Call| call.target_tid == task && !call.course.is_abandoned();
+        let stale = waiting.calls.iter().find(is_stale)?;
         stale.look(self.looks_for_signals);
         Some(Arc::clone(&stale.course))
+    }
+
+    /// Gives up what nobody waits for any more, whoever called, but for `task`: who is killed leaves a FIFO at once. Waits for
+    /// that, but not for long.
+    pub(crate) fn end_withdrawn(&self, task: Option<u32>) {
+        let mut withdrawn = self.waiting().calls.clone();
+        let begun = Instant::now();
+        loop {
+            withdrawn.retain(|call| {
+                let is_other = task != Some(call.target_tid) && !call.course.is_over();
+                is_other && call.is_withdrawn()
+            });
+            if withdrawn.is_empty() || begun.elapsed() >= PATIENCE_WITH_OTHERS {
+                return;
+            }
+            for call in &withdrawn {
+                call.course.urge();
+            }
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Has the waiting opens looked after until there is none.
@@ -271,7 +295,12 @@ impl Blocking {
                     waiting.are_watched = false;
                     return;
                 }
-                waiting.calls.iter().for_each(|call| call.look(looks_for_signals));
+                // A thousand looks take their time, for which nobody else is to wait.
+                let calls = waiting.calls.clone();
+                drop(waiting);
+                for call in calls {
+                    call.look(looks_for_signals);
+                }
             }
         };
         match pool::spawn("open-watch", look) {
@@ -293,14 +322,22 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 
 impl Call {
     fn look(&self, looks_for_signals: bool) {
-        if self.course.order() == Order::GoOn {
-            if !(self.is_pending)() {
-                self.course.give(Order::Withdrawn);
-            } else if looks_for_signals && has_signal(self.target_tid) {
-                self.course.give(Order::Signalled);
-            }
+        if !self.is_withdrawn()
+            && looks_for_signals
+            && self.course.order() == Order::GoOn
+            && has_signal(self.target_tid)
+        {
+            self.course.give(Order::Signalled);
         }
         self.course.urge();
+    }
+
+    /// Whether nobody waits for it any more; it is told so.
+    fn is_withdrawn(&self) -> bool {
+        if self.course.order() == Order::GoOn && !(self.is_pending)() {
+            self.course.give(Order::Withdrawn);
+        }
+        self.course.order() == Order::Withdrawn
     }
 }
 
