@@ -16,7 +16,7 @@ use crate::{
     enforce::{DevicePolicy, Upheaval, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
-    handing_over::HandingOver,
+    handing_over::{HandingOver, Meetings},
     in_force::{InForce, RulesError},
     interest,
     internal_alert::InternalAlert,
@@ -141,7 +141,7 @@ impl Beginning {
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
             handing_over: HandingOver::default(),
-            meetings: HandingOver::default(),
+            meetings: Meetings::default(),
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
         };

@@ -5,14 +5,21 @@
 //! we are nobody to meet.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
+use crate::sys::FileFacts;
+
 /// A close takes microseconds, but some file systems ask a server, which may never answer: then nobody is to wait.
 const PATIENCE: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_micros(20);
+/// The same where nobody else waits meanwhile: on a busy machine it takes a while until the thread runs that closes.
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Those that are counted together.
 #[derive(Debug, Default)]
@@ -31,6 +38,36 @@ impl HandingOver {
     pub(crate) fn wait(&self) {
         let begin = Instant::now();
         while self.0.load(Ordering::Acquire) != 0 && begin.elapsed() < PATIENCE {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Files on their way whose other end somebody may have.
+#[derive(Debug, Default)]
+pub(crate) struct Meetings(Mutex<Vec<FileFacts>>);
+
+impl Meetings {
+    fn files(&self) -> MutexGuard<'_, Vec<FileFacts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work`, which hands the file over and closes our descriptor.
+    pub(crate) fn during<T>(&self, file: FileFacts, work: impl FnOnce() -> T) -> T {
+        self.files().push(file);
+        let result = work();
+        let mut files = self.files();
+        if let Some(place) = files.iter().position(|other| *other == file) {
+            files.swap_remove(place);
+        }
+        result
+    }
+
+    /// Waits until none of this file is under way, as long as `is_wanted`.
+    pub(crate) fn wait(&self, file: &FileFacts, is_wanted: impl Fn() -> bool) {
+        let begin = Instant::now();
+        let is_under_way = || self.files().iter().any(|other| other.is_same_file(file));
+        while is_under_way() && is_wanted() && begin.elapsed() < LONG_PATIENCE {
             thread::sleep(PAUSE);
         }
     }

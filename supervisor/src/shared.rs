@@ -11,7 +11,7 @@ use crate::{
     enforce::{DevicePolicy, Upheaval},
     event::Context,
     event_log::EventLog,
-    handing_over::HandingOver,
+    handing_over::{HandingOver, Meetings},
     in_force::InForce,
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     /// Files on their way to a target.
     pub(crate) handing_over: HandingOver,
     /// Those of them that somebody may have the other end of.
-    pub(crate) meetings: HandingOver,
+    pub(crate) meetings: Meetings,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
 }

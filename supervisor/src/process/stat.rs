@@ -23,6 +23,8 @@ pub(crate) struct Stat {
     pub(crate) threads: u64,
     /// Clock ticks between boot and start.
     pub(crate) started: u64,
+    /// Where the program's stack begins, another place in each program; 0 where the task runs none any more.
+    pub(crate) stack: u64,
     /// The CPU that the task ran on last.
     pub(crate) processor: i64,
 }
@@ -42,8 +44,9 @@ impl Stat {
         let major_faults = number(numbers.nth(1)?)?;
         let threads = number(numbers.nth(7)?)?;
         let started = number(numbers.nth(1)?)?;
-        let processor = number(numbers.nth(16)?)?;
-        Some(Self { parent, group, session, terminal, minor_faults, major_faults, threads, started, processor })
+        let stack = number(numbers.nth(5)?)?;
+        let processor = number(numbers.nth(10)?)?;
+        Some(Self { parent, group, session, terminal, minor_faults, major_faults, threads, started, stack, processor })
     }
 }
 
@@ -68,6 +71,7 @@ mod tests {
             major_faults: 13,
             threads: 3,
             started: 555,
+            stack: 28,
             processor: 6,
         };
         assert_eq!(Stat::parse(line), Some(expected));

@@ -130,6 +130,17 @@ impl<'a> Answerer<'a> {
         self.delivery.unfinished.blocking.start(job, Arc::clone(&self.shared().devices));
     }
 
+    /// Makes sure that what the container's tasks have closed is closed here, too: for an exec, or for a mount.
+    fn close_files(&self, place: Place<'_>, is_exec: bool) {
+        let Delivery { listener, shared, unfinished } = self.delivery;
+        shared.handing_over.wait();
+        if is_exec {
+            return unfinished.forget_regular_files();
+        }
+        unfinished.blocking.end_withdrawn(None, || listener.is_pending(place.notification.id));
+        unfinished.forget_files_of(place.notification.target_tid);
+    }
+
     /// Ends what an earlier notification of the same task left waiting. What came of it, and what its alert paid for, is kept
     /// then for this one.
     pub(super) fn end_earlier(&self, place: Place<'_>) {
@@ -217,12 +228,7 @@ impl<'a> Answerer<'a> {
             return Some(Decision { response, ..decision });
         }
         if call.needs_closed_files() {
-            shared.handing_over.wait();
-            if call.is_exec() {
-                self.delivery.unfinished.forget_regular_files();
-            } else {
-                self.delivery.unfinished.blocking.end_withdrawn(None);
-            }
+            self.close_files(place, call.is_exec());
         }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);

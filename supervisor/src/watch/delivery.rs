@@ -5,17 +5,19 @@ use std::{
     error::Error,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    thread,
     time::Instant,
 };
 
 use super::{
     waiting,
-    withdrawn::{CallFile, Interrupted, Kept as _, Owner, Title, Undelivered, UndeliveredFiles, claim},
+    withdrawn::{CallFile, Interrupted, Kept as _, KeptFile, Kind, Title, Undelivered, UndeliveredFiles, claim},
 };
 use crate::{
     counters::Counter,
     enforce::Blocking,
     event::CallEvent,
+    process::Process,
     shared::Shared,
     sys::{InjectError, Listener, Notification, Response, SendError},
 };
@@ -66,8 +68,14 @@ impl Unfinished {
 
     /// Gives up what nobody may come back for: a program that we hold open for writing cannot be executed.
     pub(super) fn forget_regular_files(&self) {
-        let files = self.undelivered_files().forget(|own| own.title.is_regular);
+        let files = self.undelivered_files().forget(|kept, _task| kept.own.title.kind.is_regular());
         // A close may take its time, for which nobody else is to wait.
+        drop(files);
+    }
+
+    /// Gives up what nobody will come back for, and what was kept for `task`, which goes on with another call.
+    pub(super) fn forget_files_of(&self, task: u32) {
+        let files = self.undelivered_files().forget(|kept, owner| owner == task || !kept.is_wanted());
         drop(files);
     }
 
@@ -77,7 +85,17 @@ impl Unfinished {
         self.interrupted().forget_old(now);
         self.undelivered().forget_old(now);
         let files = self.undelivered_files().forget_old(now);
-        drop(files);
+        if !files.is_empty() {
+            close_aside(files);
+        }
+    }
+}
+
+/// Closes files on a thread of their own, since some file systems ask a server, which may never answer.
+fn close_aside(files: Vec<KeptFile>) {
+    let closer = thread::Builder::new().name("close-kept".to_owned());
+    if let Err(error) = closer.spawn(move || drop(files)) {
+        tracing::error!(%error, "files of withdrawn calls were closed by the thread that looks after all");
     }
 }
 
@@ -113,7 +131,7 @@ impl Delivery {
 
     /// Hands over a file that belongs to the call; it is kept for the call's next notification if nobody takes it.
     pub(super) fn call_file(&self, notification: &Notification, own: CallFile, alerted: Option<u64>) {
-        let is_regular = own.title.is_regular;
+        let kind = own.title.kind;
         let hand_over = || {
             match self.listener.inject(notification.id, own.file.as_fd(), own.close_on_exec) {
                 Ok(()) => drop(own),
@@ -125,10 +143,11 @@ impl Delivery {
             }
             None
         };
-        let refused = self
-            .shared
-            .handing_over
-            .during(|| if is_regular { hand_over() } else { self.shared.meetings.during(hand_over) });
+        let Shared { handing_over, meetings, .. } = &*self.shared;
+        let refused = handing_over.during(|| match kind {
+            Kind::Met(file) => meetings.during(file, hand_over),
+            Kind::Made | Kind::Leased => hand_over(),
+        });
         if let Some(error) = refused {
             self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
         }
@@ -136,22 +155,21 @@ impl Delivery {
 
     /// Keeps a file that belongs to a call for its next notification.
     pub(super) fn keep_file(&self, notification: &Notification, own: CallFile) {
-        if self.shared.is_wait_killable || !own.is_wanted() {
-            // Who left is dead.
-            return;
-        }
-        let last = self.unfinished.undelivered_files().keep(notification, own.title.claim, own, Instant::now());
+        let claim = own.title.claim;
+        // Where the kernel holds signals back, who left is dead.
+        let Some(kept) = KeptFile::new(own).filter(|_| !self.shared.is_wait_killable) else { return };
+        let last = self.unfinished.undelivered_files().keep(notification, claim, kept, Instant::now());
         drop(last);
     }
 
-    /// Whether an earlier notification of this call may have left its file.
-    pub(super) fn has_file(&self, notification: &Notification) -> bool {
-        self.unfinished.undelivered_files().has(notification)
+    /// Whether an earlier notification of this call has left its file; without the claim, whether it may have.
+    pub(super) fn has_file(&self, notification: &Notification, claim: Option<u64>) -> bool {
+        self.unfinished.undelivered_files().has(notification, claim)
     }
 
     /// The file that an earlier notification of this call did not get.
     pub(super) fn take_file(&self, notification: &Notification, claim: u64) -> Option<CallFile> {
-        self.unfinished.undelivered_files().take(notification, claim, Instant::now())
+        self.unfinished.undelivered_files().take(notification, claim, Instant::now()).map(|kept| kept.own)
     }
 
     /// Keeps the result of a call for its next notification.
@@ -169,17 +187,17 @@ impl Delivery {
 
     /// What entitles a call to what is kept for it, see [`claim`].
     pub(super) fn claim(&self, event: &CallEvent<'_>) -> u64 {
-        claim(event, self.owner(event).as_ref())
+        claim(event, self.owner(event).as_deref())
     }
 
     /// What a file will belong to its call by.
-    pub(super) fn title(&self, event: &CallEvent<'_>, is_regular: bool) -> Title {
+    pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind) -> Title {
         let owner = self.owner(event);
-        Title { claim: claim(event, owner.as_ref()), owner, is_regular }
+        Title { claim: claim(event, owner.as_deref()), owner, kind }
     }
 
-    fn owner(&self, event: &CallEvent<'_>) -> Option<Owner> {
-        if self.shared.is_wait_killable { None } else { Owner::of(event) }
+    fn owner(&self, event: &CallEvent<'_>) -> Option<Arc<Process>> {
+        if self.shared.is_wait_killable { None } else { event.shared_caller() }
     }
 
     pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {

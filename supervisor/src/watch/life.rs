@@ -52,7 +52,6 @@ impl Watch {
 impl RunningWatch {
     /// Lets another thread receive if the one that does is held up, and says when to look again.
     pub(crate) fn relieve(&mut self) -> Duration {
-        self.crew.forget_old();
         if self.crew.relieve() {
             if self.alarmed_until.is_none() {
                 let listener = self.crew.number();
@@ -62,6 +61,7 @@ impl RunningWatch {
         }
         let is_alarmed = self.alarmed_until.is_some_and(|until| until > Instant::now());
         self.crew.set_wary(is_alarmed);
+        self.crew.forget_old();
         if is_alarmed { ALARMED_LOOK } else { LOOK }
     }
 

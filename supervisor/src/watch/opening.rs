@@ -6,6 +6,7 @@ use std::{
     error::Error,
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
+    time::Instant,
 };
 
 use policy::Mode;
@@ -13,7 +14,7 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
-    withdrawn::{CallFile, Title},
+    withdrawn::{CallFile, Kind, Title},
 };
 use crate::{
     decode::Call,
@@ -135,7 +136,7 @@ impl Answerer<'_> {
                 Found::Fails(errno) => return answer(Response::Errno(errno)),
                 Found::Unable(why) => return Some(self.failure(why)),
                 Found::Place(mut errand) => {
-                    errand.is_leased |= is_leased;
+                    errand.is_leased |= is_leased && !makes_file(&errand);
                     let title = self.title(&event, &errand);
                     // Nothing of the target's is held any more when it goes on.
                     drop((event, kept));
@@ -170,13 +171,17 @@ impl Answerer<'_> {
     /// The file that an earlier notification of the call did not get.
     fn take_file(&self, place: Place<'_>, event: &CallEvent<'_>) -> Option<CallFile> {
         let delivery = self.delivery();
-        if !delivery.has_file(place.notification) {
+        if !delivery.has_file(place.notification, None) {
+            return None;
+        }
+        let claim = delivery.claim(event);
+        if !delivery.has_file(place.notification, Some(claim)) {
             return None;
         }
         // Where a signal has the call notified once more while this thread has the file, that one waits for this one.
         place.slot.mark_begun();
         if delivery.listener.is_pending(place.notification.id) {
-            delivery.take_file(place.notification, delivery.claim(event))
+            delivery.take_file(place.notification, claim)
         } else {
             None
         }
@@ -191,8 +196,13 @@ impl Answerer<'_> {
 
     /// By what the file will belong to the call, if it will.
     fn title(&self, event: &CallEvent<'_>, errand: &Errand) -> Option<Title> {
-        let may_wait = errand.may_wait();
-        (may_wait || errand.is_leased || makes_file(errand)).then(|| self.delivery().title(event, !may_wait))
+        let kind = match &*errand.located {
+            Located::Existing { facts, .. } if errand.may_wait() => Kind::Met(*facts),
+            Located::Existing { .. } if errand.is_leased => Kind::Leased,
+            Located::Missing { .. } => Kind::Made,
+            Located::Existing { .. } | Located::Failed(_) => return None,
+        };
+        Some(self.delivery().title(event, kind))
     }
 
     /// Tells the event which file was found.
@@ -287,7 +297,7 @@ impl Answerer<'_> {
         let (notification, alerted) = (*place.notification, decision.alerted);
         let receipt = Receipt::new(&errand, title, alerted);
         let (kept, kept_receipt) = (delivery.clone(), receipt.clone());
-        let before = before_meeting(&delivery, &errand, notification.target_tid);
+        let before = before_meeting(&delivery, &errand, notification.id);
         let pending = Arc::clone(&delivery.listener);
         self.start_blocking(Job {
             work: Work::Open(errand),
@@ -342,7 +352,9 @@ impl Delivery {
     fn opened(&self, notification: &Notification, file: OwnedFd, receipt: Receipt) {
         let Receipt { close_on_exec, title, alerted } = receipt;
         match title {
-            Some(title) => self.call_file(notification, CallFile { file, close_on_exec, title }, alerted),
+            Some(title) => {
+                self.call_file(notification, CallFile { file, close_on_exec, title, since: Instant::now() }, alerted);
+            }
             None => self.file(notification, file, close_on_exec, alerted),
         }
     }
@@ -352,7 +364,7 @@ impl Delivery {
         let Receipt { close_on_exec, title, alerted } = receipt;
         self.remember(notification, alerted);
         if let Some(title) = title {
-            self.keep_file(notification, CallFile { file, close_on_exec, title });
+            self.keep_file(notification, CallFile { file, close_on_exec, title, since: Instant::now() });
         }
     }
 }
@@ -375,14 +387,16 @@ fn request(event: &CallEvent<'_>, was_made: bool) -> Result<OpenRequest, Found> 
 }
 
 /// What an open waits for that may meet somebody at another end: nobody of ours is to be there.
-fn before_meeting(delivery: &Delivery, errand: &Errand, task: u32) -> Option<Box<dyn Fn() + Send>> {
+fn before_meeting(delivery: &Delivery, errand: &Errand, id: u64) -> Option<Box<dyn Fn() + Send>> {
+    let Located::Existing { facts, .. } = &*errand.located else { return None };
     if !errand.may_wait() {
         return None;
     }
-    let (shared, unfinished) = (Arc::clone(&delivery.shared), Arc::clone(&delivery.unfinished));
+    let (delivery, file) = (delivery.clone(), *facts);
     Some(Box::new(move || {
-        unfinished.blocking.end_withdrawn(Some(task));
-        shared.meetings.wait();
+        let is_pending = || delivery.listener.is_pending(id);
+        delivery.unfinished.blocking.end_withdrawn(Some(&file), is_pending);
+        delivery.shared.meetings.wait(&file, is_pending);
     }))
 }
 

@@ -29,7 +29,7 @@ use std::{
 use crate::{
     event::CallEvent,
     process::Process,
-    sys::{Notification, Response},
+    sys::{FileFacts, Notification, Response},
 };
 
 /// Calls remembered at a time: one per thread, and a program has few threads inside signal handlers.
@@ -51,35 +51,12 @@ pub(super) fn hasher() -> DefaultHasher {
 /// has another mark (`AT_EUID`, `AT_SECURE`, getauxval(3)).
 ///
 /// Where the kernel holds signals back nothing is ever made anew, and there is no `owner`.
-pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Owner>) -> u64 {
+pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Process>) -> u64 {
     let mut hasher = hasher();
     event.hash_arguments(&mut hasher);
     event.handles().map(|handles| handles.identities()).hash(&mut hasher);
-    owner.map(|owner| (owner.process.identity(), &owner.mark)).hash(&mut hasher);
+    owner.map(|owner| (owner.identity(), owner.program_mark())).hash(&mut hasher);
     hasher.finish()
-}
-
-/// A task, and the program that it ran when it called.
-#[derive(Debug, Clone)]
-pub(super) struct Owner {
-    process: Arc<Process>,
-    mark: Option<Vec<u8>>,
-}
-
-impl Owner {
-    /// The event's caller.
-    pub(super) fn of(event: &CallEvent<'_>) -> Option<Self> {
-        event.shared_caller().map(Self::new)
-    }
-
-    fn new(process: Arc<Process>) -> Self {
-        Self { mark: process.program_mark(), process }
-    }
-
-    /// Whether the task still runs that program.
-    fn is_there(&self) -> bool {
-        self.mark.is_some() && self.process.program_mark() == self.mark
-    }
 }
 
 /// Alerts that were paid for in advance, by the hash of their words.
@@ -87,7 +64,7 @@ pub(super) type Interrupted = Withdrawn<()>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
 pub(super) type Undelivered = Withdrawn<Response>;
 /// Files that belong to an open which did not get them, likewise.
-pub(super) type UndeliveredFiles = Withdrawn<CallFile>;
+pub(super) type UndeliveredFiles = Withdrawn<KeptFile>;
 
 /// A file that belongs to one call, which cannot have it by being made anew.
 #[derive(Debug)]
@@ -95,6 +72,8 @@ pub(super) struct CallFile {
     pub(super) file: OwnedFd,
     pub(super) close_on_exec: bool,
     pub(super) title: Title,
+    /// When it was opened.
+    pub(super) since: Instant,
 }
 
 /// What a file belongs to its call by.
@@ -103,16 +82,55 @@ pub(super) struct Title {
     /// See [`claim`].
     pub(super) claim: u64,
     /// Who called; nobody where no call is ever made anew.
-    pub(super) owner: Option<Owner>,
-    /// Whether nobody can be at another end of it.
-    pub(super) is_regular: bool,
+    pub(super) owner: Option<Arc<Process>>,
+    pub(super) kind: Kind,
+}
+
+/// Why a call cannot have its file by being made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is there now.
+    Made,
+    /// Whoever had a lease of it gave that up for the call.
+    Leased,
+    /// Somebody may have its other end; it is this file.
+    Met(FileFacts),
+}
+
+impl Kind {
+    /// Whether the file holds text.
+    pub(super) fn is_regular(self) -> bool {
+        !matches!(self, Self::Met(_))
+    }
+}
+
+/// A file that is kept.
+#[derive(Debug)]
+pub(super) struct KeptFile {
+    pub(super) own: CallFile,
+    /// Which program the owner ran by then.
+    stack: u64,
+}
+
+impl KeptFile {
+    /// Where there is somebody to come back for it.
+    pub(super) fn new(own: CallFile) -> Option<Self> {
+        let stack = own.title.owner.as_ref().and_then(|owner| stack_of(owner))?;
+        Some(Self { own, stack })
+    }
+}
+
+/// Where the stack of the task's program begins. Unlike most of `/proc/PID`, asking this waits for nothing that a task can
+/// hold up.
+fn stack_of(process: &Process) -> Option<u64> {
+    process.stat().map(|stat| stat.stack).filter(|stack| *stack != 0)
 }
 
 /// What can be kept.
 pub(super) trait Kept {
-    /// For how long.
-    fn lifetime(&self) -> Duration {
-        LIFETIME
+    /// Until when.
+    fn until(&self, now: Instant) -> Instant {
+        now + LIFETIME
     }
 
     /// Whether there is somebody to come back for it.
@@ -124,13 +142,13 @@ pub(super) trait Kept {
 impl Kept for () {}
 impl Kept for Response {}
 
-impl Kept for CallFile {
-    fn lifetime(&self) -> Duration {
-        if self.title.is_regular { LIFETIME } else { MEETING }
+impl Kept for KeptFile {
+    fn until(&self, _now: Instant) -> Instant {
+        self.own.since + if self.own.title.kind == Kind::Made { LIFETIME } else { MEETING }
     }
 
     fn is_wanted(&self) -> bool {
-        self.title.owner.as_ref().is_some_and(Owner::is_there)
+        self.own.title.owner.as_ref().and_then(|owner| stack_of(owner)) == Some(self.stack)
     }
 }
 
@@ -174,16 +192,16 @@ impl<T: Kept> Withdrawn<T> {
     pub(super) fn keep(&mut self, notification: &Notification, hash: u64, kept: T, now: Instant) -> Option<T> {
         let is_full = self.0.len() >= MAX_ENTRIES;
         let last = is_full.then(|| self.0.remove(0).kept);
-        let until = now + kept.lifetime();
+        let until = kept.until(now);
         self.0.push(Entry { call: notification.into(), hash, kept, until });
         last
     }
 
-    /// Whether something may be kept for this call.
-    pub(super) fn has(&self, notification: &Notification) -> bool {
+    /// Whether something is kept for this call; without the hash, whether something may be.
+    pub(super) fn has(&self, notification: &Notification, hash: Option<u64>) -> bool {
         !self.0.is_empty() && {
             let call = CallKey::from(notification);
-            self.0.iter().any(|entry| entry.call == call)
+            self.0.iter().any(|entry| entry.call == call && hash.is_none_or(|hash| entry.hash == hash))
         }
     }
 
@@ -201,9 +219,10 @@ impl<T: Kept> Withdrawn<T> {
         self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
 
-    /// Gives back what is to be given up.
-    pub(super) fn forget(&mut self, is_unwanted: impl Fn(&T) -> bool) -> Vec<T> {
-        self.0.extract_if(.., |entry| is_unwanted(&entry.kept)).map(|entry| entry.kept).collect()
+    /// Gives back what is to be given up, by its task too.
+    pub(super) fn forget(&mut self, is_unwanted: impl Fn(&T, u32) -> bool) -> Vec<T> {
+        let is_over = |entry: &mut Entry<T>| is_unwanted(&entry.kept, entry.call.target_tid);
+        self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
 }
 
@@ -211,6 +230,7 @@ impl<T: Kept> Withdrawn<T> {
 mod tests {
     use std::{
         fs::File,
+        os::fd::AsFd as _,
         process::{Command, Stdio},
     };
 
@@ -220,6 +240,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::sys::file_facts;
 
     fn call(id: u64, tid: u32, path: u64) -> Notification {
         let args = [0, path, 0, 0, 0, 0];
@@ -238,7 +259,7 @@ mod tests {
         assert_eq!(interrupted.take(&call(3, 10, 0x5000), 77, now), None, "used up");
         interrupted.keep(&call(4, 10, 0x5000), 77, (), now);
         assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now), Some(()));
-        assert!(!interrupted.has(&call(5, 10, 0x5000)), "taken back");
+        assert!(!interrupted.has(&call(5, 10, 0x5000), None), "taken back");
     }
 
     #[test]
@@ -266,31 +287,31 @@ mod tests {
     #[test]
     fn a_file_is_kept_for_a_task_that_runs_the_same_program_and_what_was_met_not_for_long() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let process = Arc::new(Process::open(child.id()).unwrap());
-        let owner = Owner::new(Arc::clone(&process));
-        let another = Owner { mark: Some(Vec::new()), process };
-        let file = |owner: &Owner, is_regular| CallFile {
-            file: File::open("/dev/null").unwrap().into(),
-            close_on_exec: false,
-            title: Title { claim: 77, owner: Some(owner.clone()), is_regular },
-        };
+        let owner = Arc::new(Process::open(child.id()).unwrap());
         let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
+        let file = |kind| {
+            let title = Title { claim: 77, owner: Some(Arc::clone(&owner)), kind };
+            let file = File::open("/dev/null").unwrap().into();
+            KeptFile::new(CallFile { file, close_on_exec: false, title, since: now })
+        };
         let keep = |files: &mut UndeliveredFiles, file| assert!(files.keep(&call(1, 10, 0), 77, file, now).is_none());
-        keep(&mut files, file(&another, true));
+        keep(&mut files, KeptFile { stack: 1, ..file(Kind::Made).unwrap() });
         assert_eq!(files.forget_old(now).len(), 1, "another program");
-        keep(&mut files, file(&owner, false));
-        keep(&mut files, file(&owner, true));
+        let met = Kind::Met(file_facts(File::open("/dev/null").unwrap().as_fd(), c"", false).unwrap());
+        for kind in [met, Kind::Leased, Kind::Made] {
+            keep(&mut files, file(kind).unwrap());
+        }
         assert_eq!(files.forget_old(now).len(), 0);
-        assert_eq!(files.forget_old(now + MEETING).len(), 1, "too old");
-        assert!(files.take(&call(2, 10, 0), 77, now + MEETING).is_some_and(|own| own.title.is_regular));
-        keep(&mut files, file(&owner, true));
-        keep(&mut files, file(&owner, false));
-        assert_eq!(files.forget(|own| own.title.is_regular).len(), 1);
+        assert_eq!(files.forget_old(now + MEETING).len(), 2, "too old");
+        assert!(files.take(&call(2, 10, 0), 77, now + MEETING).is_some());
+        keep(&mut files, file(Kind::Leased).unwrap());
+        keep(&mut files, file(met).unwrap());
+        assert_eq!(files.forget(|kept, task| task == 10 && kept.own.title.kind.is_regular()).len(), 1);
         child.kill().unwrap();
         // Dead, but not waited for: who has no memory runs nothing any more.
         waitid(Id::Pid(Pid::from_raw(child.id().cast_signed())), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
         assert_eq!(files.forget_old(now).len(), 1, "dead");
-        assert!(!files.has(&call(3, 10, 0)));
+        assert!(file(Kind::Made).is_none());
         child.wait().unwrap();
     }
 
@@ -301,7 +322,8 @@ mod tests {
             assert_eq!(undelivered.keep(&call(id, 10, id), 77, Response::Value(id.cast_signed()), now), None);
         }
         assert_eq!(undelivered.keep(&call(0, 11, 0), 77, Response::Value(0), now), Some(Response::Value(0)));
-        assert!(!undelivered.has(&call(0, 10, 0)));
-        assert!(undelivered.has(&call(1, 10, 1)));
+        assert!(!undelivered.has(&call(0, 10, 0), Some(77)));
+        assert!(undelivered.has(&call(1, 10, 1), Some(77)));
+        assert!(!undelivered.has(&call(1, 10, 1), Some(78)));
     }
 }

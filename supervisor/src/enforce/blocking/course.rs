@@ -113,9 +113,16 @@ impl Course {
         self.state().is_abandoned = true;
     }
 
-    /// Whether nobody waits for its end any more.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.state().is_abandoned
+    /// Whether it is worth waiting for its end.
+    pub(super) fn is_awaited(&self) -> bool {
+        let state = self.state();
+        !state.is_abandoned && !matches!(state.doer, Doer::Over)
+    }
+
+    /// The same of one that is being done now.
+    pub(super) fn is_under_way(&self) -> bool {
+        let state = self.state();
+        !state.is_abandoned && state.begun.is_some() && !matches!(state.doer, Doer::Done | Doer::Over)
     }
 
     /// Whether there is an order, and time, to stop.

@@ -24,11 +24,11 @@ use self::{
     course::{Course, Order},
     pool::{Pool, Task},
 };
-use super::{Client, Contact, DevicePolicy, Errand, Means, MeansError, Opened};
+use super::{Client, Contact, DevicePolicy, Errand, Located, Means, MeansError, Opened};
 use crate::{
     diagnostics,
     process::Process,
-    sys::{self, Pidfd},
+    sys::{self, FileFacts, Pidfd},
 };
 
 /// Opens of one listener that may wait at one time. Each has a thread; a container that wants more gets ENFILE.
@@ -37,7 +37,7 @@ const MAX_WAITING: usize = 1000;
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same where it is not the same task that goes on.
+/// The same where a thread waits for it that others need.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_micros(50);
@@ -128,7 +128,9 @@ impl Job {
             }
             Ok(means)
         });
-        self.before.iter().for_each(|before| before());
+        if (self.is_pending)() {
+            self.before.iter().for_each(|before| before());
+        }
         if !(self.is_pending)() {
             course.give(Order::Withdrawn);
         }
@@ -180,6 +182,8 @@ struct Waiting {
 struct Call {
     course: Arc<Course>,
     target_tid: u32,
+    /// What is opened.
+    file: Option<FileFacts>,
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -208,7 +212,7 @@ impl Blocking {
     /// Starts the open on a thread of its own.
     pub(crate) fn start(&self, job: Job, devices: Arc<DevicePolicy>) {
         let course = Arc::new(Course::new(job.attempted_for.is_some()));
-        let (target_tid, is_pending) = (job.target_tid, Arc::clone(&job.is_pending));
+        let (target_tid, file, is_pending) = (job.target_tid, job.work.file(), Arc::clone(&job.is_pending));
         let mut waiting = self.waiting();
         waiting.forget_ended();
         if waiting.calls.len() >= MAX_WAITING {
@@ -221,7 +225,7 @@ impl Blocking {
             .iter()
             .filter(|call| call.target_tid == target_tid)
             .for_each(|call| call.look(self.looks_for_signals));
-        waiting.calls.push(Call { course: Arc::clone(&course), target_tid, is_pending });
+        waiting.calls.push(Call { course: Arc::clone(&course), target_tid, file, is_pending });
         self.have_watched(&mut waiting);
         drop(waiting);
         if let Some(Task { job, course, .. }) = self.pool.take(Task { job, devices, course }) {
@@ -252,26 +256,28 @@ impl Blocking {
 
     /// Gives up what waits for the task, and says what of it has not ended.
     fn ending(&self, task: u32) -> Option<Arc<Course>> {
-        let mut waiting = self.waiting();
-        waiting.forget_ended();
-        let is_stale = |call: &&Call| call.target_tid == task && !call.course.is_abandoned();
+        let waiting = self.waiting();
+        let is_stale = |call: &&Call| call.target_tid == task && call.course.is_awaited();
         let stale = waiting.calls.iter().find(is_stale)?;
         stale.look(self.looks_for_signals);
         Some(Arc::clone(&stale.course))
     }
 
-    /// Gives up what nobody waits for any more, whoever called, but for `task`: who is killed leaves a FIFO at once. Waits for
-    /// that, but not for long.
-    pub(crate) fn end_withdrawn(&self, task: Option<u32>) {
-        let mut withdrawn = self.waiting().calls.clone();
+    /// Gives up opens that nobody waits for any more, of `file` or of all, since a task that is killed has left its FIFO at
+    /// once. Waits until they have ended, but not for long, and only as long as the caller's own call `is_pending`.
+    pub(crate) fn end_withdrawn(&self, file: Option<&FileFacts>, is_pending: impl Fn() -> bool) {
+        let concerns = |call: &&Call| call.file.is_some_and(|other| file.is_none_or(|file| file.is_same_file(&other)));
+        let mut withdrawn: Vec<_> = self.waiting().calls.iter().filter(concerns).cloned().collect();
         let begun = Instant::now();
         loop {
-            withdrawn.retain(|call| {
-                let is_other = task != Some(call.target_tid) && !call.course.is_over();
-                is_other && call.is_withdrawn()
-            });
-            if withdrawn.is_empty() || begun.elapsed() >= PATIENCE_WITH_OTHERS {
+            // Who has not begun yet sees for himself that nobody waits.
+            withdrawn.retain(|call| call.course.is_under_way() && call.is_withdrawn());
+            if withdrawn.is_empty() || !is_pending() {
                 return;
+            }
+            if begun.elapsed() >= if file.is_some() { PATIENCE } else { PATIENCE_WITH_OTHERS } {
+                // It hangs, and nobody is to wait for it once more.
+                return withdrawn.iter().for_each(|call| call.course.abandon());
             }
             for call in &withdrawn {
                 call.course.urge();
@@ -342,6 +348,17 @@ impl Call {
 }
 
 impl Work {
+    /// What is opened.
+    fn file(&self) -> Option<FileFacts> {
+        match self {
+            Self::Open(errand) => match &*errand.located {
+                Located::Existing { facts, .. } => Some(*facts),
+                Located::Missing { .. } | Located::Failed(_) => None,
+            },
+            Self::Connect(..) => None,
+        }
+    }
+
     /// Gets this thread's means ready; says which process does it, if another one does.
     fn prepare(&self, means: &mut Means, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         match self {
