@@ -2,11 +2,12 @@
 //! `bench`: what Lanner's modes cost, against no supervision and against the bare loop, in one interleaved run.
 //!
 //! All run the same static program in the same kind of runc container. `native` has no listener; `bare` is served by
-//! `bare-loop`, with the same profile as Lanner's base set; `audit` runs under `lanner-runtime` with thirty rules on
-//! opens, none of which match; `enforce` has the same rules and one on execs, all of which would deny, so that opens are
-//! performed for the program and execs are verified. Samples take turns, medians are compared, so that a noisy machine
-//! disturbs all alike. Calls are measured twice: as the machine is, and `awake`, with something idle on each CPU to run,
-//! so that the figures do not contain what it takes to wake a CPU. In a virtual machine that can be most of them.
+//! `bare-loop`, with the same profile as Lanner's base set, and `stopped` too, with a stop in each exec; `audit` runs under
+//! `lanner-runtime` with thirty rules on opens, none of which match; `enforce` has the same rules and one on execs, all of
+//! which would deny, so that opens are performed for the program and execs are verified. Samples take turns, medians are
+//! compared, so that a noisy machine disturbs all alike. Calls are measured twice: as the machine is, and `awake`, with
+//! something idle on each CPU to run, so that the figures do not contain what it takes to wake a CPU. In a virtual machine
+//! that can be most of them.
 //! Prints a table and writes `target/bench.json`; with `--check` it fails where a limit is missed.
 #![expect(
     clippy::expect_used,
@@ -117,6 +118,8 @@ fn spin() -> ExitCode {
 enum Kind {
     Native,
     Bare,
+    /// As `Bare`, with a stop in each exec.
+    Stopped,
     Audit,
     Enforce,
 }
@@ -142,8 +145,10 @@ impl Setting {
     fn calls(&self, call: &str, count: &str, rounds: usize) -> Value {
         let mut samples = Samples::default();
         for round in 0..rounds {
-            let mut kinds = [Kind::Native, Kind::Bare, Kind::Audit, Kind::Enforce];
-            kinds.rotate_left(round % 4); // so that nobody always runs after the same neighbour
+            let mut kinds = vec![Kind::Native, Kind::Bare, Kind::Audit, Kind::Enforce];
+            kinds.extend((call == "exec").then_some(Kind::Stopped));
+            let turn = round % kinds.len();
+            kinds.rotate_left(turn); // so that nobody always runs after the same neighbour
             for kind in kinds {
                 samples.add(kind, self.timed(kind, call, count));
             }
@@ -175,9 +180,9 @@ impl Setting {
     fn timed(&self, kind: Kind, call: &str, count: &str) -> f64 {
         let bundle = bundle(&["/bin/timed", call, count]);
         let (bundle, server) = match kind {
-            Kind::Bare => {
+            Kind::Bare | Kind::Stopped => {
                 let socket = bundle.path().join("listener");
-                let server = serve(&socket);
+                let server = serve(&socket, kind == Kind::Stopped);
                 (bundle.profile(profile(&socket)), Some(server))
             }
             Kind::Native | Kind::Audit | Kind::Enforce => (bundle, None),
@@ -192,7 +197,7 @@ impl Setting {
 
     fn engine(&self, kind: Kind) -> &Engine {
         match kind {
-            Kind::Native | Kind::Bare => &self.native,
+            Kind::Native | Kind::Bare | Kind::Stopped => &self.native,
             Kind::Audit => &self.audit,
             Kind::Enforce => &self.enforce,
         }
@@ -203,9 +208,11 @@ fn bundle(arguments: &[&str]) -> Bundle {
     Bundle::new(arguments).file(&workload("timed"), "/bin/timed").file(&workload("nothing"), "/bin/nothing")
 }
 
-fn serve(socket: &Path) -> Child {
+fn serve(socket: &Path, stops: bool) -> Child {
     let program = binary("bare-loop").unwrap_or_else(|| panic!("`bare-loop` is not built"));
-    let child = Command::new(program).arg(socket).stdin(Stdio::null()).spawn().expect("cannot start the bare loop");
+    let mut command = Command::new(program);
+    command.arg(socket).args(stops.then_some("stop"));
+    let child = command.stdin(Stdio::null()).spawn().expect("cannot start the bare loop");
     wait_for("the bare loop's socket", Duration::from_secs(10), || socket.exists().then_some(()));
     child
 }
@@ -250,6 +257,7 @@ fn thirty_rules() -> String {
 struct Samples {
     native: Vec<f64>,
     bare: Vec<f64>,
+    stopped: Vec<f64>,
     audit: Vec<f64>,
     enforce: Vec<f64>,
 }
@@ -259,6 +267,7 @@ impl Samples {
         match kind {
             Kind::Native => self.native.push(nanoseconds),
             Kind::Bare => self.bare.push(nanoseconds),
+            Kind::Stopped => self.stopped.push(nanoseconds),
             Kind::Audit => self.audit.push(nanoseconds),
             Kind::Enforce => self.enforce.push(nanoseconds),
         }
@@ -278,6 +287,11 @@ impl Samples {
             note("enforce_ns", enforce.round());
             note("enforce_over_bare", ratio(enforce, bare));
             note("enforce_over_native", ratio(enforce, native));
+        }
+        if !self.stopped.is_empty() {
+            let stopped = median(&mut self.stopped);
+            note("stopped_ns", stopped.round());
+            note("stopped_over_native", ratio(stopped, native));
         }
         Value::Object(report)
     }
@@ -310,15 +324,17 @@ fn number(results: &Value, what: &str, name: &str) -> f64 {
 }
 
 fn table(results: &Value) -> String {
-    const COLUMNS: [(&str, &str); 8] = [
+    const COLUMNS: [(&str, &str); 10] = [
         ("native ns", "native_ns"),
         ("bare ns", "bare_ns"),
+        ("stopped ns", "stopped_ns"),
         ("audit ns", "audit_ns"),
         ("enforce ns", "enforce_ns"),
         ("audit/bare", "audit_over_bare"),
         ("audit/native", "audit_over_native"),
         ("enforce/bare", "enforce_over_bare"),
         ("enforce/native", "enforce_over_native"),
+        ("stopped/native", "stopped_over_native"),
     ];
     let mut table = format!("{:<10}", "");
     for (title, _) in COLUMNS {
