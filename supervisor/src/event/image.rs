@@ -116,7 +116,10 @@ impl CallEvent<'_> {
     /// The name that the kernel has given to the program that was loaded: whoever may write into its memory cannot change
     /// it. `None` where it says nothing: the `exe` of a multi-call program, and a descriptor's number (before Linux 6.14).
     fn kernel_name(&self) -> Option<Vec<u8>> {
-        let name = process::name_of(self.target.tid())?;
+        let name = match self.shared_caller() {
+            Some(caller) => caller.name(),
+            None => process::name_of(self.target.tid()),
+        }?;
         let says_nothing = name == b"exe" || name.iter().all(u8::is_ascii_digit);
         (!says_nothing).then_some(name)
     }

@@ -5,7 +5,10 @@
 //! stands for what was judged; where the program that was really loaded matches other rules, or is another one, it gets
 //! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
 
-use std::sync::{Arc, LazyLock, atomic::Ordering};
+use std::{
+    cell::OnceCell,
+    sync::{Arc, LazyLock, atomic::Ordering},
+};
 
 use policy::{Mode, Verdict};
 use rules::EventType;
@@ -67,7 +70,8 @@ impl Answerer<'_> {
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
         self.delivery().remember(place.notification, decision.alerted);
         let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
-        Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
+        let handle = OnceCell::new();
+        Verification { turn: place.turn, delivery, listener, notification, decision, judged, handle }.run();
         followed.fetch_sub(1, Ordering::AcqRel);
         None
     }
@@ -90,6 +94,8 @@ struct Verification<'a> {
     notification: &'a Notification,
     decision: Decision,
     judged: Judged,
+    /// The caller's handle, see [`Self::look_ahead`].
+    handle: OnceCell<Option<Arc<Process>>>,
 }
 
 impl Verification<'_> {
@@ -103,10 +109,30 @@ impl Verification<'_> {
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         // After the answer, so that the target does not wait for it.
-        let before_wait = || self.turn.hand_over();
+        let before_wait = || {
+            self.turn.hand_over();
+            self.look_ahead();
+        };
         if follow.exec(pending, proceed, before_wait, |process| self.judge(process)) == Followed::Untraceable {
             self.run_untraced();
         }
+    }
+
+    /// Looks at the caller while the kernel loads its program, since the first look at a process takes longer than all
+    /// others, and the new program would wait for it. Its number cannot be given to another one as long as we trace it.
+    fn look_ahead(&self) {
+        let shared = &self.delivery.shared;
+        let open = || Process::open(self.notification.target_tid).map(Arc::new);
+        let handle = self.handle.get_or_init(|| self.judged.caller.clone().or_else(open));
+        if let Some(handle) = handle.as_ref().filter(|_| shared.in_force.load().performs_opens(shared.mode)) {
+            handle.prepare_for_interpreter();
+        }
+    }
+
+    /// The handle, if the caller is this process.
+    fn handle_of(&self, process: u32) -> Option<Arc<Process>> {
+        let handle = self.handle.get_or_init(|| self.judged.caller.clone());
+        handle.clone().filter(|handle| handle.task() == process)
     }
 
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
@@ -146,6 +172,7 @@ impl Verification<'_> {
         let here: &dyn Fn() -> bool = &|| true;
         let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
+        event.set_thread(self.handle_of(process));
         let loaded = match event.caller().map(|caller| caller.loaded_interpreter()) {
             Some(Ok(Some((file, name)))) => Located::existing(file).map(|file| (Arc::new(file), name)),
             Some(Ok(None)) => return Fate::Lives,
@@ -187,7 +214,7 @@ impl Verification<'_> {
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
-        event.set_executed(self.judged.caller.clone());
+        event.set_executed(self.handle_of(process));
         let in_force = shared.in_force.load();
         let is_judged =
             || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
