@@ -35,6 +35,9 @@ use crate::{
 const MAX_WAITING: usize = 1000;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// The same while one of them connects, which seldom takes long: whoever accepts makes no call that is notified, and must
+/// not find who has given up.
+const CONNECT_LOOK: Duration = Duration::from_micros(500);
 /// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The same where a thread waits for it that others need.
@@ -182,7 +185,7 @@ struct Waiting {
 struct Call {
     course: Arc<Course>,
     target_tid: u32,
-    /// What is opened.
+    /// What is opened, unless it is a connect.
     file: Option<FileFacts>,
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -293,8 +296,9 @@ impl Blocking {
         }
         let (watched, looks_for_signals) = (Arc::clone(&self.waiting), self.looks_for_signals);
         let look = move || {
+            let mut pause = CONNECT_LOOK;
             loop {
-                thread::sleep(LOOK);
+                thread::sleep(pause);
                 let mut waiting = lock(&watched);
                 waiting.forget_ended();
                 if waiting.calls.is_empty() {
@@ -304,6 +308,7 @@ impl Blocking {
                 // A thousand looks take their time, for which nobody else is to wait.
                 let calls = waiting.calls.clone();
                 drop(waiting);
+                pause = if calls.iter().any(|call| call.file.is_none()) { CONNECT_LOOK } else { LOOK };
                 for call in calls {
                     call.look(looks_for_signals);
                 }
