@@ -39,7 +39,7 @@ pub use self::{
     machine::{Machine, Outcome},
     podman::Podman,
     requirement::{Requirement, falco_files, skipped},
-    rules_text::{FIRST_SCENARIO, PROBES, UNRELATED},
+    rules_text::{FIRST_SCENARIO, NEVER, PROBES, UNRELATED},
     tally::Tally,
     wait::wait_for,
     workload::{dynamic_workload, foreign_workload, workload},

@@ -25,6 +25,16 @@ pub const PROBES: &str = r"
   priority: NOTICE
 ";
 
+/// Denies an open that nobody makes, so that opens are performed.
+pub const NEVER: &str = "
+- rule: never
+  desc: It makes opens worth performing.
+  condition: evt.type in (open, openat) and fd.name = /never
+  output: opened %fd.name
+  priority: NOTICE
+  action: deny
+";
+
 /// Denies what no test touches: opens and executions below /unrelated, names below /tmp/unrelated, and one connection.
 pub const UNRELATED: &str = r"
 - rule: unrelated open

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use integration::{
-    Alert, Bundle, Container, Lanner, LowLevel, PROBES,
+    Alert, Bundle, Container, Lanner, LowLevel, NEVER, PROBES,
     Requirement::{self, Program, Root},
     Settings, Tally, skipped, text, workload,
 };
@@ -94,13 +94,6 @@ fn signal_storms_under_runc_lose_nothing_and_double_little() {
 }
 
 const MET: &str = "
-- rule: never
-  desc: It makes opens worth performing.
-  condition: evt.type in (open, openat) and fd.name = /never
-  output: opened %fd.name
-  priority: NOTICE
-  action: deny
-
 - rule: met
   desc: The FIFO is opened for reading.
   condition: evt.type in (open, openat) and evt.is_open_read = true and fd.name = /tmp/fifo
@@ -117,7 +110,7 @@ fn an_open_that_waits_among_signals_is_one_call() {
         return;
     }
     for runtime in [LowLevel::Runc, LowLevel::Crun] {
-        let lanner = Lanner::new(&Settings::enforce(MET).under(runtime));
+        let lanner = Lanner::new(&Settings::enforce(&[NEVER, MET].concat()).under(runtime));
         let printed = run(&lanner, &["/bin/meet", &ROUNDS.to_string()]);
         let [ROUNDS, 0, signals @ ROUNDS..=usize::MAX] = *printed else {
             panic!("rounds, failed, signals: {printed:?}")

@@ -5,7 +5,7 @@
 use std::{fs, thread, time::Duration};
 
 use integration::{
-    Alert, Bundle, Container, Lanner, PROBES,
+    Alert, Bundle, Container, Lanner, NEVER, PROBES,
     Requirement::{self, Program, Root},
     Settings, Tally, UNRELATED, skipped, wait_for, workload,
 };
@@ -112,22 +112,13 @@ fn accounts(output: &str) -> Vec<Account> {
     output.lines().filter_map(parse).collect()
 }
 
-const FIFO_RULES: &str = "
-- rule: never
-  desc: It makes opens worth performing.
-  condition: evt.type in (open, openat) and fd.name = /never
-  output: opened %fd.name
-  priority: NOTICE
-  action: deny
-";
-
 /// The kernel shows a call no longer that a supervisor had received, and nobody else calls here.
 #[test]
 fn a_call_that_waits_is_answered_where_no_supervisor_can_be_had() {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
         return;
     }
-    let lanner = Lanner::new(&Settings::enforce(FIFO_RULES));
+    let lanner = Lanner::new(&Settings::enforce(NEVER));
     let script = "mkfifo /tmp/fifo; sleep 1000 & echo waits; read line </tmp/fifo; echo over; wait";
     let container = Container::start(&lanner.engine(), Bundle::new(&["sh", "-c", script]));
     wait_for("the open", PATIENCE, || container.output().contains("waits").then_some(()));
@@ -153,7 +144,7 @@ fn an_open_fails_where_the_process_dies_that_waits_for_it() {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
         return;
     }
-    let lanner = Lanner::new(&Settings::enforce(FIFO_RULES));
+    let lanner = Lanner::new(&Settings::enforce(NEVER));
     let script = "mkfifo /tmp/fifo; echo waits; read line </tmp/fifo; echo over; read line </etc/hostname; echo $line";
     let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n").in_user_namespace(100_000, 65_536);
     let container = Container::start(&lanner.engine(), bundle);
@@ -177,7 +168,7 @@ fn an_open_succeeds_where_the_process_has_died_that_would_make_it() {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
         return;
     }
-    let lanner = Lanner::new(&Settings::enforce(FIFO_RULES));
+    let lanner = Lanner::new(&Settings::enforce(NEVER));
     let script = "read line </etc/hostname; echo one; until [ -e /tmp/go ]; do :; done; read line </etc/hostname; \
                   echo $line";
     let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n").in_user_namespace(100_000, 65_536);

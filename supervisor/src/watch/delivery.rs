@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     counters::Counter,
-    enforce::Blocking,
+    enforce::{Blocking, RESTART},
     event::CallEvent,
     process::Process,
     shared::Shared,
@@ -206,6 +206,12 @@ impl Delivery {
 
     /// Answers without a file; says whether the target was still there.
     pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
+        let comes_again = response == Response::Errno(RESTART);
+        if comes_again {
+            // Before the answer, since its next notification may come before this thread goes on.
+            self.remember(notification, alerted);
+        }
+        let alerted = alerted.filter(|_| !comes_again);
         match self.listener.send(notification.id, response) {
             Ok(()) => return true,
             Err(SendError::Gone) => self.remember(notification, alerted),

@@ -6,7 +6,6 @@ use std::{
     error::Error,
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
-    time::Instant,
 };
 
 use policy::Mode;
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     decode::Call,
     enforce::{
-        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, MeansError, OpenRequest, Opened, RESTART,
+        ATTEMPTS, Afterwards, Ended, Errand, Finding, Handles, Job, Located, MeansError, OpenRequest, Opened,
         RequestError, Start, Work,
     },
     event::CallEvent,
@@ -308,11 +307,6 @@ impl Answerer<'_> {
             before,
             answer: Box::new(move |result| match result {
                 Ended::File(file) => delivery.opened(&notification, file, receipt),
-                Ended::Failed(RESTART) => {
-                    // The call comes again, and its alert is written.
-                    delivery.remember(&notification, alerted);
-                    delivery.errno(&notification, RESTART, None);
-                }
                 Ended::Failed(errno) => delivery.errno(&notification, errno, alerted),
                 Ended::Done => delivery.errno(&notification, libc::EIO, alerted),
             }),
@@ -353,7 +347,7 @@ impl Delivery {
         let Receipt { close_on_exec, title, alerted } = receipt;
         match title {
             Some(title) => {
-                self.call_file(notification, CallFile { file, close_on_exec, title, since: Instant::now() }, alerted);
+                self.call_file(notification, CallFile::new(file, close_on_exec, title), alerted);
             }
             None => self.file(notification, file, close_on_exec, alerted),
         }
@@ -364,7 +358,7 @@ impl Delivery {
         let Receipt { close_on_exec, title, alerted } = receipt;
         self.remember(notification, alerted);
         if let Some(title) = title {
-            self.keep_file(notification, CallFile { file, close_on_exec, title, since: Instant::now() });
+            self.keep_file(notification, CallFile::new(file, close_on_exec, title));
         }
     }
 }

@@ -253,9 +253,7 @@ impl Delivery {
     /// Answers with the result of a call that was made; it is kept for the call's next notification if nobody takes it.
     fn result(&self, notification: &Notification, result: Response, receipt: Receipt) {
         if result == Response::Errno(RESTART) {
-            // The call comes again, and its alert is written.
-            self.remember(notification, receipt.alerted);
-            self.respond(notification, result, None);
+            self.respond(notification, result, receipt.alerted);
         } else if !self.is_awaited(notification) {
             self.keep(notification, result, receipt);
         } else if !self.respond(notification, result, receipt.alerted) {

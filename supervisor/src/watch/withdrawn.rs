@@ -73,7 +73,14 @@ pub(super) struct CallFile {
     pub(super) close_on_exec: bool,
     pub(super) title: Title,
     /// When it was opened.
-    pub(super) since: Instant,
+    since: Instant,
+}
+
+impl CallFile {
+    /// A file that was opened just now.
+    pub(super) fn new(file: OwnedFd, close_on_exec: bool, title: Title) -> Self {
+        Self { file, close_on_exec, title, since: Instant::now() }
+    }
 }
 
 /// What a file belongs to its call by.

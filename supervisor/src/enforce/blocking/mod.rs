@@ -40,10 +40,10 @@ const LOOK: Duration = Duration::from_millis(5);
 const CONNECT_LOOK: Duration = Duration::from_micros(500);
 /// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same where a thread waits for it that others need.
-const PATIENCE_WITH_OTHERS: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_micros(50);
+/// How long it gets where a thread waits for it that others need.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_millis(20);
 /// The kernel's ERESTARTSYS (linux/errno.h), which no program ever sees.
 pub(crate) const RESTART: i32 = 512;
 
@@ -131,8 +131,8 @@ impl Job {
             }
             Ok(means)
         });
-        if (self.is_pending)() {
-            self.before.iter().for_each(|before| before());
+        if let Some(before) = self.before.as_ref().filter(|_| (self.is_pending)()) {
+            before();
         }
         if !(self.is_pending)() {
             course.give(Order::Withdrawn);
@@ -271,6 +271,7 @@ impl Blocking {
     pub(crate) fn end_withdrawn(&self, file: Option<&FileFacts>, is_pending: impl Fn() -> bool) {
         let concerns = |call: &&Call| call.file.is_some_and(|other| file.is_none_or(|file| file.is_same_file(&other)));
         let mut withdrawn: Vec<_> = self.waiting().calls.iter().filter(concerns).cloned().collect();
+        let patience = if file.is_some() { PATIENCE } else { PATIENCE_WITH_OTHERS };
         let begun = Instant::now();
         loop {
             // Who has not begun yet sees for himself that nobody waits.
@@ -278,7 +279,7 @@ impl Blocking {
             if withdrawn.is_empty() || !is_pending() {
                 return;
             }
-            if begun.elapsed() >= if file.is_some() { PATIENCE } else { PATIENCE_WITH_OTHERS } {
+            if begun.elapsed() >= patience {
                 // It hangs, and nobody is to wait for it once more.
                 return withdrawn.iter().for_each(|call| call.course.abandon());
             }
