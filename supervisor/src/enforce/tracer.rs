@@ -61,12 +61,15 @@ pub(crate) struct Follow {
 impl Follow {
     /// Lets the call go on with `proceed`, which answers its notification and says whether that was taken, and hands the
     /// process of the new program to `judge` before it runs. `is_pending` says whether the call still waits for its answer;
-    /// `before_wait` is called before the target is waited for, perhaps more than once.
+    /// `before_wait` is called before anything is waited for, perhaps more than once.
+    ///
+    /// As little as can be is done between the answer and the wait: the kernel wakes the target on our CPU, and moves a task
+    /// that executes to another one if somebody else wants to run there (`sched_exec`), which takes longer than all that we do.
     pub(crate) fn exec(
         self,
         is_pending: impl Fn() -> bool,
-        proceed: impl FnOnce() -> bool,
         before_wait: impl Fn(),
+        proceed: impl FnOnce() -> bool,
         judge: impl FnOnce(u32) -> Fate,
     ) -> Followed {
         let task = Pid::from_raw(i32::try_from(self.task).unwrap_or(i32::MAX));
@@ -93,6 +96,7 @@ impl Follow {
                 },
             }
         }
+        before_wait();
         // Without the kernel's protection an interrupt would withdraw the notification, so that it comes after the answer.
         if self.is_wait_killable {
             interrupt(task);
@@ -101,7 +105,6 @@ impl Follow {
         if !self.is_wait_killable {
             interrupt(task);
         }
-        before_wait();
         wait_for_stop(judge)
     }
 }
@@ -260,11 +263,11 @@ mod tests {
         });
         is_seized.recv().unwrap();
         let how = Follow { task: child.id(), is_wait_killable: false, kill_on_exit: false };
-        let followed = how.exec(|| true, || input.write_all(b"go\n").is_ok(), || (), |_| Fate::Lives);
+        let followed = how.exec(|| true, || (), || input.write_all(b"go\n").is_ok(), |_| Fate::Lives);
         assert_ne!(followed, Followed::Untraceable);
         assert_eq!(other.join().unwrap(), Followed::NotExecuted);
         assert!(child.wait().unwrap().success());
-        let withdrawn = how.exec(|| false, || panic!("it has no call to answer"), || (), |_| Fate::Lives);
+        let withdrawn = how.exec(|| false, || (), || panic!("it has no call to answer"), |_| Fate::Lives);
         assert_eq!(withdrawn, Followed::NotExecuted);
     }
 
@@ -316,6 +319,6 @@ mod tests {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let gone = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
-        assert_eq!(gone.exec(|| true, || true, || (), |_| Fate::Lives), Followed::NotExecuted);
+        assert_eq!(gone.exec(|| true, || (), || true, |_| Fate::Lives), Followed::NotExecuted);
     }
 }

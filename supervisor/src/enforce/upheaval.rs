@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::{decode::Call, sys::Pidfd};
+use crate::{decode::Call, sys::is_leader};
 
 /// What the container's tasks have done to themselves.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Upheaval {
     /// which may still open something until then: groups are not remembered from then on either.
     pub(crate) fn note(&self, call: &Call, task: u32) {
         match call.type_name() {
-            "execve" if !Pidfd::is_of_leader(task) => self.has_taken_over.store(true, Ordering::Release),
+            "execve" if !is_leader(task) => self.has_taken_over.store(true, Ordering::Release),
             "setgroups" => drop(self.groups.fetch_add(1, Ordering::AcqRel)),
             "chroot" | "pivot_root" | "setns" | "unshare" => self.has_moved.store(true, Ordering::Release),
             _ => {}

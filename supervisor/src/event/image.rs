@@ -73,11 +73,11 @@ struct Interpreter {
 }
 
 impl CallEvent<'_> {
-    /// The exec has happened: the target is the process with the new program, before its first instruction. Where it was
-    /// the caller itself, `caller` is its handle.
-    pub(crate) fn set_executed(&self, caller: Option<Arc<Process>>) {
+    /// The exec has happened: the target is the process with the new program, before its first instruction; `process` is a
+    /// handle of it, where there is one.
+    pub(crate) fn set_executed(&self, process: Option<Arc<Process>>) {
         self.image.executed.set(true);
-        self.set_thread(caller.filter(|caller| caller.task() == self.target.tid()));
+        self.set_thread(process);
     }
 
     /// What tells two looks at an exec apart.

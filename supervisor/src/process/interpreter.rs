@@ -32,14 +32,6 @@ impl Process {
         }
     }
 
-    /// Has the kernel make the entries of `/proc` that [`Self::loaded_interpreter`] will look at.
-    pub(crate) fn prepare_for_interpreter(&self) {
-        for name in ["exe", "maps"] {
-            // Whoever looks later will meet the same error, and tell.
-            let _made = fstatat(self.directory(), name, AtFlags::AT_SYMLINK_NOFOLLOW);
-        }
-    }
-
     fn find_interpreter(&self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
         let own = fstatat(self.directory(), "exe", AtFlags::empty())?;
         // By address: the program lies mostly below.

@@ -22,7 +22,8 @@ pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_wit
 pub(crate) use file::{FileFacts, OpenHow, file_facts, open_at};
 pub(crate) use mapping::Mapping;
 pub(crate) use process::{
-    Background, Pidfd, accept_interrupts, go_into_background, interrupt_thread, prepare_interrupts, refuse_interrupts,
+    Background, Pidfd, accept_interrupts, go_into_background, interrupt_thread, is_leader, prepare_interrupts,
+    refuse_interrupts,
 };
 pub(crate) use seccomp::{
     InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,

@@ -63,6 +63,15 @@ pub(crate) fn go_into_background() -> Result<Background, SyscallError> {
     }
 }
 
+/// Whether the task is its process' first thread, whose number is the process' own (tgkill(2), which sends nothing here). What
+/// could not be learned counts as no.
+pub(crate) fn is_leader(task: u32) -> bool {
+    // SAFETY: the call takes three integers and touches no memory.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, task, task, 0) };
+    // It exists, but we may not send it signals.
+    sent == 0 || Errno::last() == Errno::EPERM
+}
+
 impl Pidfd {
     /// Opens the process `pid` (a thread-group leader).
     pub(crate) fn open(pid: Pid) -> io::Result<Self> {
@@ -77,11 +86,6 @@ impl Pidfd {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Self::open_with(task, 0),
             result => result,
         }
-    }
-
-    /// Whether the task is its process' first thread: only that has a reference without `PIDFD_THREAD`.
-    pub(crate) fn is_of_leader(task: u32) -> bool {
-        Self::open_with(task, 0).is_ok()
     }
 
     /// This process.
@@ -194,4 +198,21 @@ fn interrupts() -> SigSet {
 pub(crate) fn interrupt_thread(thread: Pthread) {
     let sent = pthread_kill(thread, INTERRUPT);
     debug_assert!(matches!(sent, Ok(()) | Err(Errno::ESRCH)), "pthread_kill takes any joinable thread");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use nix::unistd::{getpid, gettid};
+
+    use super::*;
+
+    #[test]
+    fn the_first_thread_of_a_process_leads_it_and_no_other() {
+        assert!(is_leader(getpid().as_raw().cast_unsigned()));
+        let other = thread::spawn(|| is_leader(gettid().as_raw().cast_unsigned()));
+        assert!(!other.join().unwrap());
+        assert!(!is_leader(u32::MAX >> 1), "nobody has this number");
+    }
 }

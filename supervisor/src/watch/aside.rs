@@ -23,8 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Aside {
     /// How many there are, for whom it is enough that there are none.
     count: AtomicUsize,
-    calls: Mutex<Vec<Entry>>,
+    calls: Mutex<Calls>,
     ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    entries: Vec<Entry>,
+    /// How many threads wait for one of them to end.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -37,24 +44,28 @@ struct Entry {
 }
 
 impl Aside {
-    fn calls(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread has lost the lead while it is at this call.
     pub(super) fn add(&self, member: usize, slot: usize, call: CallKey) {
         let mut calls = self.calls();
-        calls.push(Entry { member, slot, call });
-        self.count.store(calls.len(), Ordering::Release);
+        calls.entries.push(Entry { member, slot, call });
+        self.count.store(calls.entries.len(), Ordering::Release);
     }
 
     /// The thread is at no call any more.
     pub(super) fn end(&self, member: usize) {
         let mut calls = self.calls();
-        calls.retain(|entry| entry.member != member);
-        self.count.store(calls.len(), Ordering::Release);
+        calls.entries.retain(|entry| entry.member != member);
+        self.count.store(calls.entries.len(), Ordering::Release);
+        // Even without anybody who waits it would take a system call.
+        let is_awaited = calls.waiting != 0;
         drop(calls);
-        self.ended.notify_all();
+        if is_awaited {
+            self.ended.notify_all();
+        }
     }
 
     /// Whether a thread makes an earlier notification of this call; `is_made` says of a slot whether that one has come so
@@ -62,7 +73,7 @@ impl Aside {
     pub(super) fn has(&self, notification: &Notification, is_made: impl Fn(usize) -> bool) -> bool {
         self.count.load(Ordering::Acquire) != 0 && {
             let call = CallKey::from(notification);
-            self.calls().iter().any(|entry| entry.call == call && is_made(entry.slot))
+            self.calls().entries.iter().any(|entry| entry.call == call && is_made(entry.slot))
         }
     }
 
@@ -78,9 +89,11 @@ impl Aside {
         let (call, begun) = (CallKey::from(notification), Instant::now());
         let is_earlier = |entry: &Entry| entry.member != member && entry.call == call && is_made(entry.slot);
         let mut calls = self.calls();
-        while calls.iter().any(is_earlier) && is_pending() && begun.elapsed() < PATIENCE {
+        calls.waiting += 1;
+        while calls.entries.iter().any(is_earlier) && is_pending() && begun.elapsed() < PATIENCE {
             (calls, _) = self.ended.wait_timeout(calls, LOOK).unwrap_or_else(PoisonError::into_inner);
         }
+        calls.waiting -= 1;
     }
 }
 

@@ -5,10 +5,7 @@
 //! stands for what was judged; where the program that was really loaded matches other rules, or is another one, it gets
 //! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
 
-use std::{
-    cell::OnceCell,
-    sync::{Arc, LazyLock, atomic::Ordering},
-};
+use std::sync::{Arc, LazyLock, atomic::Ordering};
 
 use policy::{Mode, Verdict};
 use rules::EventType;
@@ -70,8 +67,7 @@ impl Answerer<'_> {
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
         self.delivery().remember(place.notification, decision.alerted);
         let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
-        let handle = OnceCell::new();
-        Verification { turn: place.turn, delivery, listener, notification, decision, judged, handle }.run();
+        Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
         followed.fetch_sub(1, Ordering::AcqRel);
         None
     }
@@ -94,8 +90,6 @@ struct Verification<'a> {
     notification: &'a Notification,
     decision: Decision,
     judged: Judged,
-    /// The caller's handle, see [`Self::look_ahead`].
-    handle: OnceCell<Option<Arc<Process>>>,
 }
 
 impl Verification<'_> {
@@ -108,31 +102,10 @@ impl Verification<'_> {
         };
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
-        // After the answer, so that the target does not wait for it.
-        let before_wait = || {
-            self.turn.hand_over();
-            self.look_ahead();
-        };
-        if follow.exec(pending, proceed, before_wait, |process| self.judge(process)) == Followed::Untraceable {
+        let hand_over = || self.turn.hand_over();
+        if follow.exec(pending, hand_over, proceed, |process| self.judge(process)) == Followed::Untraceable {
             self.run_untraced();
         }
-    }
-
-    /// Looks at the caller while the kernel loads its program, since the first look at a process takes longer than all
-    /// others, and the new program would wait for it. Its number cannot be given to another one as long as we trace it.
-    fn look_ahead(&self) {
-        let shared = &self.delivery.shared;
-        let open = || Process::open(self.notification.target_tid).map(Arc::new);
-        let handle = self.handle.get_or_init(|| self.judged.caller.clone().or_else(open));
-        if let Some(handle) = handle.as_ref().filter(|_| shared.in_force.load().performs_opens(shared.mode)) {
-            handle.prepare_for_interpreter();
-        }
-    }
-
-    /// The handle, if the caller is this process.
-    fn handle_of(&self, process: u32) -> Option<Arc<Process>> {
-        let handle = self.handle.get_or_init(|| self.judged.caller.clone());
-        handle.clone().filter(|handle| handle.task() == process)
     }
 
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
@@ -155,24 +128,26 @@ impl Verification<'_> {
 
     /// Judges what was really loaded into the process, which is stopped or ours to look at.
     fn judge(&self, process: u32) -> Fate {
-        match self.judge_program(process) {
-            Fate::Lives => self.judge_interpreter(process),
-            Fate::Dies => Fate::Dies,
+        let shared = &self.delivery.shared;
+        let judges_interpreter = shared.in_force.load().performs_opens(shared.mode);
+        // For two looks a handle of its own, and none that is kept: most programs end before they are looked at again.
+        let open = || judges_interpreter.then(|| Process::open(process).map(Arc::new)).flatten();
+        let handle = self.judged.caller.clone().filter(|caller| caller.task() == process).or_else(open);
+        match self.judge_program(process, handle.clone()) {
+            Fate::Lives if judges_interpreter => self.judge_interpreter(process, handle),
+            fate => fate,
         }
     }
 
     /// The kernel has opened a program's interpreter without a call, and runs it in the program's place: where opens are
     /// performed, it is judged as one of them.
-    fn judge_interpreter(&self, process: u32) -> Fate {
+    fn judge_interpreter(&self, process: u32, handle: Option<Arc<Process>>) -> Fate {
         let shared = &self.delivery.shared;
         let in_force = shared.in_force.load();
-        if !in_force.performs_opens(shared.mode) {
-            return Fate::Lives;
-        }
         let here: &dyn Fn() -> bool = &|| true;
         let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
-        event.set_thread(self.handle_of(process));
+        event.set_thread(handle);
         let loaded = match event.caller().map(|caller| caller.loaded_interpreter()) {
             Some(Ok(Some((file, name)))) => Located::existing(file).map(|file| (Arc::new(file), name)),
             Some(Ok(None)) => return Fate::Lives,
@@ -209,12 +184,12 @@ impl Verification<'_> {
         if self.delivery.shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
     }
 
-    fn judge_program(&self, process: u32) -> Fate {
+    fn judge_program(&self, process: u32, handle: Option<Arc<Process>>) -> Fate {
         let shared = &self.delivery.shared;
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
-        event.set_executed(self.handle_of(process));
+        event.set_executed(handle);
         let in_force = shared.in_force.load();
         let is_judged =
             || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
