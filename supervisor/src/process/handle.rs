@@ -39,7 +39,7 @@ const MAX_ACTIVITY: usize = 256;
 const MAX_NAME: usize = 16;
 
 /// The host's `/proc`, opened before any thread looks at the world from inside a container.
-fn proc_root() -> Option<BorrowedFd<'static>> {
+pub(super) fn proc_root() -> Option<BorrowedFd<'static>> {
     static ROOT: OnceLock<OwnedFd> = OnceLock::new();
     if ROOT.get().is_none() {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

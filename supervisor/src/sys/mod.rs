@@ -9,6 +9,7 @@ mod descriptors;
 mod file;
 mod mapping;
 mod process;
+mod procmap;
 mod seccomp;
 mod socket;
 mod tracee;
@@ -25,6 +26,7 @@ pub(crate) use process::{
     Background, Pidfd, accept_interrupts, go_into_background, interrupt_thread, is_leader, prepare_interrupts,
     refuse_interrupts,
 };
+pub(crate) use procmap::{FileMapping, next_file_mapping};
 pub(crate) use seccomp::{
     InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
     supports_wait_killable,

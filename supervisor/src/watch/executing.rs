@@ -22,7 +22,7 @@ use crate::{
     enforce::{Fate, Follow, Followed, Located, Untraced},
     event::{CallEvent, ExecSnapshot, Moment},
     internal_alert::InternalAlert,
-    process::{Process, without_deleted},
+    process::{Process, loaded_interpreter, without_deleted},
     shared::Shared,
     sys::{Notification, Response},
     target::Target,
@@ -128,31 +128,33 @@ impl Verification<'_> {
 
     /// Judges what was really loaded into the process, which is stopped or ours to look at.
     fn judge(&self, process: u32) -> Fate {
-        let shared = &self.delivery.shared;
-        let judges_interpreter = shared.in_force.load().performs_opens(shared.mode);
-        // For two looks a handle of its own, and none that is kept: most programs end before they are looked at again.
-        let open = || judges_interpreter.then(|| Process::open(process).map(Arc::new)).flatten();
-        let handle = self.judged.caller.clone().filter(|caller| caller.task() == process).or_else(open);
-        match self.judge_program(process, handle.clone()) {
-            Fate::Lives if judges_interpreter => self.judge_interpreter(process, handle),
-            fate => fate,
+        match self.judge_program(process) {
+            Fate::Lives => self.judge_interpreter(process),
+            Fate::Dies => Fate::Dies,
         }
+    }
+
+    /// The caller's handle, if it is this process.
+    fn handle_of(&self, process: u32) -> Option<Arc<Process>> {
+        self.judged.caller.clone().filter(|caller| caller.task() == process)
     }
 
     /// The kernel has opened a program's interpreter without a call, and runs it in the program's place: where opens are
     /// performed, it is judged as one of them.
-    fn judge_interpreter(&self, process: u32, handle: Option<Arc<Process>>) -> Fate {
+    fn judge_interpreter(&self, process: u32) -> Fate {
         let shared = &self.delivery.shared;
         let in_force = shared.in_force.load();
+        if !in_force.performs_opens(shared.mode) {
+            return Fate::Lives;
+        }
         let here: &dyn Fn() -> bool = &|| true;
         let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
-        event.set_thread(handle);
-        let loaded = match event.caller().map(|caller| caller.loaded_interpreter()) {
-            Some(Ok(Some((file, name)))) => Located::existing(file).map(|file| (Arc::new(file), name)),
-            Some(Ok(None)) => return Fate::Lives,
-            Some(Err(error)) => Err(error),
-            None => return self.unknown(),
+        event.set_thread(self.handle_of(process));
+        let loaded = match loaded_interpreter(process) {
+            Ok(Some((file, name))) => Located::existing(file).map(|file| (Arc::new(file), name)),
+            Ok(None) => return Fate::Lives,
+            Err(error) => Err(error),
         };
         let (file, name) = match loaded {
             Ok(loaded) => loaded,
@@ -184,12 +186,12 @@ impl Verification<'_> {
         if self.delivery.shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
     }
 
-    fn judge_program(&self, process: u32, handle: Option<Arc<Process>>) -> Fate {
+    fn judge_program(&self, process: u32) -> Fate {
         let shared = &self.delivery.shared;
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
-        event.set_executed(handle);
+        event.set_executed(self.handle_of(process));
         let in_force = shared.in_force.load();
         let is_judged =
             || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
