@@ -9,13 +9,12 @@ use crate::{Syscall, syscall::unwatchable};
 /// The calls that are watched whatever the rules say, so that rules which come later find them trapped.
 pub const BASE: &[&str] = &["execve", "execveat", "open", "openat", "openat2", "creat"];
 
-/// The calls that are watched beside these in enforce mode, with [`MOUNTING`]: those that change what a task may open, of
+/// The calls that are watched beside these in enforce mode, with [`after_closes`]: those that change what a task may open, of
 /// which a part is remembered, and the one that opens without a path.
 pub const ENFORCED: &[&str] =
     &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare", "open_by_handle_at"];
 
-/// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that
-/// its task has closed is for a moment more open with whoever opened it for the task.
+/// The calls that may fail as long as somebody has a file of a file system open.
 pub const MOUNTING: &[&str] = &["umount", "umount2", "mount", "mount_setattr", "fsconfig"];
 
 /// A call to watch, always or only where a register is as some rule needs it.
@@ -48,6 +47,30 @@ pub enum Comparison {
     NotEqual,
     AtLeast,
     Below,
+}
+
+/// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that
+/// its task has closed is for a moment more open with whoever opened it for the task. An `flock` that waits can wait for
+/// that, too.
+pub fn after_closes() -> Vec<Watched> {
+    /// `LOCK_SH | LOCK_NB` and `LOCK_EX | LOCK_NB` of flock(2).
+    const WITHOUT_WAITING: [u64; 2] = [1 | 4, 2 | 4];
+    let test = |value| RegisterTest { register: 1, comparison: Comparison::Equal, value };
+    let locking = Watched { name: "flock".to_owned(), when: WITHOUT_WAITING.map(test).to_vec() };
+    MOUNTING.iter().map(|name| Watched::always(name)).chain([locking]).collect()
+}
+
+/// One entry for each call, which asks for all that the call's several ones ask for; in the order of the first ones.
+pub fn merged(calls: impl IntoIterator<Item = Watched>) -> Vec<Watched> {
+    let mut merged: Vec<Watched> = Vec::new();
+    for call in calls {
+        match merged.iter_mut().find(|known| known.name == call.name) {
+            Some(known) if known.when.is_empty() || call.when.is_empty() => known.when.clear(),
+            Some(known) => known.when.extend(call.when),
+            None => merged.push(call),
+        }
+    }
+    merged
 }
 
 impl RegisterTest {
@@ -129,6 +152,19 @@ mod tests {
         let mut expected = [&files[..], &more_files, &processes, &kernel, &["connect"]].concat();
         expected.sort_unstable();
         assert_eq!(calls, expected);
+    }
+
+    #[test]
+    fn a_call_that_is_asked_for_several_times_is_watched_wherever_one_asks() {
+        let test = |value| RegisterTest { register: 1, comparison: Comparison::Equal, value };
+        let some = |name: &str, values: &[u64]| Watched {
+            name: name.to_owned(),
+            when: values.iter().copied().map(test).collect(),
+        };
+        let all = merged([some("flock", &[5]), Watched::always("mount"), some("flock", &[6]), some("mount", &[1])]);
+        assert_eq!(all, [some("flock", &[5, 6]), Watched::always("mount")]);
+        assert_eq!(merged([some("flock", &[5]), Watched::always("flock")]), [Watched::always("flock")]);
+        assert!(merged(after_closes()).contains(&some("flock", &[5, 6])));
     }
 
     #[test]

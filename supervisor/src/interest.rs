@@ -5,7 +5,7 @@
 //! Each value of a register is tried out on the rules with everything else unknown, so that nothing a rule could match is
 //! left out.
 
-use policy::{Comparison, MOUNTING, Mode, RegisterTest, Syscall, Watched};
+use policy::{Comparison, Mode, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
 use crate::{decode::Call, in_force::InForce};
@@ -27,21 +27,15 @@ fn of(ruleset: &Ruleset) -> Vec<Watched> {
 /// The calls that what is in force needs beyond those that the mode needs in any case.
 pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
     // It opens without a path, so that no rule speaks of it.
-    let added = if mode == Mode::Audit && in_force.performs_opens(mode) { &[BY_HANDLE][..] } else { &[] };
-    with(of(&in_force.ruleset), added)
+    let added = (mode == Mode::Audit && in_force.performs_opens(mode)).then(|| Watched::always(BY_HANDLE));
+    policy::merged(of(&in_force.ruleset).into_iter().chain(added))
 }
 
 /// The same with what is only good to know: calls that are to come after something else.
 pub(crate) fn with_helpful(in_force: &InForce, mode: Mode) -> Vec<Watched> {
-    let added = if mode == Mode::Audit && in_force.performs_opens(mode) { MOUNTING } else { &[] };
-    with(of_all(in_force, mode), added)
-}
-
-/// Adds calls that are to be watched whatever the rules are.
-fn with(mut needed: Vec<Watched>, more: &[&str]) -> Vec<Watched> {
-    needed.retain(|call| !more.contains(&call.name.as_str()));
-    needed.extend(more.iter().map(|name| Watched::always(name)));
-    needed
+    let is_added = mode == Mode::Audit && in_force.performs_opens(mode);
+    let added = if is_added { policy::after_closes() } else { Vec::new() };
+    policy::merged(of_all(in_force, mode).into_iter().chain(added))
 }
 
 /// The calls of `needed` that a profile with `trapped` does not notify, or not all of them.

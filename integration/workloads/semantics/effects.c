@@ -142,6 +142,20 @@ static void lock_ends_with_close(void) {
   say("%d late", late);
 }
 
+static void range_lock_ends_with_close(void) {
+  make("file", 0644, "text");
+  int other = open("file", O_RDWR), late = 0;
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}, no_lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  for (int round = 0; round < ROUNDS; round++) {
+    int fd = open("file", O_RDWR | O_CLOEXEC);
+    late += fcntl(fd, F_OFD_SETLK, &lock) != 0;
+    close(fd);
+    late += fcntl(other, F_OFD_SETLK, &lock) != 0;
+    fcntl(other, F_OFD_SETLK, &no_lock);
+  }
+  say("%d late", late);
+}
+
 static void hang_up_comes_with_close(void) {
   attempt("fifo", mkfifo("fifo", 0600));
   int reader = open("fifo", O_RDONLY | O_NONBLOCK), late = 0;
@@ -230,7 +244,8 @@ static void read_only_remount_after_close(void) {
 }
 
 FAMILY(effects, {"events", events}, {"events-of-exec", events_of_exec}, {"times", times}, {"locks", locks},
-       {"lock-ends-with-close", lock_ends_with_close}, {"hang-up-comes-with-close", hang_up_comes_with_close},
+       {"lock-ends-with-close", lock_ends_with_close}, {"range-lock-ends-with-close", range_lock_ends_with_close},
+       {"hang-up-comes-with-close", hang_up_comes_with_close},
        {"written-program-can-run", written_program_can_run}, {"lease-right-after-open", lease_right_after_open},
        {"mount-can-go-after-close", mount_can_go_after_close}, {"event-comes-with-close", event_comes_with_close},
        {"read-only-remount-after-close", read_only_remount_after_close});

@@ -319,7 +319,12 @@ impl Call {
 
     /// Whether the call fails where somebody has a file open that its task has closed.
     pub(crate) fn needs_closed_files(&self) -> bool {
-        self.is_exec() || policy::MOUNTING.contains(&self.type_name())
+        self.is_exec() || self.is_mounting() || self.type_name() == "flock"
+    }
+
+    /// Whether the call mounts a file system, unmounts it, or changes how it is mounted.
+    pub(crate) fn is_mounting(&self) -> bool {
+        policy::MOUNTING.contains(&self.type_name())
     }
 
     /// Whether the call opens a file by its path.

@@ -130,15 +130,17 @@ impl<'a> Answerer<'a> {
         self.delivery.unfinished.blocking.start(job, Arc::clone(&self.shared().devices));
     }
 
-    /// Makes sure that what the container's tasks have closed is closed here, too: for an exec, or for a mount.
-    fn close_files(&self, place: Place<'_>, is_exec: bool) {
+    /// Makes sure that what the container's tasks have closed is closed here, too, as far as the call could tell: a file that
+    /// nobody got has no lock.
+    fn close_files(&self, place: Place<'_>, call: &Call) {
         let Delivery { listener, shared, unfinished } = self.delivery;
         shared.handing_over.wait();
-        if is_exec {
-            return unfinished.forget_regular_files();
+        if call.is_exec() {
+            unfinished.forget_regular_files();
+        } else if call.is_mounting() {
+            unfinished.blocking.end_withdrawn(None, || listener.is_pending(place.notification.id));
+            unfinished.forget_files_of(place.notification.target_tid);
         }
-        unfinished.blocking.end_withdrawn(None, || listener.is_pending(place.notification.id));
-        unfinished.forget_files_of(place.notification.target_tid);
     }
 
     /// Ends what an earlier notification of the same task left waiting. What came of it, and what its alert paid for, is kept
@@ -228,7 +230,7 @@ impl<'a> Answerer<'a> {
             return Some(Decision { response, ..decision });
         }
         if call.needs_closed_files() {
-            self.close_files(place, call.is_exec());
+            self.close_files(place, &call);
         }
         if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
             return self.follow_exec(place, &event, decision);
