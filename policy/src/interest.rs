@@ -25,6 +25,9 @@ pub struct Watched {
     /// Alternatives; none means always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<RegisterTest>,
+    /// Whether a profile that leaves no room to watch it is to be used without.
+    #[serde(default, rename = "optional", skip_serializing_if = "std::ops::Not::not")]
+    pub is_optional: bool,
 }
 
 /// A comparison that the kernel makes on a register before anybody is notified.
@@ -47,27 +50,35 @@ pub enum Comparison {
     NotEqual,
     AtLeast,
     Below,
+    /// With a value of one bit: the register has that bit.
+    HasBit,
+    LacksBit,
 }
 
 /// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that
 /// its task has closed is for a moment more open with whoever opened it for the task. An `flock` that waits can wait for
 /// that, too.
 pub fn after_closes() -> Vec<Watched> {
-    /// `LOCK_SH | LOCK_NB` and `LOCK_EX | LOCK_NB` of flock(2).
-    const WITHOUT_WAITING: [u64; 2] = [1 | 4, 2 | 4];
-    let test = |value| RegisterTest { register: 1, comparison: Comparison::Equal, value };
-    let locking = Watched { name: "flock".to_owned(), when: WITHOUT_WAITING.map(test).to_vec() };
-    MOUNTING.iter().map(|name| Watched::always(name)).chain([locking]).collect()
+    /// `LOCK_NB` of flock(2).
+    const WITHOUT_WAITING: RegisterTest = RegisterTest { register: 1, comparison: Comparison::HasBit, value: 4 };
+    let locking = Watched { when: vec![WITHOUT_WAITING], ..Watched::always("flock") };
+    let calls = MOUNTING.iter().map(|name| Watched::always(name)).chain([locking]);
+    calls.map(|call| Watched { is_optional: true, ..call }).collect()
 }
 
 /// One entry for each call, which asks for all that the call's several ones ask for; in the order of the first ones.
 pub fn merged(calls: impl IntoIterator<Item = Watched>) -> Vec<Watched> {
     let mut merged: Vec<Watched> = Vec::new();
     for call in calls {
-        match merged.iter_mut().find(|known| known.name == call.name) {
-            Some(known) if known.when.is_empty() || call.when.is_empty() => known.when.clear(),
-            Some(known) => known.when.extend(call.when),
-            None => merged.push(call),
+        let Some(known) = merged.iter_mut().find(|known| known.name == call.name) else {
+            merged.push(call);
+            continue;
+        };
+        known.is_optional &= call.is_optional;
+        if known.when.is_empty() || call.when.is_empty() {
+            known.when.clear();
+        } else {
+            known.when.extend(call.when);
         }
     }
     merged
@@ -81,6 +92,8 @@ impl RegisterTest {
             Comparison::NotEqual => Comparison::Equal,
             Comparison::AtLeast => Comparison::Below,
             Comparison::Below => Comparison::AtLeast,
+            Comparison::HasBit => Comparison::LacksBit,
+            Comparison::LacksBit => Comparison::HasBit,
         };
         Self { comparison, ..self }
     }
@@ -89,7 +102,7 @@ impl RegisterTest {
 impl Watched {
     /// Watches every call of this name.
     pub fn always(name: &str) -> Self {
-        Self { name: name.to_owned(), when: Vec::new() }
+        Self { name: name.to_owned(), when: Vec::new(), is_optional: false }
     }
 }
 
@@ -158,13 +171,16 @@ mod tests {
     fn a_call_that_is_asked_for_several_times_is_watched_wherever_one_asks() {
         let test = |value| RegisterTest { register: 1, comparison: Comparison::Equal, value };
         let some = |name: &str, values: &[u64]| Watched {
-            name: name.to_owned(),
             when: values.iter().copied().map(test).collect(),
+            ..Watched::always(name)
         };
         let all = merged([some("flock", &[5]), Watched::always("mount"), some("flock", &[6]), some("mount", &[1])]);
         assert_eq!(all, [some("flock", &[5, 6]), Watched::always("mount")]);
         assert_eq!(merged([some("flock", &[5]), Watched::always("flock")]), [Watched::always("flock")]);
-        assert!(merged(after_closes()).contains(&some("flock", &[5, 6])));
+        assert_eq!(merged(after_closes()), after_closes());
+        let needed = ["flock", "mount"].map(Watched::always);
+        let both = merged(after_closes().into_iter().chain(needed.clone()));
+        assert!(needed.iter().all(|call| both.contains(call)), "what a rule needs is not optional: {both:?}");
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn watch(ruleset: &Ruleset, syscall: &Syscall) -> Option<Watched> {
     if !can_match(Known::Nothing) {
         return None;
     }
-    let watched = |when| Some(Watched { name: syscall.name.to_owned(), when });
+    let watched = |when| Some(Watched { when, ..Watched::always(syscall.name) });
     if let Some(register) = call.address_register()
         && !can_match(Known::NoAddress)
     {
@@ -138,8 +138,8 @@ mod tests {
     #[track_caller]
     fn check(condition: &str, expected: &[Expected<'_>]) {
         let watched = |(name, tests): &Expected<'_>| Watched {
-            name: (*name).to_owned(),
             when: tests.iter().map(|(register, how, value)| test(*register, *how, *value)).collect(),
+            ..Watched::always(name)
         };
         let expected: Vec<_> = expected.iter().map(watched).collect();
         assert_eq!(of(&ruleset(condition)), expected, "{condition}");
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_call_is_missing_where_it_is_trapped_for_less() {
-        let watched = |name: &str, when: &[RegisterTest]| Watched { name: name.to_owned(), when: when.to_vec() };
+        let watched = |name: &str, when: &[RegisterTest]| Watched { when: when.to_vec(), ..Watched::always(name) };
         let [one, two] = [1, 2].map(|value| test(0, Comparison::Equal, value));
         let needed = [watched("socket", &[one]), watched("connect", &[]), watched("chmod", &[])];
         let trapped = [watched("socket", &[one, two]), watched("connect", &[one])];

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-const MASKED_EQUAL: &str = "SCMP_CMP_MASKED_EQ";
+pub(super) const MASKED_EQUAL: &str = "SCMP_CMP_MASKED_EQ";
 
 /// Conditions that hold exactly where `conditions` (those of one rule) do not; `None` where the opposite of more than
 /// one condition, or of a malformed one, would be needed.

@@ -169,7 +169,16 @@ pub fn patched(own: Option<&Value>, plan: &Plan<'_>) -> Result<Value, ProfileErr
     refuse_foreign_listener(&profile, plan)?;
     let (default, own) = rules::read(&profile)?;
     let multiplexing = Multiplexing::of(&profile, default, &own, plan.watched)?;
-    let syscalls = rules::rewritten(default, &own, &treatments(plan, &multiplexing))?;
+    let mut treatments = treatments(plan, &multiplexing);
+    let is_optional = |call: &str| plan.watched.iter().any(|watched| watched.is_optional && watched.name == call);
+    let syscalls = loop {
+        match rules::rewritten(default, &own, &treatments) {
+            Err(ProfileError::ConditionalDenial { name } | ProfileError::Traced { name }) if is_optional(&name) => {
+                treatments.retain(|(known, _)| *known != name);
+            }
+            rewritten => break rewritten?,
+        }
+    };
     profile.insert("syscalls".to_owned(), Value::Array(syscalls));
     profile.insert("listenerPath".to_owned(), plan.listener_path.into());
     add_flags(&mut profile, plan.flags)?;
@@ -252,7 +261,7 @@ fn treatments<'a>(plan: &Plan<'a>, multiplexing: &Multiplexing) -> Treatments<'a
             treatments.push((name, Treatment::Notify(tests)));
         }
     };
-    for Watched { name, when } in plan.watched {
+    for Watched { name, when, .. } in plan.watched {
         add(name, if multiplexing.is_testable(name) { when } else { &[] });
     }
     treatments.extend(multiplexing.treatments.iter().copied());

@@ -7,7 +7,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ProfileError, Treatment, Treatments, complement, malformed, misspelt};
+use super::{
+    ProfileError, Treatment, Treatments,
+    complement::{self, MASKED_EQUAL},
+    malformed, misspelt,
+};
 use crate::{Comparison, RegisterTest};
 
 pub(super) const ALLOW: &str = "SCMP_ACT_ALLOW";
@@ -186,11 +190,14 @@ enum Changed {
 
 /// OCI's form of a test.
 fn argument(test: RegisterTest) -> Value {
+    let masked = |wanted| json!({"index": test.register, "value": test.value, "valueTwo": wanted, "op": MASKED_EQUAL});
     let operator = match test.comparison {
         Comparison::Equal => "SCMP_CMP_EQ",
         Comparison::NotEqual => "SCMP_CMP_NE",
         Comparison::AtLeast => "SCMP_CMP_GE",
         Comparison::Below => "SCMP_CMP_LT",
+        Comparison::HasBit => return masked(test.value),
+        Comparison::LacksBit => return masked(0),
     };
     json!({"index": test.register, "value": test.value, "op": operator})
 }

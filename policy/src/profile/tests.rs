@@ -97,6 +97,8 @@ fn is_wanted(watched: &[Watched], name: &str, args: [u64; 6]) -> bool {
             Comparison::NotEqual => register != test.value,
             Comparison::AtLeast => register >= test.value,
             Comparison::Below => register < test.value,
+            Comparison::HasBit => register & test.value == test.value,
+            Comparison::LacksBit => register & test.value == 0,
         }
     };
     watched.iter().any(|known| known.name == name && (known.when.is_empty() || known.when.iter().any(passes)))
@@ -178,14 +180,15 @@ const POOL: [&str; 8] = [
 ];
 
 fn wanted() -> impl Strategy<Value = Vec<Watched>> {
-    use Comparison::{AtLeast, Below, Equal, NotEqual};
+    use Comparison::{AtLeast, Below, Equal, HasBit, LacksBit, NotEqual};
     let comparison = prop::sample::select(vec![Equal, NotEqual, AtLeast, Below]);
-    let test = (0..3_u32, comparison, 0..4_u64);
-    let test = test.prop_map(|(register, comparison, value)| RegisterTest { register, comparison, value });
+    let bit = (prop::sample::select(vec![HasBit, LacksBit]), prop::sample::select(vec![1, 2]));
+    let test = (0..3_u32, prop_oneof![2 => (comparison, 0..4_u64), 1 => bit]);
+    let test = test.prop_map(|(register, (comparison, value))| RegisterTest { register, comparison, value });
     let tests = prop::collection::vec(prop::collection::vec(test, 0..3), 3);
     tests.prop_map(|tests| {
         let names = ["openat", "open", "execve"].map(str::to_owned);
-        names.into_iter().zip(tests).map(|(name, when)| Watched { name, when }).collect()
+        names.into_iter().zip(tests).map(|(name, when)| Watched { name, when, is_optional: false }).collect()
     })
 }
 
@@ -380,6 +383,30 @@ fn a_profile_that_leaves_a_watched_call_to_a_tracer_is_refused() {
 }
 
 #[test]
+fn what_would_be_good_to_see_is_seen_where_the_profile_has_room_for_it() {
+    let (helpful, needed) = (crate::after_closes(), always(&["mount", "flock"]));
+    let locking = json!([{"index": 1, "value": 4, "valueTwo": 4, "op": "SCMP_CMP_MASKED_EQ"}]);
+    let not_locking = json!([{"index": 1, "value": 4, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
+    let plain = rules(&json!([{"names": ["flock"], "action": "SCMP_ACT_ALLOW"}]));
+    let expected = json!([
+        {"names": ["flock"], "action": "SCMP_ACT_NOTIFY", "args": locking},
+        {"names": ["flock"], "action": "SCMP_ACT_ALLOW", "args": not_locking},
+    ]);
+    assert_eq!(patched(Some(&plain), &plan(Mode::Enforce, &helpful)).unwrap()["syscalls"], expected);
+
+    let condition = |value: u64| json!([{"index": 1, "value": value, "op": "SCMP_CMP_EQ"}]);
+    let denial = |value| json!({"names": ["flock"], "action": "SCMP_ACT_ERRNO", "args": condition(value)});
+    let trace = json!([{"names": ["mount", "flock"], "action": "SCMP_ACT_TRACE"}]);
+    let denials = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [denial(1), denial(2)]});
+    for own in [rules(&trace), denials] {
+        patched(Some(&own), &plan(Mode::Enforce, &needed)).unwrap_err();
+        let after = patched(Some(&own), &plan(Mode::Enforce, &helpful)).unwrap();
+        let kept = own["syscalls"].as_array().unwrap();
+        assert!(kept.iter().all(|rule| after["syscalls"].as_array().unwrap().contains(rule)), "{after}");
+    }
+}
+
+#[test]
 fn a_member_that_only_one_runtime_reads_is_refused() {
     let condition = json!([{"index": 0, "value": 1, "Op": "SCMP_CMP_EQ"}]);
     for (own, member) in [
@@ -420,7 +447,7 @@ fn a_listener_that_cannot_work_is_refused() {
 #[test]
 fn a_register_test_divides_a_rule_and_watches_the_other_way_in_as_a_whole() {
     let test = RegisterTest { register: 4, comparison: Comparison::NotEqual, value: 0 };
-    let watched = [Watched { name: "sendto".to_owned(), when: vec![test] }];
+    let watched = [Watched { when: vec![test], ..Watched::always("sendto") }];
     let architectures = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
     let own = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": architectures, "syscalls": [
         {"names": ["sendto", "socketcall", "read"], "action": "SCMP_ACT_ALLOW"},

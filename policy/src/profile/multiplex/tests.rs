@@ -147,8 +147,8 @@ fn watched() -> impl Strategy<Value = Vec<Watched>> {
     let watch = (prop::sample::subsequence(names, 0..4), prop::collection::vec(prop::option::of(test), 4));
     watch.prop_map(|(names, tests)| {
         let watched = |(name, test): (&&str, Option<RegisterTest>)| Watched {
-            name: (*name).to_owned(),
             when: test.into_iter().collect(),
+            ..Watched::always(name)
         };
         names.iter().zip(tests).map(watched).collect()
     })
