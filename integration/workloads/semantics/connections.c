@@ -223,13 +223,19 @@ static void passed_credentials(void) {
   if (sender) say("%d %d %d", sender->pid == getpid(), sender->uid == getuid(), sender->gid == getgid());
 }
 
-// A socket whose queue is full, so that the next connection waits.
-static int full_unix(void) {
-  int listener = unix_server("full", SOCK_STREAM, 0), filled = 0;
+// Connects to "full" until its queue is; says how often that was possible, and leaves why it is not any more in errno.
+static int fill(void) {
   struct sockaddr_un address;
   socklen_t length = named(&address, "full");
+  int filled = 0;
   while (filled < 10 && connect(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), (struct sockaddr *)&address, length) == 0) filled++;
-  say("filled %d", filled);
+  return filled;
+}
+
+// A socket whose queue is full, so that the next connection waits.
+static int full_unix(void) {
+  int listener = unix_server("full", SOCK_STREAM, 0);
+  say("filled %d", fill());
   say_errno(errno);
   return listener;
 }
@@ -324,6 +330,27 @@ static void killed_while_connecting(void) {
   pid_t child = start_waiter(0, &reports);
   kill(child, SIGKILL);
   say_exit(child);
+}
+
+// Who waited for a place and was killed takes none.
+static void killed_is_gone(void) {
+  enum { ROUNDS = 50 };
+  domain = AF_UNIX;
+  int listener = unix_server("full", SOCK_STREAM, 0), late = 0;
+  fcntl(listener, F_SETFL, O_NONBLOCK);
+  for (int round = 0; round < ROUNDS; round++) {
+    int filled = fill(), reports, fd;
+    char word[8];
+    pid_t child = waiter(0, &reports);
+    if (read(reports, word, sizeof word) != sizeof word) late = ROUNDS;
+    nap(2); // it waits
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    for (; (fd = accept(listener, NULL, NULL)) >= 0; close(fd)) filled--;
+    late += filled < 0;
+    close(reports);
+  }
+  say("%d late", late);
 }
 
 static int full_tcp(void) {
@@ -443,6 +470,7 @@ FAMILY(connections, {"to-loopback", to_loopback}, {"connect-without-blocking", w
        {"passed-credentials", passed_credentials}, {"waits-for-queue", waits_for_queue},
        {"signal-ends-connect", signal_ends_connect}, {"signal-restarts-connect", signal_restarts_connect},
        {"signal-and-limit", signal_and_limit}, {"limit-of-wait", limit_of_wait},
-       {"killed-while-connecting", killed_while_connecting}, {"tcp-that-waits", tcp_that_waits},
+       {"killed-while-connecting", killed_while_connecting}, {"killed-connect-is-gone", killed_is_gone},
+       {"tcp-that-waits", tcp_that_waits},
        {"end-comes-with-close", closes_at_once}, {"connects-among-signals", among_signals},
        {"connects-of-own-users", own_users});
