@@ -10,7 +10,7 @@ use integration::{
     Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 26] = [
+const WORKLOADS: [&str; 27] = [
     "pause",
     "nothing",
     "loop",
@@ -34,6 +34,7 @@ const WORKLOADS: [&str; 26] = [
     "attack_peer",
     "attack_ring",
     "attack_self",
+    "attack_served",
     "attack_stall",
     "attack_supervisor",
     "attack_takeover",

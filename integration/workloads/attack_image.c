@@ -9,7 +9,7 @@
 // copy in memory through /proc (memfd), itself after it was moved to where nothing may be executed (self), as the loader that
 // an executable file names, which the kernel starts in that one's place (carrier).
 #include "attack.h"
-#include <elf.h>
+#include "carrier.h"
 #include <linux/fs.h>
 
 enum { TIMES = 20 };
@@ -90,30 +90,8 @@ static void prepare_loader(void) {
   argument = "/tmp/link";
 }
 
-#define CARRIED "/secret/loaded"
-
 static void prepare_carrier(void) {
-  struct {
-    Elf64_Ehdr header;
-    Elf64_Phdr parts[2];
-    char loader[sizeof CARRIED];
-  } file = {.loader = CARRIED};
-  memcpy(file.header.e_ident, ELFMAG "\2\1\1", 7);
-  file.header.e_type = ET_EXEC;
-  file.header.e_machine = EM_X86_64;
-  file.header.e_version = EV_CURRENT;
-  file.header.e_phoff = sizeof file.header;
-  file.header.e_ehsize = sizeof file.header;
-  file.header.e_phentsize = sizeof *file.parts;
-  file.header.e_phnum = 2;
-  size_t at = (size_t)((char *)file.loader - (char *)&file);
-  file.parts[0] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = at, .p_filesz = sizeof CARRIED, .p_flags = PF_R};
-  file.parts[1] = (Elf64_Phdr){.p_type = PT_LOAD,
-                               .p_vaddr = 0x400000,
-                               .p_filesz = sizeof file,
-                               .p_memsz = sizeof file,
-                               .p_flags = PF_R | PF_X,
-                               .p_align = 4096};
+  Carrier file = carrier();
   int fd = open("/tmp/carrier", O_WRONLY | O_CREAT, 0755);
   require(fd >= 0 && write(fd, &file, sizeof file) == sizeof file, "make a program");
   close(fd);

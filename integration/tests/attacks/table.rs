@@ -190,4 +190,5 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_image self", Trace::Executed("/banned/self")),
     bypass("attack_image carrier", LOADED),
     bypass("attack_image carrier", LOADED).within(UserNamespace),
+    bypass("attack_served carrier", LOADED).within(Privileged),
 ];

@@ -2,6 +2,7 @@
 //! What the kernel has loaded of a program.
 
 use std::{
+    ffi::CString,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     os::{
@@ -12,45 +13,60 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, openat, readlinkat},
-    sys::stat::{Mode, fstatat, major, minor},
+    fcntl::{OFlag, openat, readlinkat},
+    sys::stat::Mode,
 };
 
 use super::handle::proc_root;
-use crate::sys::{FileMapping, next_file_mapping};
+use crate::sys::{FileFacts, FileMapping, file_facts, next_file_mapping};
 
 /// What of a line of `maps` is looked at: all before the name, and how that begins. The rest is a path of any length.
 const HEAD: usize = 160;
 
 /// The file that was loaded beside a program, which the program names as its interpreter (`PT_INTERP`, elf(5)), and the file's
-/// name; `None` for a program without one. Of a process whose number is its own as long as we look, as a tracee's is, and that
-/// has executed its program and not run yet: besides its own file and this one nothing is mapped. Of one that runs, or ends
-/// meanwhile, what is mapped last and still there.
+/// name; `None` for a program without one, and for a process that is gone. Of a process that has executed its program and not
+/// run yet: besides its own file and this one nothing is mapped. Of one that runs, or ends meanwhile, what is mapped last and
+/// still there; where that is nobody's tracee of ours, its number may be another process' by now.
 ///
 /// Where the kernel put the interpreter (`AT_BASE`, getauxval(3)) does not say whether there is one: it is 0 too for one
 /// that is not position independent.
 pub(crate) fn loaded_interpreter(process: u32) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
     let root = proc_root().ok_or_else(|| io::Error::other("/proc cannot be opened"))?;
     match find_interpreter(root, process) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+        Err(error) if is_gone(&error) && !is_there(root, &format!("{process}/exe")) => Ok(None),
         found => found,
     }
 }
 
+/// Whether the error is what `/proc` says of a process or a mapping that is gone. A file system that the container serves
+/// can say the same of its files, where it is asked.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
+/// Whether `/proc` has this magic link; the file behind it is not asked.
+fn is_there(root: BorrowedFd<'_>, link: &str) -> bool {
+    !matches!(readlinkat(root, link), Err(Errno::ENOENT | Errno::ESRCH))
+}
+
+/// What the kernel knows of the file behind a magic link of `/proc`, without asking the file system.
+fn facts_of(root: BorrowedFd<'_>, link: &str) -> io::Result<FileFacts> {
+    file_facts(root, &CString::new(link)?, true)
+}
+
 fn find_interpreter(root: BorrowedFd<'_>, process: u32) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
-    let own = fstatat(root, format!("{process}/exe").as_str(), AtFlags::empty())?;
+    let own = facts_of(root, &format!("{process}/exe"))?;
     // Where stat(2) shows another device than the mappings have (btrfs), this says no, and the files are compared below.
-    let is_own =
-        |mapping: &FileMapping| mapping.device == (major(own.st_dev), minor(own.st_dev)) && mapping.inode == own.st_ino;
+    let is_own = |mapping: &FileMapping| (mapping.device, mapping.inode) == (own.device, own.inode);
     // By address: the program lies mostly below.
     for mapping in mapped_files(root, process)?.into_iter().rev().filter(|mapping| !is_own(mapping)) {
         let path = format!("{process}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-        let facts = match fstatat(root, path.as_str(), AtFlags::empty()) {
+        let facts = match facts_of(root, &path) {
             // It runs, and no longer has it.
-            Err(Errno::ENOENT) => continue,
+            Err(error) if is_gone(&error) && !is_there(root, &path) => continue,
             facts => facts?,
         };
-        if (facts.st_dev, facts.st_ino) != (own.st_dev, own.st_ino) {
+        if !facts.is_same_file(&own) {
             let file = openat(root, path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
             let name = match readlinkat(root, path.as_str()) {
                 // A path that no call takes; what the file is still counts.
@@ -71,9 +87,9 @@ fn mapped_files(root: BorrowedFd<'_>, process: u32) -> io::Result<Vec<FileMappin
         match next_file_mapping(maps.as_fd(), mappings.last().map_or(0, |last| last.end)) {
             Ok(Some(mapping)) => mappings.push(mapping),
             Ok(None) => return Ok(mappings),
-            // A kernel that tells it in text only.
-            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => return mappings_in(File::from(maps)),
-            Err(error) => return Err(error),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(error),
+            // A kernel that tells it in text only, or a security module that permits nothing else.
+            Err(_) => return mappings_in(File::from(maps)),
         }
     }
 }
@@ -114,17 +130,23 @@ fn mapping(line: &[u8]) -> io::Result<Option<FileMapping>> {
 }
 
 /// Two hexadecimal numbers.
-fn pair(word: &[u8], separator: char) -> Option<(u64, u64)> {
+fn pair<T: TryFrom<u64>>(word: &[u8], separator: char) -> Option<(T, T)> {
     let (first, second) = str::from_utf8(word).ok()?.split_once(separator)?;
-    Some((u64::from_str_radix(first, 16).ok()?, u64::from_str_radix(second, 16).ok()?))
+    let parse = |digits| T::try_from(u64::from_str_radix(digits, 16).ok()?).ok();
+    Some((parse(first)?, parse(second)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+
     use super::*;
 
     /// A line, then addresses, device and inode of what it says.
-    type Case<'a> = (&'a str, Option<((u64, u64), (u64, u64), u64)>);
+    type Case<'a> = (&'a str, Option<((u64, u64), (u32, u32), u64)>);
 
     #[test]
     fn only_files_are_mappings() {
@@ -155,10 +177,20 @@ mod tests {
 
     #[test]
     fn the_kernel_says_the_same_in_numbers_and_in_text() {
-        let own = std::process::id();
-        let in_text = mappings_in(File::open(format!("/proc/{own}/maps")).unwrap()).unwrap();
-        let asked = mapped_files(proc_root().unwrap(), own).unwrap();
+        // Once it copies, it has loaded what it needs.
+        let mut copier =
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cat is everywhere");
+        copier.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        copier.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let process = copier.id();
+        let in_text = mappings_in(File::open(format!("/proc/{process}/maps")).unwrap()).unwrap();
+        let asked = mapped_files(proc_root().unwrap(), process).unwrap();
+        let (_file, name) = loaded_interpreter(process).unwrap().expect("it is linked dynamically");
+        drop(copier.stdin.take());
+        copier.wait().unwrap();
         assert!(in_text.len() > 1);
         assert_eq!(asked, in_text);
+        assert!(name.starts_with(b"/"));
+        assert!(loaded_interpreter(process).unwrap().is_none(), "it is gone");
     }
 }

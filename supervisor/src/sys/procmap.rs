@@ -15,7 +15,7 @@ pub(crate) struct FileMapping {
     /// The first address behind it.
     pub(crate) end: u64,
     /// Major and minor number of the file's file system. Some show their files under others (stat(2) of btrfs).
-    pub(crate) device: (u64, u64),
+    pub(crate) device: (u32, u32),
     /// The file's number within it.
     pub(crate) inode: u64,
 }
@@ -56,7 +56,7 @@ pub(crate) fn next_file_mapping(maps: BorrowedFd<'_>, address: u64) -> io::Resul
     let result = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, ptr::from_mut(&mut query)) };
     if result == 0 {
         let Query { vma_start: start, vma_end: end, inode, dev_major, dev_minor, .. } = query;
-        return Ok(Some(FileMapping { start, end, device: (dev_major.into(), dev_minor.into()), inode }));
+        return Ok(Some(FileMapping { start, end, device: (dev_major, dev_minor), inode }));
     }
     let error = io::Error::last_os_error();
     if error.raw_os_error() == Some(libc::ENOENT) { Ok(None) } else { Err(error) }

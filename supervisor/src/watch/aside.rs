@@ -55,7 +55,7 @@ impl Aside {
         self.count.store(calls.entries.len(), Ordering::Release);
     }
 
-    /// The thread is at no call any more.
+    /// The thread is at no call any more that another one would have to wait for.
     pub(super) fn end(&self, member: usize) {
         let mut calls = self.calls();
         calls.entries.retain(|entry| entry.member != member);

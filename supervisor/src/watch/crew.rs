@@ -127,7 +127,8 @@ impl Turn<'_> {
         self.crew.has_next(self.member)
     }
 
-    /// Lets another thread receive, because this one is going to wait for its target, which has its answer.
+    /// Lets another thread receive, because this one is going to wait for its target, which has its answer or gets it now.
+    /// Nothing is made for such a call that its next notification would have to find.
     pub(super) fn hand_over(&self) {
         self.step_aside();
         self.crew.aside.end(self.member);
