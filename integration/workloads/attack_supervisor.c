@@ -2,8 +2,9 @@
 // attack_supervisor SECONDS ENOUGH NAME KIND: reaches for the tasks of the processes called NAME, which it sees because
 // they share a process namespace, while a thread makes them work on its behalf by opening files.
 //
-// KIND: traces them (trace), opens their memory (memory), also through a handle (handle) or a bind mount (bound), their
-// descriptors (descriptors) or root (root), may signal them (signal).
+// KIND: traces them (trace), opens their memory (memory), also through a handle (handle), a bind mount (bound) or behind an
+// empty file that is mounted over what tells whose it is (covered), their descriptors (descriptors) or root (root), may signal
+// them (signal).
 #include "attack.h"
 #include <dirent.h>
 #include <sys/mount.h>
@@ -65,6 +66,19 @@ static int open_bound(int task) {
   return fd >= 0;
 }
 
+static int open_covered(int task) {
+  int opened = 0;
+  close(open("/tmp/empty", O_WRONLY | O_CREAT, 0600));
+  for (const char *const *file = (const char *const[]){"status", "stat", NULL}; *file; file++) {
+    char name[64];
+    snprintf(name, sizeof name, "/proc/%d/%s", task, *file);
+    if (mount("/tmp/empty", name, NULL, MS_BIND, NULL) != 0) continue;
+    opened |= open_memory(task);
+    umount2(name, MNT_DETACH);
+  }
+  return opened;
+}
+
 static int may_signal(int task) { return syscall(SYS_tkill, task, 0) == 0; }
 
 static int is_called(int process) {
@@ -102,6 +116,7 @@ int main(int argc, char **argv) {
           : strcmp(kind, "root") == 0        ? open_root
           : strcmp(kind, "handle") == 0      ? open_through_handle
           : strcmp(kind, "bound") == 0       ? open_bound
+          : strcmp(kind, "covered") == 0     ? open_covered
                                              : may_signal;
   for (int thread = 0; thread < 2; thread++) start_thread(keep_busy, NULL);
   int processes[MANY], known = 0;

@@ -128,6 +128,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_supervisor lanner memory", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner handle", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner bound", Trace::Nothing).sharing_processes().within(Administrator),
+    bypass("attack_supervisor lanner covered", Trace::Nothing).sharing_processes().within(Administrator),
     bypass("attack_supervisor lanner descriptors", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner root", Trace::Nothing).sharing_processes(),
     bypass("attack_supervisor lanner trace", Trace::Nothing).sharing_processes().within(User),

@@ -178,11 +178,15 @@ impl Privacy<'_> {
         if !is_whole {
             self.check_file(top.as_fd())?;
         }
+        if !is_of_process(top.as_fd())? {
+            return Ok(());
+        }
+        // A process that says nothing of itself could be ours behind something that was mounted over its files.
         let seen = Process::of_directory(top);
-        let Some(status) = seen.status() else { return Ok(()) };
+        let (status, stat) = seen.status().zip(seen.stat()).ok_or_else(refused)?;
         // The number alone could be that of a task of an inner namespace.
-        let is_own = own_task(status.own_thread)
-            .is_some_and(|own| own.stat().map(|own| own.started) == seen.stat().map(|seen| seen.started));
+        let is_own =
+            own_task(status.own_thread).is_some_and(|own| own.stat().is_none_or(|own| own.started == stat.started));
         if is_own { Err(refused()) } else { Ok(()) }
     }
 
@@ -221,6 +225,17 @@ fn own_task(number: u32) -> Option<Process> {
 
 fn refused() -> io::Error {
     io::Error::from_raw_os_error(libc::EACCES)
+}
+
+/// Whether a directory below the root of a procfs is that of a process.
+fn is_of_process(directory: BorrowedFd<'_>) -> io::Result<bool> {
+    let resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS;
+    match open_at(directory, c"status", OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve }) {
+        Ok(_status) => Ok(true),
+        // Of a dead process nothing can be opened either.
+        Err(error) if matches!(errno(&error), libc::ENOENT | libc::ESRCH) => Ok(false),
+        Err(_) => Err(refused()),
+    }
 }
 
 fn is_root(directory: BorrowedFd<'_>) -> io::Result<bool> {

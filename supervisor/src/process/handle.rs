@@ -2,6 +2,7 @@
 //! One task through open descriptors of its `/proc` directory.
 
 use std::{
+    ffi::CString,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
@@ -20,7 +21,7 @@ use nix::{
 
 use super::{Cgroup, Stat, Status, shortage::opened, stat::number};
 use crate::{
-    sys::{Ids, Pidfd},
+    sys::{Ids, OpenHow, Pidfd, open_at},
     target::Strings,
 };
 
@@ -57,6 +58,14 @@ pub(crate) fn name_of(task: u32) -> Option<Vec<u8>> {
     let mut buffer = [0; MAX_NAME];
     let length = read(file, &mut buffer).ok().filter(|length| *length > 0)?;
     Some(name_in(buffer.get(..length)?))
+}
+
+/// Opens what the procfs itself has under `name`: who may mount can lay something else over it, in a procfs that we see as
+/// they do.
+fn open_unmounted(directory: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> Option<OwnedFd> {
+    let resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS;
+    let how = OpenHow { flags: u64::from(flags.cast_unsigned()), mode: 0, resolve };
+    opened(open_at(directory, &CString::new(name).ok()?, how))
 }
 
 /// The name in a `comm` file. Only the last byte is the file's own; a name may hold line feeds.
@@ -130,8 +139,7 @@ impl Process {
 
     /// The task that has this number in the procfs whose root is `directory`.
     pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = opened(openat(directory, task.to_string().as_str(), flags, Mode::empty()))?;
+        let directory = open_unmounted(directory, &task.to_string(), libc::O_PATH | libc::O_DIRECTORY)?;
         Some(Self::with_directory(task, directory))
     }
 
@@ -371,7 +379,7 @@ impl Process {
 
     /// A file of the directory, cut after `limit` bytes.
     pub(crate) fn read(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
-        let file = self.open_file(name)?;
+        let file = open_unmounted(self.directory(), name, libc::O_RDONLY)?;
         let mut content = vec![0; limit];
         let mut length = 0;
         while let Some(rest) = content.get_mut(length..).filter(|rest| !rest.is_empty()) {
@@ -384,7 +392,7 @@ impl Process {
         Some(content)
     }
 
-    /// Opens a file of the directory for reading.
+    /// Opens a file of the directory for reading, also one behind a magic link.
     pub(crate) fn open_file(&self, name: &str) -> Option<OwnedFd> {
         opened(openat(self.directory(), name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))
     }
@@ -394,7 +402,7 @@ impl Process {
     fn reread(&self, slot: &OnceLock<OwnedFd>, name: &str, buffer: &mut [u8]) -> Option<usize> {
         if slot.get().is_none() {
             // Only a success is kept: we may be out of descriptors now and not the next time.
-            let file = self.open_file(name)?;
+            let file = open_unmounted(self.directory(), name, libc::O_RDONLY)?;
             slot.get_or_init(|| file);
         }
         let file = slot.get()?;
