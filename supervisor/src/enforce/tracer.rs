@@ -36,6 +36,13 @@ pub(crate) enum Fate {
     Dies,
 }
 
+impl Fate {
+    /// What becomes of it after two judgements.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self == Self::Dies { self } else { other }
+    }
+}
+
 /// How an exec ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Followed {

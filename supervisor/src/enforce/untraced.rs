@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::Fate;
 use crate::{
     process::{Activity, Process},
-    sys::Pidfd,
+    sys::{FileFacts, Pidfd, file_facts},
 };
 
 /// Pause between two looks at a task that may get its new program at any moment.
@@ -37,7 +37,16 @@ pub(crate) struct Untraced {
 #[derive(Debug, PartialEq, Eq)]
 struct Program {
     message: Vec<u8>,
-    file: Option<(u64, u64)>,
+    file: Option<File>,
+}
+
+/// What the kernel itself knows of a program's file. Its number may be served by the container, which can change it, or not
+/// answer.
+#[derive(Debug, PartialEq, Eq)]
+struct File {
+    name: Vec<u8>,
+    device: (u32, u32),
+    mount: u64,
 }
 
 impl Untraced {
@@ -109,7 +118,13 @@ impl Untraced {
 
 impl Program {
     fn of(process: &Process) -> Option<Self> {
-        let facts = process.file_facts("exe");
-        Some(Self { message: process.program_mark()?, file: facts.map(|facts| (facts.st_dev, facts.st_ino)) })
+        Some(Self { message: process.program_mark()?, file: File::of(process) })
+    }
+}
+
+impl File {
+    fn of(process: &Process) -> Option<Self> {
+        let FileFacts { device, mount, .. } = file_facts(process.directory(), c"exe", true).ok()?;
+        Some(Self { name: process.link("exe")?, device, mount })
     }
 }

@@ -61,8 +61,10 @@ pub(super) struct Program {
 pub(crate) struct ExecSnapshot {
     filename: Option<Vec<u8>>,
     arguments: Option<Strings>,
-    /// Path, device and inode of the image.
-    program: Option<(Vec<u8>, u64, u64)>,
+    /// Path of the image.
+    program: Option<Vec<u8>>,
+    /// Its device and inode, where its file system tells them.
+    number: Option<(u64, u64)>,
 }
 
 /// The first line of a script.
@@ -80,14 +82,20 @@ impl CallEvent<'_> {
         self.set_thread(process);
     }
 
+    /// Whether the target has the new program already, so that nothing about it has to be predicted.
+    pub(super) fn is_executed(&self) -> bool {
+        self.image.executed.get()
+    }
+
     /// What tells two looks at an exec apart.
     pub(crate) fn exec_snapshot(&self) -> Option<ExecSnapshot> {
         self.call.exec_registers()?;
-        let program = self.program().and_then(|program| {
-            let facts = self.program_facts()?;
-            Some((program.path.clone(), facts.st_dev, facts.st_ino))
-        });
-        Some(ExecSnapshot { filename: self.exec_filename(), arguments: self.exec_arguments().cloned(), program })
+        Some(ExecSnapshot {
+            filename: self.exec_filename(),
+            arguments: self.exec_arguments().cloned(),
+            program: self.program().map(|program| program.path.clone()),
+            number: self.program_facts().map(|facts| (facts.st_dev, facts.st_ino)),
+        })
     }
 
     /// The path of the program that an exec loads, empty where nobody knows.

@@ -46,7 +46,14 @@ enum Search {
 /// The file that the path of an open names now.
 struct Found {
     file: OwnedFd,
-    facts: FileStat,
+    /// Of a file system that a container serves, it may say nothing.
+    facts: Option<FileStat>,
+}
+
+impl Found {
+    fn new(file: OwnedFd) -> Self {
+        Self { facts: fstat(&file).ok(), file }
+    }
 }
 
 impl CallEvent<'_> {
@@ -165,7 +172,7 @@ impl CallEvent<'_> {
     /// What `stat` says of the subject's file; for an open, of the file that the path names now.
     pub(super) fn subject_facts(&self) -> Option<FileStat> {
         match self.call.layout().subject {
-            Subject::Opened => self.found().map(|found| found.facts),
+            Subject::Opened => self.found()?.facts,
             Subject::Descriptor(register) | Subject::Duplicate(register) => {
                 let number = self.call.int(register);
                 self.held_facts(number).or_else(|| self.thread()?.file_facts(&format!("fd/{number}")))
@@ -250,7 +257,7 @@ impl CallEvent<'_> {
         let find = || {
             match self.file.located.get().map(Arc::as_ref) {
                 Some(Located::Existing { file, .. }) => {
-                    return Some(Found { file: file.try_clone().ok()?, facts: fstat(file).ok()? });
+                    return file.try_clone().ok().map(Found::new);
                 }
                 Some(Located::Missing { .. } | Located::Failed(_)) => return None,
                 None => {}
@@ -259,8 +266,7 @@ impl CallEvent<'_> {
             let path = self.raw_path(0)?;
             let base = if path.starts_with(b"/") { None } else { self.base(directory) };
             let file = resolve::resolve(self.thread()?, base.as_deref(), path)?;
-            let facts = fstat(&file).ok()?;
-            Some(Found { file, facts })
+            Some(Found::new(file))
         };
         self.file.found.get_or_init(find).as_ref()
     }

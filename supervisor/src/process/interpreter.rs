@@ -2,6 +2,7 @@
 //! What the kernel has loaded of a program.
 
 use std::{
+    collections::HashSet,
     ffi::CString,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
@@ -23,17 +24,18 @@ use crate::sys::{FileFacts, FileMapping, file_facts, next_file_mapping};
 /// What of a line of `maps` is looked at: all before the name, and how that begins. The rest is a path of any length.
 const HEAD: usize = 160;
 
-/// The file that was loaded beside a program, which the program names as its interpreter (`PT_INTERP`, elf(5)), and the file's
-/// name; `None` for a program without one, and for a process that is gone. Of a process that has executed its program and not
-/// run yet: besides its own file and this one nothing is mapped. Of one that runs, or ends meanwhile, what is mapped last and
-/// still there; where that is nobody's tracee of ours, its number may be another process' by now.
+/// The files that were loaded beside a program, with their names: the one that the program names as its interpreter
+/// (`PT_INTERP`, elf(5)). None for a program without one, and for a process that is gone. Of a process that has executed its
+/// program and not run yet: besides its own file and this one nothing is mapped, but a file system that the container serves
+/// can number the program's file anew between two looks, and then it is among them. Of one that runs, or ends meanwhile,
+/// what is still there; where that is nobody's tracee of ours, its number may be another process' by now.
 ///
 /// Where the kernel put the interpreter (`AT_BASE`, getauxval(3)) does not say whether there is one: it is 0 too for one
 /// that is not position independent.
-pub(crate) fn loaded_interpreter(process: u32) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
+pub(crate) fn loaded_beside(process: u32) -> io::Result<Vec<(OwnedFd, Vec<u8>)>> {
     let root = proc_root().ok_or_else(|| io::Error::other("/proc cannot be opened"))?;
-    match find_interpreter(root, process) {
-        Err(error) if is_gone(&error) && !is_there(root, &format!("{process}/exe")) => Ok(None),
+    match find_loaded(root, process) {
+        Err(error) if is_gone(&error) && !is_there(root, &format!("{process}/exe")) => Ok(Vec::new()),
         found => found,
     }
 }
@@ -54,29 +56,33 @@ fn facts_of(root: BorrowedFd<'_>, link: &str) -> io::Result<FileFacts> {
     file_facts(root, &CString::new(link)?, true)
 }
 
-fn find_interpreter(root: BorrowedFd<'_>, process: u32) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
+fn find_loaded(root: BorrowedFd<'_>, process: u32) -> io::Result<Vec<(OwnedFd, Vec<u8>)>> {
     let own = facts_of(root, &format!("{process}/exe"))?;
-    // Where stat(2) shows another device than the mappings have (btrfs), this says no, and the files are compared below.
-    let is_own = |mapping: &FileMapping| (mapping.device, mapping.inode) == (own.device, own.inode);
-    // By address: the program lies mostly below.
-    for mapping in mapped_files(root, process)?.into_iter().rev().filter(|mapping| !is_own(mapping)) {
+    // Where stat(2) shows other devices than mappings have (btrfs), the files are compared below.
+    let mut numbers = HashSet::from([(own.device, own.inode)]);
+    let mut files = numbers.clone();
+    let mut loaded = Vec::new();
+    for mapping in mapped_files(root, process)? {
+        if !numbers.insert((mapping.device, mapping.inode)) {
+            continue;
+        }
         let path = format!("{process}/map_files/{:x}-{:x}", mapping.start, mapping.end);
         let facts = match facts_of(root, &path) {
             // It runs, and no longer has it.
             Err(error) if is_gone(&error) && !is_there(root, &path) => continue,
             facts => facts?,
         };
-        if !facts.is_same_file(&own) {
+        if files.insert((facts.device, facts.inode)) {
             let file = openat(root, path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
             let name = match readlinkat(root, path.as_str()) {
                 // A path that no call takes; what the file is still counts.
                 Err(Errno::ENAMETOOLONG) => Vec::new(),
                 name => OsStringExt::into_vec(name?),
             };
-            return Ok(Some((file, name)));
+            loaded.push((file, name));
         }
     }
-    Ok(None)
+    Ok(loaded)
 }
 
 /// What is mapped of files, by address. Listing `map_files` would make the kernel build an inode for each.
@@ -185,12 +191,13 @@ mod tests {
         let process = copier.id();
         let in_text = mappings_in(File::open(format!("/proc/{process}/maps")).unwrap()).unwrap();
         let asked = mapped_files(proc_root().unwrap(), process).unwrap();
-        let (_file, name) = loaded_interpreter(process).unwrap().expect("it is linked dynamically");
+        let loaded = loaded_beside(process).unwrap();
         drop(copier.stdin.take());
         copier.wait().unwrap();
         assert!(in_text.len() > 1);
         assert_eq!(asked, in_text);
-        assert!(name.starts_with(b"/"));
-        assert!(loaded_interpreter(process).unwrap().is_none(), "it is gone");
+        assert!(!loaded.is_empty(), "it is linked dynamically");
+        assert!(loaded.iter().all(|(_file, name)| name.starts_with(b"/")), "{loaded:?}");
+        assert!(loaded_beside(process).unwrap().is_empty(), "it is gone");
     }
 }

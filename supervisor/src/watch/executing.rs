@@ -21,8 +21,9 @@ use crate::{
     decode::Call,
     enforce::{Fate, Follow, Followed, Located, Untraced},
     event::{CallEvent, ExecSnapshot, Moment},
+    in_force::InForce,
     internal_alert::InternalAlert,
-    process::{Process, loaded_interpreter, without_deleted},
+    process::{Process, loaded_beside, without_deleted},
     shared::Shared,
     sys::{Notification, Response},
     target::Target,
@@ -147,27 +148,28 @@ impl Verification<'_> {
         if !in_force.performs_opens(shared.mode) {
             return Fate::Lives;
         }
+        let judged = loaded_beside(process).and_then(|loaded| {
+            loaded.into_iter().try_fold(Fate::Lives, |fate, (file, name)| {
+                Ok(fate.or(self.judge_loaded(process, Located::existing(file)?, name, &in_force)))
+            })
+        });
+        judged.unwrap_or_else(|error| {
+            tracing::error!(%error, process, "the interpreter of a program cannot be looked at");
+            self.unknown()
+        })
+    }
+
+    fn judge_loaded(&self, process: u32, file: Located, name: Vec<u8>, in_force: &InForce) -> Fate {
+        let shared = &self.delivery.shared;
         let here: &dyn Fn() -> bool = &|| true;
         let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
         event.set_thread(self.handle_of(process));
-        let loaded = match loaded_interpreter(process) {
-            Ok(Some((file, name))) => Located::existing(file).map(|file| (Arc::new(file), name)),
-            Ok(None) => return Fate::Lives,
-            Err(error) => Err(error),
-        };
-        let (file, name) = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                tracing::error!(%error, process, "the interpreter of a program cannot be looked at");
-                return self.unknown();
-            }
-        };
         if let Some(root) = shared.context.root() {
             event.set_aliases(file.aliases(root, in_force.ruleset.named_files()));
         }
-        event.set_opened(file, &without_deleted(name));
-        Matches::of(&in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches))
+        event.set_opened(Arc::new(file), &without_deleted(name));
+        Matches::of(in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches))
     }
 
     /// The alert of the call, as it was judged.

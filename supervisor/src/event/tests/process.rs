@@ -88,6 +88,10 @@ fn a_set_user_id_program_will_run_as_its_owner() {
     let stopped = Stopped::start(command, is(libc::SYS_execve));
     let context = context();
     check(&event(&context, &stopped), &[("user.uid", "0"), ("user.name", "root")]);
+    // Afterwards it counts what the kernel made of it.
+    let loaded = event(&context, &stopped);
+    loaded.set_executed(None);
+    check(&loaded, &[("user.uid", "65534"), ("user.name", "nobody"), ("thread.cap_effective", "")]);
 }
 
 #[test]
