@@ -234,7 +234,9 @@ fn is_of_process(directory: BorrowedFd<'_>) -> io::Result<bool> {
         Ok(_status) => Ok(true),
         // Of a dead process nothing can be opened either.
         Err(error) if matches!(errno(&error), libc::ENOENT | libc::ESRCH) => Ok(false),
-        Err(_) => Err(refused()),
+        Err(error) if matches!(errno(&error), libc::EXDEV | libc::ELOOP) => Err(refused()),
+        // Who may not even look into the directory (`hidepid`, proc(5)) may not open anything there.
+        Err(error) => Err(error),
     }
 }
 
