@@ -19,7 +19,7 @@ use super::{
     request::bits,
 };
 use crate::{
-    process::{Process, Status, mount_root},
+    process::{Process, Status, mount_root, shortages},
     sys::{OpenHow, file_facts, open_at},
 };
 
@@ -182,12 +182,13 @@ impl Privacy<'_> {
             return Ok(());
         }
         // A process that says nothing of itself could be ours behind something that was mounted over its files.
-        let seen = Process::of_directory(top);
+        let (seen, short) = (Process::of_directory(top), shortages());
         let (status, stat) = seen.status().zip(seen.stat()).ok_or_else(refused)?;
         // The number alone could be that of a task of an inner namespace.
         let is_own =
             own_task(status.own_thread).is_some_and(|own| own.stat().is_none_or(|own| own.started == stat.started));
-        if is_own { Err(refused()) } else { Ok(()) }
+        // Without a descriptor to look at ours, nobody knows.
+        if is_own || shortages() != short { Err(refused()) } else { Ok(()) }
     }
 
     /// Fails where a file of procfs is ours to see only. For those that are not found by their names in the directory of a
@@ -203,7 +204,9 @@ impl Privacy<'_> {
         let path = readlinkat(self.own_descriptors, &*descriptor_name(file)?).map_err(io::Error::from)?.into_vec();
         let mut names = root.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/'));
         let number = |name: &[u8]| std::str::from_utf8(name).ok()?.parse().ok();
-        if names.any(|name| number(name).and_then(own_task).is_some()) { Err(refused()) } else { Ok(()) }
+        let short = shortages();
+        let is_own = names.any(|name| number(name).and_then(own_task).is_some());
+        if is_own || shortages() != short { Err(refused()) } else { Ok(()) }
     }
 }
 

@@ -38,14 +38,16 @@ pub(crate) struct Untraced {
 struct Program {
     message: Vec<u8>,
     file: Option<File>,
+    /// Changes when somebody renames the file, too.
+    name: Option<Vec<u8>>,
 }
 
-/// What the kernel itself knows of a program's file. Its number may be served by the container, which can change it, or not
-/// answer.
+/// What the kernel itself knows of a program's file: a file system that the container serves may not answer. It can change
+/// the number all the same.
 #[derive(Debug, PartialEq, Eq)]
 struct File {
-    name: Vec<u8>,
     device: (u32, u32),
+    inode: u64,
     mount: u64,
 }
 
@@ -76,7 +78,7 @@ impl Untraced {
                 if judge(self.leader) == Fate::Dies {
                     return Fate::Dies;
                 }
-                is_loaded |= now.file != self.before.file;
+                is_loaded |= now.file != self.before.file && now.message != self.before.message;
                 last = Some(now);
             }
             let is_over = match activity {
@@ -118,13 +120,13 @@ impl Untraced {
 
 impl Program {
     fn of(process: &Process) -> Option<Self> {
-        Some(Self { message: process.program_mark()?, file: File::of(process) })
+        Some(Self { message: process.program_mark()?, file: File::of(process), name: process.link("exe") })
     }
 }
 
 impl File {
     fn of(process: &Process) -> Option<Self> {
-        let FileFacts { device, mount, .. } = file_facts(process.directory(), c"exe", true).ok()?;
-        Some(Self { name: process.link("exe")?, device, mount })
+        let FileFacts { device, inode, mount, .. } = file_facts(process.directory(), c"exe", true).ok()?;
+        Some(Self { device, inode, mount })
     }
 }

@@ -51,34 +51,40 @@ fn is_there(root: BorrowedFd<'_>, link: &str) -> bool {
     !matches!(readlinkat(root, link), Err(Errno::ENOENT | Errno::ESRCH))
 }
 
-/// What the kernel knows of the file behind a magic link of `/proc`, without asking the file system.
-fn facts_of(root: BorrowedFd<'_>, link: &str) -> io::Result<FileFacts> {
-    file_facts(root, &CString::new(link)?, true)
+/// A file that is mapped, with what the kernel knows of it without asking its file system, and its name.
+fn mapped_file(root: BorrowedFd<'_>, link: &str) -> io::Result<(OwnedFd, FileFacts, Vec<u8>)> {
+    let file = openat(root, link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let name = match readlinkat(root, link) {
+        // A path that no call takes; what the file is still counts.
+        Err(Errno::ENAMETOOLONG) => Vec::new(),
+        name => OsStringExt::into_vec(name?),
+    };
+    let facts = file_facts(file.as_fd(), c"", false)?;
+    Ok((file, facts, name))
 }
 
 fn find_loaded(root: BorrowedFd<'_>, process: u32) -> io::Result<Vec<(OwnedFd, Vec<u8>)>> {
-    let own = facts_of(root, &format!("{process}/exe"))?;
-    // Where stat(2) shows other devices than mappings have (btrfs), the files are compared below.
-    let mut numbers = HashSet::from([(own.device, own.inode)]);
-    let mut files = numbers.clone();
+    let own = file_facts(root, &CString::new(format!("{process}/exe"))?, true)?;
+    let mut files = HashSet::from([(own.device, own.inode)]);
+    // Files by the numbers that mappings have. Those of some file systems (btrfs) are not what stat(2) shows, and two files
+    // may share one: then each mapping is looked at.
+    let mut numbers = files.clone();
     let mut loaded = Vec::new();
     for mapping in mapped_files(root, process)? {
-        if !numbers.insert((mapping.device, mapping.inode)) {
+        let number = (mapping.device, mapping.inode);
+        if numbers.contains(&number) {
             continue;
         }
-        let path = format!("{process}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-        let facts = match facts_of(root, &path) {
+        let link = format!("{process}/map_files/{:x}-{:x}", mapping.start, mapping.end);
+        let (file, facts, name) = match mapped_file(root, &link) {
             // It runs, and no longer has it.
-            Err(error) if is_gone(&error) && !is_there(root, &path) => continue,
-            facts => facts?,
+            Err(error) if is_gone(&error) && !is_there(root, &link) => continue,
+            found => found?,
         };
+        if (facts.device, facts.inode) == number {
+            numbers.insert(number);
+        }
         if files.insert((facts.device, facts.inode)) {
-            let file = openat(root, path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-            let name = match readlinkat(root, path.as_str()) {
-                // A path that no call takes; what the file is still counts.
-                Err(Errno::ENAMETOOLONG) => Vec::new(),
-                name => OsStringExt::into_vec(name?),
-            };
             loaded.push((file, name));
         }
     }
