@@ -178,17 +178,15 @@ impl Privacy<'_> {
         if !is_whole {
             self.check_file(top.as_fd())?;
         }
-        if !is_of_process(top.as_fd())? {
-            return Ok(());
-        }
-        // A process that says nothing of itself could be ours behind something that was mounted over its files.
-        let (seen, short) = (Process::of_directory(top), shortages());
-        let (status, stat) = seen.status().zip(seen.stat()).ok_or_else(refused)?;
+        let seen = Process::of_directory(top);
+        let Some((status, stat)) = seen.status().zip(seen.stat()) else {
+            // A process that says nothing of itself could be ours behind something that was mounted over its files.
+            return if is_process(&seen)? { Err(refused()) } else { Ok(()) };
+        };
         // The number alone could be that of a task of an inner namespace.
-        let is_own =
-            own_task(status.own_thread).is_some_and(|own| own.stat().is_none_or(|own| own.started == stat.started));
-        // Without a descriptor to look at ours, nobody knows.
-        if is_own || shortages() != short { Err(refused()) } else { Ok(()) }
+        let own = own_task(status.own_thread)?;
+        let is_own = own.is_some_and(|own| own.stat().is_none_or(|own| own.started == stat.started));
+        if is_own { Err(refused()) } else { Ok(()) }
     }
 
     /// Fails where a file of procfs is ours to see only. For those that are not found by their names in the directory of a
@@ -202,11 +200,13 @@ impl Privacy<'_> {
         // A mount that the target's namespace does not list could show anything.
         let root = mount_root(self.process, facts.mount).ok_or_else(refused)?;
         let path = readlinkat(self.own_descriptors, &*descriptor_name(file)?).map_err(io::Error::from)?.into_vec();
-        let mut names = root.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/'));
-        let number = |name: &[u8]| std::str::from_utf8(name).ok()?.parse().ok();
-        let short = shortages();
-        let is_own = names.any(|name| number(name).and_then(own_task).is_some());
-        if is_own || shortages() != short { Err(refused()) } else { Ok(()) }
+        let names = root.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/'));
+        for number in names.filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok()) {
+            if own_task(number)?.is_some() {
+                return Err(refused());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -221,9 +221,11 @@ fn own_link(names: &[&[u8]]) -> Option<String> {
     is_link.then(|| String::from_utf8(names.join(b"/".as_slice())).ok()).flatten()
 }
 
-/// A task of ours, by its number in our pid namespace.
-fn own_task(number: u32) -> Option<Process> {
-    Process::open(number).filter(|task| task.leader() == Some(std::process::id()))
+/// A task of ours, by its number in our pid namespace. Without a descriptor to look at it nobody knows, and it is refused.
+fn own_task(number: u32) -> io::Result<Option<Process>> {
+    let before = shortages();
+    let own = Process::open(number).filter(|task| task.leader() == Some(std::process::id()));
+    if shortages() == before { Ok(own) } else { Err(refused()) }
 }
 
 fn refused() -> io::Error {
@@ -231,9 +233,8 @@ fn refused() -> io::Error {
 }
 
 /// Whether a directory below the root of a procfs is that of a process.
-fn is_of_process(directory: BorrowedFd<'_>) -> io::Result<bool> {
-    let resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS;
-    match open_at(directory, c"status", OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve }) {
+fn is_process(directory: &Process) -> io::Result<bool> {
+    match directory.open_own("status", libc::O_PATH) {
         Ok(_status) => Ok(true),
         // Of a dead process nothing can be opened either.
         Err(error) if matches!(errno(&error), libc::ENOENT | libc::ESRCH) => Ok(false),

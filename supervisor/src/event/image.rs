@@ -82,9 +82,9 @@ impl CallEvent<'_> {
         self.set_thread(process);
     }
 
-    /// Whether the target has the new program already, so that nothing about it has to be predicted.
-    pub(super) fn is_executed(&self) -> bool {
-        self.image.executed.get()
+    /// Whether the call is an exec whose program the target has yet to get, so that what it will be is predicted.
+    pub(super) fn will_execute(&self) -> bool {
+        self.call.is_exec() && !self.image.executed.get()
     }
 
     /// What tells two looks at an exec apart.

@@ -46,13 +46,17 @@ enum Search {
 /// The file that the path of an open names now.
 struct Found {
     file: OwnedFd,
-    /// Of a file system that a container serves, it may say nothing.
-    facts: Option<FileStat>,
+    /// A file system that a container serves may say nothing.
+    facts: OnceCell<Option<FileStat>>,
 }
 
 impl Found {
     fn new(file: OwnedFd) -> Self {
-        Self { facts: fstat(&file).ok(), file }
+        Self { file, facts: OnceCell::new() }
+    }
+
+    fn facts(&self) -> Option<FileStat> {
+        *self.facts.get_or_init(|| fstat(&self.file).ok())
     }
 }
 
@@ -172,7 +176,7 @@ impl CallEvent<'_> {
     /// What `stat` says of the subject's file; for an open, of the file that the path names now.
     pub(super) fn subject_facts(&self) -> Option<FileStat> {
         match self.call.layout().subject {
-            Subject::Opened => self.found()?.facts,
+            Subject::Opened => self.found()?.facts(),
             Subject::Descriptor(register) | Subject::Duplicate(register) => {
                 let number = self.call.int(register);
                 self.held_facts(number).or_else(|| self.thread()?.file_facts(&format!("fd/{number}")))
@@ -246,7 +250,8 @@ impl CallEvent<'_> {
                 Some(super::join::join(&directory, name.to_bytes()).into_owned())
             }
             Some(Located::Failed(_)) => None,
-            Some(Located::Existing { .. }) | None => resolve::name_of(&self.found()?.file),
+            Some(Located::Existing { file, .. }) => resolve::name_of(file),
+            None => resolve::name_of(&self.found()?.file),
         }
     }
 

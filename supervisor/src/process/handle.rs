@@ -3,6 +3,7 @@
 
 use std::{
     ffi::CString,
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
@@ -62,10 +63,10 @@ pub(crate) fn name_of(task: u32) -> Option<Vec<u8>> {
 
 /// Opens what the procfs itself has under `name`: who may mount can lay something else over it, in a procfs that we see as
 /// they do.
-fn open_unmounted(directory: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> Option<OwnedFd> {
+fn open_unmounted(directory: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
     let resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS;
     let how = OpenHow { flags: u64::from(flags.cast_unsigned()), mode: 0, resolve };
-    opened(open_at(directory, &CString::new(name).ok()?, how))
+    open_at(directory, &CString::new(name)?, how)
 }
 
 /// The name in a `comm` file. Only the last byte is the file's own; a name may hold line feeds.
@@ -139,7 +140,7 @@ impl Process {
 
     /// The task that has this number in the procfs whose root is `directory`.
     pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
-        let directory = open_unmounted(directory, &task.to_string(), libc::O_PATH | libc::O_DIRECTORY)?;
+        let directory = opened(open_unmounted(directory, &task.to_string(), libc::O_PATH | libc::O_DIRECTORY))?;
         Some(Self::with_directory(task, directory))
     }
 
@@ -379,7 +380,7 @@ impl Process {
 
     /// A file of the directory, cut after `limit` bytes.
     pub(crate) fn read(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
-        let file = open_unmounted(self.directory(), name, libc::O_RDONLY)?;
+        let file = opened(self.open_own(name, libc::O_RDONLY))?;
         let mut content = vec![0; limit];
         let mut length = 0;
         while let Some(rest) = content.get_mut(length..).filter(|rest| !rest.is_empty()) {
@@ -392,6 +393,11 @@ impl Process {
         Some(content)
     }
 
+    /// Opens a file that the directory has by itself: not what is mounted over it (EXDEV), nor a link (ELOOP).
+    pub(crate) fn open_own(&self, name: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
+        open_unmounted(self.directory(), name, flags)
+    }
+
     /// Opens a file of the directory for reading, also one behind a magic link.
     pub(crate) fn open_file(&self, name: &str) -> Option<OwnedFd> {
         opened(openat(self.directory(), name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))
@@ -402,7 +408,7 @@ impl Process {
     fn reread(&self, slot: &OnceLock<OwnedFd>, name: &str, buffer: &mut [u8]) -> Option<usize> {
         if slot.get().is_none() {
             // Only a success is kept: we may be out of descriptors now and not the next time.
-            let file = open_unmounted(self.directory(), name, libc::O_RDONLY)?;
+            let file = opened(self.open_own(name, libc::O_RDONLY))?;
             slot.get_or_init(|| file);
         }
         let file = slot.get()?;

@@ -35,20 +35,16 @@ const HEAD: usize = 160;
 pub(crate) fn loaded_beside(process: u32) -> io::Result<Vec<(OwnedFd, Vec<u8>)>> {
     let root = proc_root().ok_or_else(|| io::Error::other("/proc cannot be opened"))?;
     match find_loaded(root, process) {
-        Err(error) if is_gone(&error) && !is_there(root, &format!("{process}/exe")) => Ok(Vec::new()),
+        Err(error) if is_gone(&error, root, &format!("{process}/exe")) => Ok(Vec::new()),
         found => found,
     }
 }
 
-/// Whether the error is what `/proc` says of a process or a mapping that is gone. A file system that the container serves
-/// can say the same of its files, where it is asked.
-fn is_gone(error: &io::Error) -> bool {
+/// Whether the error came because `/proc` no longer has this magic link. A file system that the container serves can say the
+/// same of its files, where it is asked; for the link itself none answers.
+fn is_gone(error: &io::Error, root: BorrowedFd<'_>, link: &str) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
-}
-
-/// Whether `/proc` has this magic link; the file behind it is not asked.
-fn is_there(root: BorrowedFd<'_>, link: &str) -> bool {
-    !matches!(readlinkat(root, link), Err(Errno::ENOENT | Errno::ESRCH))
+        && matches!(readlinkat(root, link), Err(Errno::ENOENT | Errno::ESRCH))
 }
 
 /// A file that is mapped, with what the kernel knows of it without asking its file system, and its name.
@@ -78,7 +74,7 @@ fn find_loaded(root: BorrowedFd<'_>, process: u32) -> io::Result<Vec<(OwnedFd, V
         let link = format!("{process}/map_files/{:x}-{:x}", mapping.start, mapping.end);
         let (file, facts, name) = match mapped_file(root, &link) {
             // It runs, and no longer has it.
-            Err(error) if is_gone(&error) && !is_there(root, &link) => continue,
+            Err(error) if is_gone(&error, root, &link) => continue,
             found => found?,
         };
         if (facts.device, facts.inode) == number {
@@ -150,12 +146,8 @@ fn pair<T: TryFrom<u64>>(word: &[u8], separator: char) -> Option<(T, T)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write as _,
-        process::{Command, Stdio},
-    };
-
     use super::*;
+    use crate::process::tests::settled;
 
     /// A line, then addresses, device and inode of what it says.
     type Case<'a> = (&'a str, Option<((u64, u64), (u32, u32), u64)>);
@@ -189,17 +181,13 @@ mod tests {
 
     #[test]
     fn the_kernel_says_the_same_in_numbers_and_in_text() {
-        // Once it copies, it has loaded what it needs.
-        let mut copier =
-            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cat is everywhere");
-        copier.stdin.as_mut().unwrap().write_all(b"x").unwrap();
-        copier.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-        let process = copier.id();
+        let mut child = settled();
+        let process = child.id();
         let in_text = mappings_in(File::open(format!("/proc/{process}/maps")).unwrap()).unwrap();
         let asked = mapped_files(proc_root().unwrap(), process).unwrap();
         let loaded = loaded_beside(process).unwrap();
-        drop(copier.stdin.take());
-        copier.wait().unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
         assert!(in_text.len() > 1);
         assert_eq!(asked, in_text);
         assert!(!loaded.is_empty(), "it is linked dynamically");

@@ -31,4 +31,4 @@ pub(crate) use status::Status;
 pub(crate) use table::ProcessTable;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,11 +3,21 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use super::{Kind, Process, ProcessTable};
+
+/// A process that has loaded all it needs and waits for input: one that was only started is seen while the kernel still sets
+/// up its stack.
+pub(crate) fn settled() -> Child {
+    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    child
+}
 
 fn start(program: &str, argument: &str) -> Child {
     Command::new(program).arg(argument).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()

@@ -235,12 +235,7 @@ impl<T: Kept> Withdrawn<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs::File,
-        io::{Read as _, Write as _},
-        os::fd::AsFd as _,
-        process::{Command, Stdio},
-    };
+    use std::{fs::File, os::fd::AsFd as _};
 
     use nix::{
         sys::wait::{Id, WaitPidFlag, waitid},
@@ -248,7 +243,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::sys::file_facts;
+    use crate::{process::tests::settled, sys::file_facts};
 
     fn call(id: u64, tid: u32, path: u64) -> Notification {
         let args = [0, path, 0, 0, 0, 0];
@@ -294,10 +289,7 @@ mod tests {
 
     #[test]
     fn a_file_is_kept_for_a_task_that_runs_the_same_program_and_what_was_met_not_for_long() {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // It is started before the kernel is done with its stack.
-        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
-        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let mut child = settled();
         let owner = Arc::new(Process::open(child.id()).unwrap());
         let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
         let file = |kind| {

@@ -41,7 +41,7 @@ impl CallEvent<'_> {
         let status = self.status()?;
         let now =
             Capabilities { inheritable: status.inheritable, permitted: status.permitted, effective: status.effective };
-        if !self.call.is_exec() || self.is_executed() {
+        if !self.will_execute() {
             return Some(now);
         }
         // See capabilities(7), "Transformation of capabilities during execve"; file capabilities are not looked at.
@@ -57,7 +57,7 @@ impl CallEvent<'_> {
             return Some(self.user_to_become().unwrap_or(status.user));
         }
         let given = || file::set_user(self.program_facts()?).filter(|_| !status.has_no_new_privileges);
-        let given = if self.call.is_exec() && !self.is_executed() { given() } else { None };
+        let given = if self.will_execute() { given() } else { None };
         Some(given.unwrap_or(status.user))
     }
 
