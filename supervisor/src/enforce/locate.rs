@@ -168,17 +168,18 @@ impl Lookup<'_> {
     pub(super) fn without_entering(&self) -> Option<io::Result<Located>> {
         let (request, path) = (self.request, self.request.path.as_c_str());
         let scope = if path.to_bytes().starts_with(b"/") { libc::RESOLVE_IN_ROOT } else { libc::RESOLVE_BENEATH };
-        if request.checks_flags() || request.how.resolve != 0 || request.has(libc::O_CREAT) || request.path.is_empty() {
+        if request.checks_flags() || request.how.resolve != 0 || request.path.is_empty() {
             return None;
         }
         // Below its start, a path may still go upwards from the task's root directory, and stay there.
         if path.to_bytes().windows(2).any(|pair| pair == b"..") {
             return None;
         }
-        match self.handle(self.start, path, scope | libc::RESOLVE_NO_SYMLINKS) {
-            Ok(handle) if handle.is_on_procfs() => None,
+        let resolve = scope | libc::RESOLVE_NO_SYMLINKS;
+        match self.handle(self.start, path, resolve) {
+            Ok(handle) if handle.is_on_procfs() || self.may_be_protected(&handle.facts) => None,
             Ok(handle) => Some(self.existing(handle)),
-            Err(error) if errno(&error) == libc::ENOENT => Some(Ok(Located::Failed(libc::ENOENT))),
+            Err(error) if errno(&error) == libc::ENOENT => Some(self.missing(resolve)),
             Err(_) => None,
         }
     }

@@ -43,9 +43,14 @@ pub(crate) struct Errand {
 impl Errand {
     /// Whether performing it changes something that a failure afterwards would not undo.
     pub(crate) fn changes_files(&self) -> bool {
-        matches!(*self.located, Located::Missing { .. })
-            || self.request.has(libc::O_TRUNC)
-            || self.request.has(libc::O_TMPFILE)
+        match &*self.located {
+            Located::Missing { .. } => true,
+            // Of no other file does the kernel cut anything off (`do_open` of its `namei.c`).
+            Located::Existing { facts, .. } => {
+                self.request.has(libc::O_TMPFILE) || self.request.has(libc::O_TRUNC) && facts.is(libc::S_IFREG)
+            }
+            Located::Failed(_) => false,
+        }
     }
 
     /// Whether it may wait for somebody else.

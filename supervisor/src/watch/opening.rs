@@ -417,6 +417,6 @@ fn hold_start(event: &CallEvent<'_>, OpenRequest { start, path, .. }: &OpenReque
 /// Whether the target can take one more descriptor: the kernel, too, looks before it opens.
 fn has_free_descriptor(event: &CallEvent<'_>) -> bool {
     let Some(process) = event.caller() else { return false };
-    let (Some(taken), Some(limit)) = (process.descriptors(), process.descriptor_limit()) else { return false };
-    i64::try_from(taken.len()).is_ok_and(|taken| taken < limit)
+    let (Some(taken), Some(limit)) = (process.descriptor_count(), process.descriptor_limit()) else { return false };
+    i64::try_from(taken).is_ok_and(|taken| taken < limit)
 }

@@ -78,7 +78,7 @@ impl CallEvent<'_> {
     }
 
     pub(super) fn own_sizes(&self, field: ProcField) -> Option<Value<'_>> {
-        let count = || Some(self.thread()?.descriptors()?.len());
+        let count = || self.thread()?.descriptor_count();
         let limit = || self.thread()?.descriptor_limit();
         match field {
             ProcField::Fdopencount => u64::try_from(count()?).ok().map(Value::Uint),
