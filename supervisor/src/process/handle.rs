@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -22,7 +22,7 @@ use nix::{
 
 use super::{Cgroup, Stat, Status, shortage::opened, stat::number};
 use crate::{
-    sys::{Ids, OpenHow, Pidfd, open_at},
+    sys::{Ids, OpenHow, Pidfd, file_facts, open_at},
     target::Strings,
 };
 
@@ -67,6 +67,25 @@ fn open_unmounted(directory: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> 
     let resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS;
     let how = OpenHow { flags: u64::from(flags.cast_unsigned()), mode: 0, resolve };
     open_at(directory, &CString::new(name)?, how)
+}
+
+fn open_directory(procfs: BorrowedFd<'_>, task: u32) -> io::Result<OwnedFd> {
+    open_unmounted(procfs, &task.to_string(), libc::O_PATH | libc::O_DIRECTORY)
+}
+
+/// [`open_unmounted`] in a procfs that a container may have mounted, which can also be a file system of its own that says it was one
+/// (9p passes on whatever type its server tells): opening a FIFO or a device there would wait, or act, as us.
+fn open_plain_unmounted(directory: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
+    let handle = open_unmounted(directory, name, libc::O_PATH)?;
+    if flags & libc::O_PATH != 0 {
+        return Ok(handle);
+    }
+    if !file_facts(handle.as_fd(), c"", false)?.is(libc::S_IFREG) {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
+    let own = proc_root().ok_or(io::ErrorKind::NotFound)?;
+    let again = CString::new(format!("self/fd/{}", handle.as_raw_fd()))?;
+    open_at(own, &again, OpenHow { flags: u64::from(flags.cast_unsigned()), mode: 0, resolve: 0 })
 }
 
 /// The name in a `comm` file. Only the last byte is the file's own; a name may hold line feeds.
@@ -115,6 +134,8 @@ pub(crate) enum Activity {
 pub(crate) struct Process {
     task: u32,
     directory: OwnedFd,
+    /// Whether that is in the host's procfs, and not in one as a container sees it.
+    is_ours: bool,
     name: OnceLock<OwnedFd>,
     stat: OnceLock<OwnedFd>,
     status: OnceLock<OwnedFd>,
@@ -130,7 +151,8 @@ pub(crate) struct Process {
 impl Process {
     /// The task with this number in our pid namespace; any thread's number will do.
     pub(crate) fn open(task: u32) -> Option<Self> {
-        Self::open_in(proc_root()?, task)
+        let directory = opened(open_directory(proc_root()?, task))?;
+        Some(Self::with_directory(task, directory, true))
     }
 
     /// This process.
@@ -138,21 +160,22 @@ impl Process {
         Self::open(std::process::id())
     }
 
-    /// The task that has this number in the procfs whose root is `directory`.
+    /// The task that has this number in the procfs, as a container sees it, whose root is `directory`.
     pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
-        let directory = opened(open_unmounted(directory, &task.to_string(), libc::O_PATH | libc::O_DIRECTORY))?;
-        Some(Self::with_directory(task, directory))
+        let directory = opened(open_directory(directory, task))?;
+        Some(Self::with_directory(task, directory, false))
     }
 
     /// The task whose directory, of whatever procfs, this is; it has no number.
     pub(crate) fn of_directory(directory: OwnedFd) -> Self {
-        Self::with_directory(0, directory)
+        Self::with_directory(0, directory, false)
     }
 
-    fn with_directory(task: u32, directory: OwnedFd) -> Self {
+    fn with_directory(task: u32, directory: OwnedFd, is_ours: bool) -> Self {
         Self {
             task,
             directory,
+            is_ours,
             name: OnceLock::new(),
             stat: OnceLock::new(),
             status: OnceLock::new(),
@@ -395,7 +418,8 @@ impl Process {
 
     /// Opens a file that the directory has by itself: not what is mounted over it (EXDEV), nor a link (ELOOP).
     pub(crate) fn open_own(&self, name: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
-        open_unmounted(self.directory(), name, flags)
+        let open = if self.is_ours { open_unmounted } else { open_plain_unmounted };
+        open(self.directory(), name, flags)
     }
 
     /// Opens a file of the directory for reading, also one behind a magic link.

@@ -132,6 +132,29 @@ fn descriptors_have_types() {
     assert_eq!(own.descriptor(directory.as_raw_fd()).unwrap().name, b"/etc");
 }
 
+#[test]
+fn descriptors_are_counted_as_listed() {
+    let child = settled();
+    let process = Process::open(child.id()).unwrap();
+    assert_eq!(process.descriptor_count(), process.descriptors().map(|all| all.len()));
+    end(child);
+}
+
+/// A file system that a container serves may pose as procfs, and have a FIFO or a device under each name.
+#[test]
+fn of_a_directory_that_is_shown_by_others_only_plain_files_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    nix::unistd::mkfifo(&directory.path().join("status"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::write(directory.path().join("comm"), "posing\n").unwrap();
+    let path = nix::fcntl::OFlag::O_PATH;
+    let opened = nix::fcntl::open(directory.path(), path, nix::sys::stat::Mode::empty()).unwrap();
+    let process = Process::of_directory(opened);
+    let (said, is_said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.send((process.status().is_none(), process.name())).unwrap());
+    let seen = is_said.recv_timeout(Duration::from_secs(5)).expect("it waits for the other end of the FIFO");
+    assert_eq!(seen, (true, Some(b"posing".to_vec())));
+}
+
 /// They stand before most of a task's status, and are as many as it likes.
 #[test]
 fn many_groups_hide_nothing() {
