@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names of users and groups, from the container's own `/etc/passwd` and `/etc/group`.
 //!
-//! The files belong to the container: they are opened below its root without following a link out of it, opened for reading
-//! only when they are regular files (a FIFO or a device would block or act), and read up to a
-//! limit.
+//! The files belong to the container: they are opened below its root without following a link out of it, and read up to a
+//! limit, if they are plain files.
 
 use std::{
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use nix::{
-    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2},
-    sys::stat::{FileStat, Mode, SFlag, fstat},
-    unistd::read,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+    sys::stat::{FileStat, fstat},
 };
 
-use crate::process::Process;
+use crate::{plain_file::read_plain, process::Process};
 
 /// Bytes of each file that are read; 10 000 accounts fit.
 const MAX_FILE: usize = 1 << 20;
@@ -121,14 +119,15 @@ fn decimal(word: &[u8]) -> Option<u32> {
 }
 
 fn table(slot: &Mutex<Option<Table>>, process: &Process, path: &str) -> Option<Arc<[u8]>> {
-    let file = open_regular(process, path)?;
-    let version = version(&fstat(&file).ok()?);
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = slot.as_ref().filter(|known| known.version == version) {
+    let (file, facts) = open(process, path)?;
+    let version = version(&facts);
+    let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = lock().as_ref().filter(|known| known.version == version) {
         return Some(Arc::clone(&known.content));
     }
-    let content: Arc<[u8]> = read_bounded(&file)?.into();
-    *slot = Some(Table { version, content: Arc::clone(&content) });
+    // Nobody else is to wait for it: a file system that a container serves may never answer.
+    let content: Arc<[u8]> = read_plain(&file, &facts, MAX_FILE)?.into();
+    *lock() = Some(Table { version, content: Arc::clone(&content) });
     Some(content)
 }
 
@@ -136,30 +135,13 @@ fn version(facts: &FileStat) -> Version {
     (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime, facts.st_mtime_nsec, facts.st_ctime_nsec)
 }
 
-/// A path descriptor of the regular file `path` below the task's root.
-fn open_regular(process: &Process, path: &str) -> Option<OwnedFd> {
+/// A path descriptor of the file `path` below the task's root, and what it is.
+fn open(process: &Process, path: &str) -> Option<(OwnedFd, FileStat)> {
     let root = process.open_link("root")?;
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let file = openat2(&root, path, how).ok()?;
-    let mode = fstat(&file).ok()?.st_mode;
-    (mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()).then_some(file)
-}
-
-/// Opens what a path descriptor names for reading and reads up to the limit.
-fn read_bounded(file: &OwnedFd) -> Option<Vec<u8>> {
-    let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = openat(AT_FDCWD, link.as_str(), flags, Mode::empty()).ok()?;
-    let mut content = vec![0; MAX_FILE];
-    let mut length = 0;
-    while let Some(rest) = content.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match read(&file, rest).ok()? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    content.truncate(length);
-    Some(content)
+    let facts = fstat(&file).ok()?;
+    Some((file, facts))
 }

@@ -24,6 +24,7 @@ mod container;
 mod decode;
 mod event;
 mod names;
+mod plain_file;
 mod process;
 mod target;
 

@@ -11,12 +11,11 @@ use std::os::{
 use std::{ffi::OsStr, path::Path};
 
 use nix::{
-    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat},
-    sys::stat::{Mode, SFlag, fstat},
-    unistd::read,
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2, readlinkat},
+    sys::stat::fstat,
 };
 
-use crate::process::Process;
+use crate::{plain_file::read_plain, process::Process};
 
 /// Bytes of a program that the kernel looks at to find out what it is (`BINPRM_BUF_SIZE`).
 const HEAD: usize = 256;
@@ -71,21 +70,11 @@ pub(super) fn name_of(file: impl AsFd) -> Option<Vec<u8>> {
     Some(name.as_bytes().to_vec())
 }
 
-/// The first bytes of a regular file; `None` for anything else and where it is unreadable.
+/// The first bytes of a file that can be executed; `None` for anything else and where it is unreadable. The kernel opens no
+/// other (`do_open_execat`), not even for root, and so nobody is to have it read by naming it.
 pub(super) fn head(file: &OwnedFd) -> Option<Vec<u8>> {
-    let mode = fstat(file).ok()?.st_mode;
-    if mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
-        return None;
-    }
-    let path = own_descriptor(file);
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let open = |flags| openat(AT_FDCWD, path.as_str(), flags, Mode::empty());
-    // A look at a program whose exec may be denied should not show in its access time; not every owner allows that.
-    let readable = open(flags | OFlag::O_NOATIME).or_else(|_| open(flags)).ok()?;
-    let mut head = vec![0; HEAD];
-    let length = read(&readable, &mut head).ok()?;
-    head.truncate(length);
-    Some(head)
+    let facts = fstat(file).ok()?;
+    if facts.st_mode & 0o111 == 0 { None } else { read_plain(file, &facts, HEAD) }
 }
 
 fn own_descriptor(file: impl AsFd) -> String {
