@@ -12,6 +12,7 @@ mod container;
 mod containerd;
 mod cri;
 mod engine;
+mod hanging;
 mod image;
 mod initramfs;
 mod kernel;
@@ -33,6 +34,7 @@ pub use self::{
     containerd::Containerd,
     cri::{Cri, Exec, Pod, Running},
     engine::{Engine, LowLevel},
+    hanging::HangingMount,
     kernel::Kernel,
     lanner::{Lanner, Settings, binary},
     listener::Listener,

@@ -20,6 +20,8 @@ pub enum Requirement {
     Root,
     /// A program on the search path.
     Program(&'static str),
+    /// A kernel with file systems that are served by programs.
+    Fuse,
     /// A kernel in which programs can confine themselves by Landlock.
     Landlock,
     /// A kernel to boot, and QEMU to boot it in.
@@ -66,6 +68,9 @@ impl Requirement {
         match self {
             Self::Root => (!can_mount()).then(|| "needs root with the right to mount".to_owned()),
             Self::Program(name) => find(name).is_none().then(|| format!("`{name}` is not installed")),
+            Self::Fuse => {
+                OpenOptions::new().read(true).open("/dev/fuse").err().map(|error| format!("no /dev/fuse: {error}"))
+            }
             Self::Landlock => (!has_landlock()).then(|| "the kernel has no Landlock".to_owned()),
             Self::Machine(kernel) => {
                 let image = kernel.image();

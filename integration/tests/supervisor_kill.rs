@@ -5,7 +5,7 @@
 use std::{fs, thread, time::Duration};
 
 use integration::{
-    Alert, Bundle, Container, Lanner, NEVER, PROBES,
+    Alert, Bundle, Container, HangingMount, Lanner, NEVER, PROBES,
     Requirement::{self, Program, Root},
     Settings, Tally, UNRELATED, skipped, wait_for, workload,
 };
@@ -13,6 +13,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::json;
 
 const PROCESSES: usize = 8;
 const DEATHS: u64 = 100;
@@ -135,6 +136,31 @@ fn a_call_that_waits_is_answered_where_no_supervisor_can_be_had() {
         (!lanner.alerts_of("Lanner internal: container supervised again").is_empty()).then_some(())
     });
     container.end();
+    lanner.expect_nothing_left();
+}
+
+/// Neither does its process end then, nor are its descriptors closed.
+#[test]
+fn a_supervisor_is_replaced_where_one_of_its_threads_cannot_end() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc"), Requirement::Fuse]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(NEVER));
+    let folder = tempfile::tempdir().unwrap();
+    let hanging = HangingMount::new(&folder.path().join("hanging"));
+    let script = "read line </mnt/file & until [ -e /tmp/go ]; do :; done; read line </etc/hostname; echo $line";
+    let source = folder.path().join("hanging");
+    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n");
+    let bundle = bundle.mount(json!({"destination": "/mnt", "source": source, "options": ["bind"]}));
+    let go_on = bundle.inside("/tmp/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    hanging.wait(PATIENCE);
+    kill(lanner.supervisors()[0], Signal::SIGKILL).unwrap();
+    fs::write(go_on, "").unwrap();
+    container.wait(PATIENCE);
+    assert_eq!(container.output(), "next\n");
+    container.delete();
+    drop(hanging);
     lanner.expect_nothing_left();
 }
 

@@ -37,6 +37,8 @@ use crate::{
 const MAX_CONNECTIONS: usize = 256;
 /// How long a supervisor may take to leave when the container is gone.
 const FINISH_PATIENCE: Duration = Duration::from_secs(2);
+/// How often to look whether the supervisor is [hollow](SupervisorProcess::is_hollow), of which nobody tells.
+const LOOK: Duration = Duration::from_secs(1);
 /// Pause after a failure of accept(2) that will not go away by itself, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -125,7 +127,7 @@ impl Guard {
         let mut next = || answers.next().is_some_and(|events| !events.is_empty());
         let mut ready = Ready {
             socket: next(),
-            supervisor_ended: self.supervisor.is_some() && next(),
+            supervisor_ended: self.supervisor.as_ref().is_some_and(|supervisor| next() || supervisor.is_hollow()),
             message: self.supervisor.is_some() && next(),
             runtime_ended: self.runtime.is_some() && next(),
             connections: (0..self.connections.len()).filter(|_| next()).collect(),
@@ -143,7 +145,8 @@ impl Guard {
 
     fn timeout(&self) -> PollTimeout {
         let look = self.call.as_ref().map(RuntimeCall::due);
-        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).chain(look).min() else {
+        let alive = self.supervisor.as_ref().map(|_| Instant::now() + LOOK);
+        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).chain(look).chain(alive).min() else {
             return PollTimeout::NONE;
         };
         // Rounded up, so that the deadline has passed when the wait ends.

@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,8 +20,12 @@ use crate::{
     backoff::Backoff,
     control::{Control, ControlError, ToGuard, ToSupervisor},
     diagnostics, executable,
+    process::Process,
     sys::{Pidfd, SyscallError},
 };
+
+/// How long the threads of a supervisor whose first one is gone may take to end.
+const END_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How to start a supervisor.
 #[derive(Debug, Clone)]
@@ -39,6 +43,8 @@ pub(super) struct SupervisorCommand {
 pub(super) struct SupervisorProcess {
     /// `None` where it is older than this guard, and somebody else's child.
     child: Option<Child>,
+    /// To look at it; `None` where it ended before we could.
+    process: Option<Process>,
     pidfd: Pidfd,
     control: Control,
     started: Instant,
@@ -86,7 +92,8 @@ impl SupervisorCommand {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let pidfd = Pidfd::open(pid).map_err(SupervisorError::Spawn)?;
         control.send(&ToSupervisor::Begin, estate)?;
-        Ok(SupervisorProcess { child: Some(child), pidfd, control, started: Instant::now() })
+        let process = Process::open(child.id());
+        Ok(SupervisorProcess { child: Some(child), process, pidfd, control, started: Instant::now() })
     }
 }
 
@@ -114,13 +121,23 @@ impl SupervisorProcess {
 
     /// The supervisor that has started this guard.
     pub(super) fn adopt(pidfd: Pidfd, control: Control) -> Self {
-        Self { child: None, pidfd, control, started: Instant::now() }
+        let process = pidfd.number().and_then(Process::open);
+        Self { child: None, process, pidfd, control, started: Instant::now() }
     }
 
-    /// Collects the process after it has ended; how long it lived decides about the next one's delay.
+    /// Whether it was killed, and one of its threads cannot end: a file system's server that has read a request of it and
+    /// does not answer holds it up for ever (`request_wait_answer` of the kernel's `fuse/dev.c`). The process does not end
+    /// then either, nor are its descriptors closed, but its first thread is gone.
+    pub(super) fn is_hollow(&self) -> bool {
+        self.process.as_ref().and_then(Process::stat).is_some_and(|stat| stat.is_zombie)
+    }
+
+    /// Collects the process after it has ended, or was found [hollow](Self::is_hollow); how long it lived decides about the
+    /// next one's delay.
     pub(super) fn bury(mut self, backoff: &mut Backoff) -> Duration {
         let delay = backoff.next(self.started.elapsed());
-        match self.child.as_mut().map(Child::wait).transpose() {
+        self.ends_within(END_PATIENCE);
+        match self.collect() {
             Ok(status) => tracing::warn!(?status, ?delay, "the supervisor ended and is replaced"),
             Err(error) => tracing::error!(%error, "the supervisor cannot be waited for"),
         }
@@ -129,13 +146,28 @@ impl SupervisorProcess {
 
     /// Gives the process `patience` to leave by itself, then kills it.
     pub(super) fn finish(mut self, patience: Duration) -> io::Result<()> {
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-        let mut ended = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut ended, timeout).unwrap_or(0) == 0 {
+        if !self.ends_within(patience) {
             tracing::warn!("the supervisor did not leave by itself and is killed");
             self.pidfd.kill()?;
+            self.ends_within(patience);
         }
-        self.child.as_mut().map_or(Ok(()), |child| child.wait().map(drop))
+        self.collect().map(drop)
+    }
+
+    fn ends_within(&self, patience: Duration) -> bool {
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        let mut ended = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ended, timeout).unwrap_or(0) != 0
+    }
+
+    /// What it ended with; `None` for a hollow one, which is left to whoever adopts our children, or somebody else's child.
+    fn collect(&mut self) -> io::Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        let status = child.try_wait()?;
+        if status.is_none() {
+            tracing::error!(pid = child.id(), "a thread of the supervisor that ended waits for a file system for ever");
+        }
+        Ok(status)
     }
 }
 

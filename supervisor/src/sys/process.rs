@@ -98,6 +98,12 @@ impl Pidfd {
         Self(descriptor)
     }
 
+    /// The process' number in our pid namespace; `None` once it was waited for.
+    pub(crate) fn number(&self) -> Option<u32> {
+        let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd())).ok()?;
+        facts.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+    }
+
     fn open_with(task: u32, flags: libc::c_uint) -> io::Result<Self> {
         // SAFETY: the call takes two integers and touches no memory of ours.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_open, task, flags) };
