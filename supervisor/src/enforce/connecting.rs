@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     handles::Handles,
     locate::Located,
+    means::Residence,
     naming::Name,
     opener::errno,
     request::{OpenRequest, Start},
@@ -27,6 +28,9 @@ pub(crate) struct Destination {
     pub(crate) address: Vec<u8>,
     /// The path in the address of a Unix socket.
     pub(crate) path: Option<Name>,
+    /// Where whoever connects may live: the other end of a stream gets to know it (`init_peercred` of the kernel's
+    /// `unix/af_unix.c`).
+    pub(crate) residence: Residence,
 }
 
 /// What is connected to.
@@ -48,14 +52,15 @@ pub(crate) struct Contact {
 }
 
 impl Destination {
-    /// The destination of a connect on `socket`; the errno of the call where we lack the means to tell what socket that is: a path must
-    /// not be taken for an address, which the kernel would look up from our own root directory.
+    /// The destination of a connect on `socket`; the errno of the call where that is none, or nobody can tell: a path must not
+    /// be taken for an address, which the kernel would look up from our own root directory.
     pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> Result<Self, i32> {
-        let own = socket.try_clone_to_owned().map_err(|error| errno(&error))?;
-        let is_unix = Socket::of(own).is_some_and(|socket| socket.is_unix());
+        let is_unix = sys::socket_domain(socket).map_err(|error| errno(&error))? == libc::AF_UNIX;
         let path = address.and_then(RawAddress::path).filter(|_| is_unix);
         let name = path.and_then(|path| Name::new(path, libc::AT_FDCWD));
-        Ok(Self { address: address.map(|address| address.as_bytes().to_vec()).unwrap_or_default(), path: name })
+        let residence = if is_unix && has_other_end(socket) { Residence::Inside } else { Residence::Any };
+        let address = address.map(|address| address.as_bytes().to_vec()).unwrap_or_default();
+        Ok(Self { address, path: name, residence })
     }
 
     /// What the path starts from.
@@ -99,8 +104,7 @@ impl Contact {
     /// Whether connecting may wait for somebody else. What is no stream has nobody to wait for. That a stream does not
     /// block now says nothing: the target can change that at any time.
     pub(crate) fn may_wait(&self) -> bool {
-        let kind = self.handles.socket().and_then(|socket| getsockopt(&socket, sockopt::SockType).ok());
-        matches!(kind, Some(SockType::Stream | SockType::SeqPacket))
+        self.handles.socket().is_some_and(has_other_end)
     }
 
     /// Whether the kernel would begin anew after a signal: not where the wait has a limit (signal(7)).
@@ -108,6 +112,11 @@ impl Contact {
         let limit = self.handles.socket().and_then(|socket| getsockopt(&socket, sockopt::SendTimeout).ok());
         limit.is_none_or(|limit| limit.tv_sec() == 0 && limit.tv_usec() == 0)
     }
+}
+
+/// Whether a connection of the socket has somebody at its other end.
+fn has_other_end(socket: BorrowedFd<'_>) -> bool {
+    matches!(getsockopt(&socket, sockopt::SockType), Ok(SockType::Stream | SockType::SeqPacket))
 }
 
 /// Connects, in the target's credentials.

@@ -79,6 +79,14 @@ enum Way {
     Namespace(Home),
 }
 
+/// Where whoever performs a call may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Residence {
+    Any,
+    /// With the task: somebody in the container gets a handle of the process.
+    Inside,
+}
+
 /// Whom a call is performed for.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -140,7 +148,7 @@ impl Means {
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Finding, MeansError> {
-        let Client { way, task } = self.client(process, devices, upheaval)?;
+        let Client { way, task } = self.client(process, Residence::Any, devices, upheaval)?;
         let (located, is_leased) = match self.look(&way, process, (&request, held), (upheaval, afterwards))? {
             Sight::Opened(file) => return Ok(Finding::Opened(file, request)),
             Sight::Leased(located) => (located, true),
@@ -188,11 +196,17 @@ impl Means {
     fn client(
         &mut self,
         process: &Arc<Process>,
+        residence: Residence,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Client, MeansError> {
         let label = Label::of(process).map_err(|_gone| MeansError::Gone)?;
         let way = match (self.own.credentials_of(process, upheaval), label) {
+            (Ok(_credentials), label) if residence == Residence::Inside => {
+                let home = Home::resident(process, self.own.namespace(), label).ok_or(MeansError::Gone)?;
+                self.inside(&home, process, devices, upheaval)?;
+                Way::Namespace(home)
+            }
             (Ok(credentials), None) => Way::Own(credentials),
             (Ok(credentials), Some(label)) => {
                 if upheaval.is_settled() {
@@ -219,10 +233,11 @@ impl Means {
     pub(crate) fn meet(
         &mut self,
         process: &Arc<Process>,
+        residence: Residence,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Client, MeansError> {
-        let client = self.client(process, devices, upheaval)?;
+        let client = self.client(process, residence, devices, upheaval)?;
         self.meet_inside(&client)?;
         Ok(client)
     }
@@ -409,7 +424,7 @@ impl Means {
                 self.inside.clear();
             }
             self.own.undress().map_err(CredentialsError::from)?;
-            let opener = NamespaceOpener::start(process, home.label(), (devices, upheaval))?;
+            let opener = NamespaceOpener::start(process, home, (devices, upheaval))?;
             self.inside.insert(home.clone(), opener);
         }
         self.inside.get(home).ok_or(MeansError::Gone)

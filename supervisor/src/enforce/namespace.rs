@@ -54,6 +54,8 @@ enum ToOpener {
         task: u32,
         /// Who that is on the host.
         person: Person,
+        /// See [`Home::resident`].
+        is_resident: bool,
     },
     /// Find a file for a task; comes with the directory where to start, if that is held.
     Look {
@@ -189,7 +191,7 @@ impl NamespaceOpener {
     /// Starts a process that joins the user namespace of `process`. The calling thread must wear its own ids.
     pub(super) fn start(
         process: &Process,
-        label: Option<&Label>,
+        home: &Home,
         (devices, upheaval): (&DevicePolicy, &Upheaval),
     ) -> Result<Self, NamespaceError> {
         let person = Person::of(process, upheaval).ok_or(NamespaceError::Gone)?;
@@ -204,7 +206,9 @@ impl NamespaceOpener {
             .spawn()
             .map_err(NamespaceError::Start)?;
         let mut opener = Self { child, control, person: person.clone(), fixed: Fixed::Person };
-        let enter = ToOpener::Enter { label: label.cloned(), devices: devices.clone(), task, person };
+        let Home { is_resident, .. } = *home;
+        let enter =
+            ToOpener::Enter { label: home.label().cloned(), devices: devices.clone(), task, person, is_resident };
         opener.control.send(&enter, &[namespace.as_fd()])?;
         match opener.receive()? {
             (FromOpener::Entered { fixed }, _) => {
@@ -353,16 +357,24 @@ pub(super) struct Home {
     ipc: u64,
     /// The profile of AppArmor's, and the mount namespace in which that names files.
     confined: Option<(Label, u64)>,
+    is_resident: bool,
 }
 
 impl Home {
+    /// That of a process which lives in every namespace of its tasks but that of processes: whoever gets a handle of it can
+    /// go nowhere by that (setns(2)). The other end of a Unix connection gets one of who connected (`SO_PEERPIDFD`).
+    pub(super) fn resident(process: &Process, user: u64, label: Option<Label>) -> Option<Self> {
+        Some(Self { is_resident: true, ..Self::of(process, user, label)? })
+    }
+
     /// That of a task of the user namespace `user`, confined by `label`.
     pub(super) fn of(process: &Process, user: u64, label: Option<Label>) -> Option<Self> {
         let confined = match label {
             Some(label) => Some((label, process.namespace("ns/mnt")?)),
             None => None,
         };
-        Some(Self { user, network: process.namespace("ns/net")?, ipc: process.namespace("ns/ipc")?, confined })
+        let (network, ipc) = (process.namespace("ns/net")?, process.namespace("ns/ipc")?);
+        Some(Self { user, network, ipc, confined, is_resident: false })
     }
 
     /// The profile.
@@ -395,11 +407,15 @@ pub(crate) fn serve() -> ExitCode {
 
 fn serve_on(control: &Control) -> Result<(), String> {
     let told = |error: ControlError| diagnostics::chain(&error);
-    let Some((ToOpener::Enter { label, devices, task, person }, descriptors)) = control.receive().map_err(told)? else {
+    let Some((ToOpener::Enter { label, devices, task, person, is_resident }, descriptors)) =
+        control.receive().map_err(told)?
+    else {
         return Err("the first message is another one".to_owned());
     };
-    let joined = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
-    let joined = joined.and_then(|namespace| join(namespace, task, &person, label.as_ref()));
+    let namespace = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
+    let joined = namespace.and_then(|namespace| {
+        if is_resident { settle(task, label.as_ref()) } else { join(namespace, task, &person, label.as_ref()) }
+    });
     let (mut server, fixed) = match joined {
         Ok((opener, fixed)) => (Server { opener, devices, met: None, upheaval: Upheaval::new(false) }, fixed),
         Err(error) => {
@@ -418,6 +434,18 @@ fn serve_on(control: &Control) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Goes to live where the task does, in our own user namespace.
+fn settle(task: u32, label: Option<&Label>) -> io::Result<(Opener, Fixed)> {
+    let mut surroundings = Surroundings::default();
+    let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
+    let (descriptors, root) = (File::open("/proc/self/fd")?, File::open("/")?);
+    surroundings.settle(&process, root.as_fd())?;
+    label.map_or(Ok(()), Label::put_on)?;
+    let wardrobe = Wardrobe::of_helper(Fixed::Nothing)?;
+    let opener = Opener::with_descriptors(root.into(), descriptors.into(), surroundings, wardrobe)?;
+    Ok((opener, Fixed::Nothing))
 }
 
 /// Joins the namespace as its root, with what belongs to the host opened before, or as `person` where there is no root.

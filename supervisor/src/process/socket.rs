@@ -54,11 +54,6 @@ impl Socket {
         }
     }
 
-    /// Whether its addresses are paths.
-    pub(crate) fn is_unix(&self) -> bool {
-        self.family == AddressFamily::Unix
-    }
-
     /// `tcp`, `udp`, `raw`; `None` where there is no transport of these.
     pub(crate) fn transport(&self) -> Option<&'static str> {
         if !matches!(self.family, AddressFamily::Inet | AddressFamily::Inet6) {

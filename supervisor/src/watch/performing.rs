@@ -19,7 +19,7 @@ use crate::{
     decode::{Call, RawAddress},
     enforce::{
         Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError,
-        Standing, Start, Work, forgive_connect,
+        Residence, Standing, Start, Work, forgive_connect,
     },
     event::CallEvent,
     in_force::InForce,
@@ -124,7 +124,7 @@ impl Answerer<'_> {
         }
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let client = match self.client(process) {
+        let client = match self.client(process, Residence::Any) {
             Ok(client) => client,
             Err(step) => return step,
         };
@@ -154,7 +154,7 @@ impl Answerer<'_> {
     ) -> Step {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let client = match self.client(process) {
+        let client = match self.client(process, destination.residence) {
             Ok(client) => client,
             Err(step) => return step,
         };
@@ -185,9 +185,9 @@ impl Answerer<'_> {
         }
     }
 
-    fn client(&mut self, process: &Arc<Process>) -> Result<Client, Step> {
+    fn client(&mut self, process: &Arc<Process>, residence: Residence) -> Result<Client, Step> {
         let shared = self.shared();
-        match self.means().map(|means| means.meet(process, &shared.devices, &shared.upheaval)) {
+        match self.means().map(|means| means.meet(process, residence, &shared.devices, &shared.upheaval)) {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(error)) => Err(unable(&error)),
             Err(error) => {
