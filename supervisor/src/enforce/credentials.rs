@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a task may do to files: ids, groups, capabilities; read from the task, and put on by our own thread.
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use nix::sys::{
     prctl::{set_dumpable, set_pdeathsig},
@@ -21,8 +21,6 @@ pub(crate) struct Person {
     users: Ids,
     groups: Ids,
     supplementary: Arc<[u32]>,
-    /// Whether it is no root, and lives in another pid namespace than we do, so that it cannot signal us.
-    is_apart: bool,
 }
 
 impl Person {
@@ -30,9 +28,7 @@ impl Person {
     pub(super) fn of(process: &Process, upheaval: &Upheaval) -> Option<Self> {
         let (users, groups) = process.ids()?;
         let supplementary = process.supplementary_groups(upheaval.groups())?;
-        // Root wears all its ids anyway.
-        let is_apart = users.file != 0 && process.is_in_foreign_pid_namespace()?;
-        Some(Self { users, groups, supplementary, is_apart })
+        Some(Self { users, groups, supplementary })
     }
 
     /// Whether both are in the same supplementary groups.
@@ -40,12 +36,10 @@ impl Person {
         self.supplementary == other.supplementary
     }
 
-    /// What a thread of ours wears for this person: the ids that access to files goes by, and, if it `is_whole`, the others.
-    ///
-    /// Who shares our pid namespace may signal tasks with its own real or saved user (kill(2)), so that ours stays root in
-    /// these. But FUSE serves only whoever has all three (`fuse_allow_current_process` of the kernel's `fuse/dir.c`).
-    pub(super) fn outfit(&self, is_whole: bool) -> Self {
-        if is_whole { self.clone() } else { Self { users: Ids { real: 0, saved: 0, ..self.users }, ..self.clone() } }
+    /// What a thread of ours wears for this person: the ids that access to files goes by. Whoever has the real or saved user
+    /// of a task may signal it (kill(2)), in the container or outside, and could stop or kill us: in these ours stays root.
+    pub(super) fn outfit(&self) -> Self {
+        Self { users: Ids { real: 0, saved: 0, ..self.users }, ..self.clone() }
     }
 
     /// Makes the calling thread this person as far as it is not `worn` already and not `fixed`; its capabilities stay.
@@ -153,8 +147,6 @@ pub(super) struct Wardrobe {
     own: Capabilities,
     worn: Option<Credentials>,
     fixed: Fixed,
-    /// Users whose ids are all worn.
-    whole: BTreeSet<u32>,
     is_helper: bool,
 }
 
@@ -166,23 +158,12 @@ impl Wardrobe {
     /// For the calling thread, which must be the one that uses it.
     pub(super) fn new(fixed: Fixed) -> io::Result<Self> {
         sys::keep_capabilities().map_err(|error| error.source)?;
-        Ok(Self { own: Capabilities::of(0)?, worn: None, fixed, whole: BTreeSet::new(), is_helper: false })
+        Ok(Self { own: Capabilities::of(0)?, worn: None, fixed, is_helper: false })
     }
 
     /// For the only thread of a process that the container must not look into, and that ends with whoever started it.
     pub(super) fn of_helper(fixed: Fixed) -> io::Result<Self> {
         Ok(Self { is_helper: true, ..Self::new(fixed)? })
-    }
-
-    /// Puts on all ids of this user from now on; says whether that is something new.
-    pub(super) fn wear_wholly(&mut self, credentials: &Credentials) -> bool {
-        let user = credentials.file_user();
-        credentials.person.is_apart && self.fixed != Fixed::Person && self.whole.insert(user)
-    }
-
-    /// Does not any more.
-    pub(super) fn wear_partly(&mut self, credentials: &Credentials) {
-        self.whole.remove(&credentials.file_user());
     }
 
     /// Puts our own ids on again.
@@ -196,7 +177,7 @@ impl Wardrobe {
     /// Puts on `credentials`.
     pub(super) fn wear(&mut self, credentials: &Credentials) -> io::Result<Worn<'_>> {
         let worn = self.worn.take();
-        let person = credentials.person.outfit(self.whole.contains(&credentials.file_user()));
+        let person = credentials.person.outfit();
         person.put_on(worn.as_ref().map(|worn| &worn.person), self.fixed)?;
         if self.is_helper {
             // Other ids undo both (`commit_creds` of the kernel's `cred.c`).

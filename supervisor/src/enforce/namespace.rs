@@ -463,7 +463,7 @@ fn join(namespace: OwnedFd, task: u32, person: &Person, label: Option<&Label>) -
     }
     // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
     keep_capabilities().map_err(|error| error.source)?;
-    person.outfit(false).put_on(None, Fixed::Nothing)?;
+    person.outfit().put_on(None, Fixed::Nothing)?;
     setns(namespace, CloneFlags::CLONE_NEWUSER)?;
     let read = |name: &str| fs::read(Path::new("/proc/self").join(name)).ok();
     let fixed = match read("setgroups") {

@@ -143,7 +143,6 @@ pub(crate) struct Process {
     reference: OnceLock<Pidfd>,
     root: OnceLock<OwnedFd>,
     user_namespace: OnceLock<u64>,
-    is_in_foreign_pid_namespace: OnceLock<bool>,
     /// Supplementary groups, with the generation that they were read in.
     groups: Mutex<Option<(u64, Arc<[u32]>)>>,
 }
@@ -183,7 +182,6 @@ impl Process {
             reference: OnceLock::new(),
             root: OnceLock::new(),
             user_namespace: OnceLock::new(),
-            is_in_foreign_pid_namespace: OnceLock::new(),
             groups: Mutex::new(None),
         }
     }
@@ -307,15 +305,6 @@ impl Process {
             self.user_namespace.get_or_init(|| namespace);
         }
         self.user_namespace.get().copied()
-    }
-
-    /// Whether its pid namespace, which it never leaves, is another one than ours.
-    pub(crate) fn is_in_foreign_pid_namespace(&self) -> Option<bool> {
-        if let Some(known) = self.is_in_foreign_pid_namespace.get() {
-            return Some(*known);
-        }
-        let is_foreign = self.namespace("ns/pid")? != Self::own()?.namespace("ns/pid")?;
-        Some(*self.is_in_foreign_pid_namespace.get_or_init(|| is_foreign))
     }
 
     /// The inode of one of its namespaces, such as `ns/net`.
