@@ -52,6 +52,25 @@ static void proc_in_changed_root(void) {
   say_text("/proc/self/comm");
 }
 
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+static void links_on_a_mount_that_follows_none(void) {
+  mkdir("mounted", 0755);
+  make("file", 0644, "outside");
+  if (attempt("mount", unshare(CLONE_NEWNS) || mount("none", "mounted", "tmpfs", MS_NOSYMFOLLOW, NULL) ? -1 : 0)) return;
+  attempt("links", symlink("../file", "mounted/up") | symlink("..", "mounted/folder") | symlink("new", "mounted/dangling") |
+                       symlink("mounted/up", "down"));
+  say_text("mounted/up");
+  say_text("mounted/folder/file");
+  say_text("down");
+  shown(open("mounted/up", O_WRONLY | O_TRUNC));
+  shown(open("mounted/dangling", O_WRONLY | O_CREAT, 0600));
+  shown(open("mounted/up", O_PATH | O_NOFOLLOW));
+  say_text("file");
+}
+
 static void folder_thread(void) {
   attempt("unshare", unshare(CLONE_FS));
   attempt("chdir", chdir("two"));
@@ -273,7 +292,8 @@ static void large_folder(void) {
 }
 
 FAMILY(context, {"changed-root", changed_root}, {"changed-root-with-folder-outside", changed_root_with_folder_outside},
-       {"proc-in-changed-root", proc_in_changed_root}, {"working-folder-of-one-thread", working_folder_of_one_thread},
+       {"proc-in-changed-root", proc_in_changed_root},
+       {"links-on-a-mount-that-follows-none", links_on_a_mount_that_follows_none}, {"working-folder-of-one-thread", working_folder_of_one_thread},
        {"working-folder-of-all-threads", working_folder_of_all_threads}, {"root-of-one-thread", root_of_one_thread},
        {"descriptors-of-one-thread", descriptors_of_one_thread}, {"lowest-descriptor", lowest_descriptor},
        {"no-more-descriptors", no_more_descriptors}, {"no-more-descriptors-nor-file", no_more_descriptors_nor_file},

@@ -132,6 +132,11 @@ static void within_one_mount(void) {
   int proc = open("/proc", O_PATH | O_DIRECTORY);
   shown(open_how(proc, "self/comm", O_RDONLY, 0, RESOLVE_NO_XDEV));
   shown(open_how(proc, "../etc/hostname", O_RDONLY, 0, RESOLVE_NO_XDEV));
+  static const char *const LINKS[] = {"self/root/etc/hostname", "self/cwd", "self/exe", "self/mounts", "mounts"};
+  for (size_t index = 0; index < COUNT(LINKS); index++) {
+    say("%s", LINKS[index]);
+    shown(open_how(proc, LINKS[index], O_RDONLY, 0, RESOLVE_NO_XDEV));
+  }
 }
 
 static void no_links(void) {

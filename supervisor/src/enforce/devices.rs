@@ -9,19 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::request::OpenRequest;
 use crate::sys::FileFacts;
 
-/// Character devices that runc and crun permit whatever the spec says: null, zero, full, random, urandom, tty, console,
-/// ptmx, and all terminals of devpts (`None` as minor number).
-const ALWAYS: [(u32, Option<u32>); 9] = [
-    (1, Some(3)),
-    (1, Some(5)),
-    (1, Some(7)),
-    (1, Some(8)),
-    (1, Some(9)),
-    (5, Some(0)),
-    (5, Some(1)),
-    (5, Some(2)),
-    (136, None),
-];
+/// Character devices that runc and crun permit whatever the spec says: null, zero, full, random, urandom, tty, ptmx, and all
+/// terminals of devpts (`None` as minor number). One of the two permits more: the host's console crun, tunnels runc before
+/// 1.2.
+const ALWAYS: [(u32, Option<u32>); 8] =
+    [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(2)), (136, None)];
 
 /// The devices of one container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

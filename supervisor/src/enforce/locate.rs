@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     process::Process,
-    sys::{FileFacts, OpenHow, file_facts, open_at},
+    sys::{FileFacts, OpenHow, file_facts, is_never_followed, open_at},
 };
 
 /// Symbolic links on the way before the kernel gives up with ELOOP (`MAXSYMLINKS`).
@@ -433,6 +433,9 @@ impl<'a> Walk<'a> {
         if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !handle.facts.is(libc::S_IFDIR) {
             return Ok(Located::Failed(libc::ENOTDIR));
         }
+        if self.lookup.request.writes() && handle.is_on_procfs() {
+            self.privacy().check_setting(handle.file.as_fd())?;
+        }
         self.lookup.existing_in(handle, || self.directory.try_clone())
     }
 
@@ -455,7 +458,8 @@ impl<'a> Walk<'a> {
             return Ok(Some(file));
         }
         self.links += 1;
-        if self.links > MAX_LINKS || self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0 {
+        let is_kept = self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0;
+        if self.links > MAX_LINKS || is_kept || is_never_followed(file.as_fd())? {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
         if is_inside {
@@ -465,6 +469,7 @@ impl<'a> Walk<'a> {
                     return Err(io::Error::from_raw_os_error(libc::ELOOP));
                 }
                 Link::File(file) => {
+                    self.may_jump(file.as_fd())?;
                     if is_on_procfs(file.as_fd()) {
                         self.privacy().check_file(file.as_fd())?;
                     }
@@ -481,12 +486,23 @@ impl<'a> Walk<'a> {
         let text = readlinkat(&file, c"").map_err(io::Error::from)?;
         let text = std::os::unix::ffi::OsStringExt::into_vec(text);
         if text.starts_with(b"/") {
+            self.may_jump(self.lookup.root)?;
             self.directory = self.lookup.root.try_clone_to_owned()?;
             self.procfs.leave();
         }
         self.wants_directory |= is_last && text.ends_with(b"/");
         self.push(&text);
         Ok(None)
+    }
+
+    /// Fails where a link leads to another mount, and the caller wants to stay on this one.
+    fn may_jump(&self, to: BorrowedFd<'_>) -> io::Result<()> {
+        let mount = |file| file_facts(file, c"", false).map(|facts| facts.mount);
+        let stays = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV != 0;
+        if stays && mount(self.directory.as_fd())? != mount(to)? {
+            return Err(io::Error::from_raw_os_error(libc::EXDEV));
+        }
+        Ok(())
     }
 
     fn privacy(&self) -> Privacy<'a> {

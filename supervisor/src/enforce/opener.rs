@@ -286,14 +286,7 @@ impl Opener {
         if !self.surroundings.are_foreign() {
             self.surroundings.follow(process)?;
         }
-        let mut sight = self.look_from_here(process, credentials, look, (upheaval, afterwards));
-        if is_refused(&sight) && self.wardrobe.wear_wholly(credentials) {
-            sight = self.look_from_here(process, credentials, look, (upheaval, afterwards));
-            if is_refused(&sight) {
-                self.wardrobe.wear_partly(credentials);
-            }
-        }
-        let sight = sight?;
+        let sight = self.look_from_here(process, credentials, look, (upheaval, afterwards))?;
         let may_differ = match &sight {
             Sight::Located(Located::Existing { file, facts, .. }) => {
                 facts.represents == TUNNEL || is_on_procfs(file.as_fd())
@@ -465,8 +458,7 @@ pub(crate) enum Afterwards {
 
 /// Whether a file of cgroup2 is opened for writing.
 fn changes_cgroup(file: BorrowedFd<'_>, request: &OpenRequest) -> bool {
-    let writes = request.has(libc::O_WRONLY) || request.has(libc::O_RDWR);
-    writes && fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC)
+    request.writes() && fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// What came of opening a file at once.
@@ -505,8 +497,8 @@ fn reopen(
     probe_lease: bool,
 ) -> io::Result<OwnedFd> {
     let makes = request.has(libc::O_TMPFILE);
-    // A nameless file is asked for with O_EXCL so that it never gets a name.
-    let exclusive = if makes { 0 } else { libc::O_EXCL };
+    // Without O_CREAT it means something else: that a nameless file never gets a name, that nobody else has a disk.
+    let exclusive = if request.has(libc::O_CREAT) { libc::O_EXCL } else { 0 };
     let dropped = bits(libc::O_CREAT | exclusive | libc::O_NOFOLLOW);
     // A regular file blocks only while somebody holds a lease; the flag has no other effect on it and is taken back.
     let probe = if probe_lease { bits(libc::O_NONBLOCK) } else { 0 };
@@ -540,15 +532,6 @@ impl Drop for Inside<'_> {
 /// The name of one of our descriptors in `/proc/self/fd`.
 pub(super) fn descriptor_name(file: BorrowedFd<'_>) -> io::Result<CString> {
     CString::new(file.as_raw_fd().to_string()).map_err(io::Error::other)
-}
-
-/// Whether the task may not see or open what it looks for.
-fn is_refused(sight: &io::Result<Sight>) -> bool {
-    match sight {
-        Ok(Sight::Located(Located::Failed(errno))) => *errno == libc::EACCES,
-        Ok(_) => false,
-        Err(error) => errno(error) == libc::EACCES,
-    }
 }
 
 /// The number of a system call's error; EIO for one that has none.

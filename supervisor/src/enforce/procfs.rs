@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     process::{Process, Status, mount_root, shortages},
-    sys::{OpenHow, file_facts, open_at},
+    sys::{FileFacts, OpenHow, file_facts, open_at},
 };
 
 /// The inode of every procfs' root directory (`PROC_ROOT_INO` of `linux/proc_ns.h`).
@@ -70,8 +70,7 @@ impl<'a> Procfs<'a> {
 
     /// Notes that the walk entered a directory of procfs by `name`.
     pub(super) fn enter(&mut self, directory: BorrowedFd<'_>, name: &[u8]) {
-        let is_root = file_facts(directory, c"", false).is_ok_and(|facts| facts.inode == ROOT_INODE);
-        if is_root {
+        if is_root(directory).unwrap_or(false) {
             self.trail = Some(Vec::new());
         } else if name == b".." {
             if let Some(trail) = &mut self.trail {
@@ -84,7 +83,7 @@ impl<'a> Procfs<'a> {
 
     /// Follows the link `name` of `directory`.
     pub(super) fn follow(&self, directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Link> {
-        let is_root = file_facts(directory, c"", false)?.inode == ROOT_INODE;
+        let is_root = is_root(directory)?;
         match name.to_bytes() {
             b"self" if is_root => return self.own_process(directory).map(Link::Text),
             b"thread-self" if is_root => return self.own_thread(directory).map(Link::Text),
@@ -194,19 +193,38 @@ impl Privacy<'_> {
     /// for us there.
     pub(super) fn check_file(self, file: BorrowedFd<'_>) -> io::Result<()> {
         let facts = file_facts(file, c"", false)?;
-        if facts.inode == ROOT_INODE {
+        if is_root(file)? {
             return Ok(());
         }
-        // A mount that the target's namespace does not list could show anything.
-        let root = mount_root(self.process, facts.mount).ok_or_else(refused)?;
-        let path = readlinkat(self.own_descriptors, &*descriptor_name(file)?).map_err(io::Error::from)?.into_vec();
-        let names = root.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/'));
+        let names = self.names(file, &facts)?;
+        let names = names.iter().flat_map(|path| path.split(|byte| *byte == b'/'));
         for number in names.filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok()) {
             if own_task(number)?.is_some() {
                 return Err(refused());
             }
         }
         Ok(())
+    }
+
+    /// Fails for a setting that would be ours: `pid_max` belongs to the namespace of processes of whoever opens it (since
+    /// Linux 6.14; before, to the host).
+    pub(super) fn check_setting(self, file: BorrowedFd<'_>) -> io::Result<()> {
+        let facts = file_facts(file, c"", false)?;
+        let names = self.names(file, &facts)?;
+        let is_ours = names.iter().any(|path| path.rsplit(|byte| *byte == b'/').next() == Some(b"pid_max"));
+        let namespace = |process: &Process| process.namespace("ns/pid");
+        if is_ours && Process::own().and_then(|own| namespace(&own)) != namespace(self.process) {
+            return Err(refused());
+        }
+        Ok(())
+    }
+
+    /// Both parts of a file's path in its procfs: to the part that its mount shows, and from there, behind where that is
+    /// mounted. A mount that the target's namespace does not list could show anything.
+    fn names(self, file: BorrowedFd<'_>, facts: &FileFacts) -> io::Result<[Vec<u8>; 2]> {
+        let root = mount_root(self.process, facts.mount).ok_or_else(refused)?;
+        let path = readlinkat(self.own_descriptors, &*descriptor_name(file)?).map_err(io::Error::from)?;
+        Ok([root, path.into_vec()])
     }
 }
 
@@ -244,8 +262,11 @@ fn is_process(directory: &Process) -> io::Result<bool> {
     }
 }
 
+/// Other directories may have the same number: those below a process' are counted in 32 bits, together with pipes and
+/// sockets.
 fn is_root(directory: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(file_facts(directory, c"", false)?.inode == ROOT_INODE)
+    let has_number = file_facts(directory, c"", false)?.inode == ROOT_INODE;
+    Ok(has_number && file_facts(directory, c"self", false).is_ok_and(|entry| entry.is(libc::S_IFLNK)))
 }
 
 /// The process' directory that `directory` lies in, or the highest one that can be reached, and whether that is one below

@@ -140,6 +140,11 @@ impl OpenRequest {
         self.has(libc::O_PATH)
     }
 
+    /// Whether something may be written.
+    pub(super) fn writes(&self) -> bool {
+        self.how.flags & bits(libc::O_ACCMODE) != 0
+    }
+
     /// Takes a file that is there for the one that the request made before.
     pub(crate) fn forget_exclusive(&mut self) {
         self.how.flags &= !bits(libc::O_EXCL);

@@ -91,6 +91,19 @@ pub(crate) fn file_facts(directory: BorrowedFd<'_>, path: &CStr, follow: bool) -
     })
 }
 
+/// Whether a link is on a mount whose links nobody follows (`MS_NOSYMFOLLOW`, mount(2), Linux 5.10).
+pub(crate) fn is_never_followed(link: BorrowedFd<'_>) -> io::Result<bool> {
+    // linux/statfs.h: ST_NOSYMFOLLOW; libc has no name for it.
+    const NEVER_FOLLOWED: libc::c_ulong = 0x2000;
+    let mut raw = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the call writes one `statvfs`, which lives across the call.
+    if unsafe { libc::fstatvfs(link.as_raw_fd(), raw.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the structure was zeroed, which is a value, and then written by the C library.
+    Ok(unsafe { raw.assume_init() }.f_flag & NEVER_FOLLOWED != 0)
+}
+
 impl FileFacts {
     /// Whether the file is of this type (`S_IF*`).
     pub(crate) fn is(&self, kind: libc::mode_t) -> bool {
