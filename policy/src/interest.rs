@@ -9,10 +9,8 @@ use crate::{Syscall, syscall::unwatchable};
 /// The calls that are watched whatever the rules say, so that rules which come later find them trapped.
 pub const BASE: &[&str] = &["execve", "execveat", "open", "openat", "openat2", "creat"];
 
-/// The calls that are watched beside these in enforce mode, with [`after_closes`]: those that change what a task may open, of
-/// which a part is remembered, and the one that opens without a path.
-pub const ENFORCED: &[&str] =
-    &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare", "open_by_handle_at"];
+/// The calls that change what a task may open, of which a part is remembered in enforce mode.
+const CHANGING: &[&str] = &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare"];
 
 /// The calls that may fail as long as somebody has a file of a file system open.
 pub const MOUNTING: &[&str] = &["umount", "umount2", "mount", "mount_setattr", "fsconfig"];
@@ -53,6 +51,21 @@ pub enum Comparison {
     /// With a value of one bit: the register has that bit.
     HasBit,
     LacksBit,
+}
+
+/// The calls by which files come open that nobody has named: `open_by_handle_at`, and listeners of fanotify, whose events bring
+/// a descriptor of whatever is opened, by whomever, the kernel's own looking at a program included.
+pub fn opening_unseen() -> Vec<Watched> {
+    /// `FAN_REPORT_FID` of `fanotify_init(2)`: events bring handles instead.
+    const WITH_DESCRIPTORS: RegisterTest = RegisterTest { register: 0, comparison: Comparison::LacksBit, value: 0x200 };
+    let listening = Watched { when: vec![WITH_DESCRIPTORS], ..Watched::always("fanotify_init") };
+    vec![Watched::always("open_by_handle_at"), listening]
+}
+
+/// The calls that are watched beside the [base set](BASE) in enforce mode.
+pub fn enforced() -> Vec<Watched> {
+    let changing = CHANGING.iter().map(|name| Watched::always(name));
+    changing.chain(opening_unseen()).chain(after_closes()).collect()
 }
 
 /// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that

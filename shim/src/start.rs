@@ -129,12 +129,12 @@ impl Start<'_> {
         ready: &Ready,
     ) -> Result<Value, StartError> {
         let listener = directory.path().join("listener");
-        let (enforced, after_closes) = match mode {
-            Mode::Enforce => (policy::ENFORCED, policy::after_closes()),
-            Mode::Audit => (&[][..], Vec::new()),
+        let enforced = match mode {
+            Mode::Enforce => policy::enforced(),
+            Mode::Audit => Vec::new(),
         };
-        let always = policy::BASE.iter().chain(enforced).map(|name| Watched::always(name));
-        let watched = policy::merged(always.chain(after_closes).chain(ready.watched.iter().cloned()));
+        let always = policy::BASE.iter().map(|name| Watched::always(name));
+        let watched = policy::merged(always.chain(enforced).chain(ready.watched.iter().cloned()));
         let plan = Plan {
             listener_path: text(&listener)?,
             run_dir: text(&self.settings.run_dir)?,

@@ -10,8 +10,6 @@ use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEve
 
 use crate::{decode::Call, in_force::InForce};
 
-const BY_HANDLE: &str = "open_by_handle_at";
-
 /// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
 /// the common requests of ptrace are below.
 const ENUMERATED: u64 = 64;
@@ -26,8 +24,8 @@ fn of(ruleset: &Ruleset) -> Vec<Watched> {
 
 /// The calls that what is in force needs beyond those that the mode needs in any case.
 pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
-    // It opens without a path, so that no rule speaks of it.
-    let added = (mode == Mode::Audit && in_force.performs_opens(mode)).then(|| Watched::always(BY_HANDLE));
+    let is_added = mode == Mode::Audit && in_force.performs_opens(mode);
+    let added = if is_added { policy::opening_unseen() } else { Vec::new() };
     policy::merged(of(&in_force.ruleset).into_iter().chain(added))
 }
 

@@ -9,6 +9,7 @@ use rules::Priority;
 use crate::{
     alert::{AlertRecord, INTERNAL_SOURCE},
     counters::Counter,
+    decode::UnseenOpen,
     diagnostics,
     event_log::EventLog,
     shared::Shared,
@@ -88,16 +89,19 @@ impl InternalAlert {
     }
 
     /// A container opened, or wanted to open, a file by its handle, which no rule can judge.
-    pub(crate) fn by_handle(pid: u32, mode: Mode) -> Self {
+    pub(crate) fn unseen_open(pid: u32, way: UnseenOpen, mode: Mode) -> Self {
         let verdict = match mode {
             Mode::Audit => "is not judged",
             Mode::Enforce => "fails",
         };
-        Self {
-            rule: "Lanner internal: open by handle",
-            priority: Priority::Warning,
-            message: format!("Process {pid} opens a file by handle, which {verdict}: no path leads to it"),
-        }
+        let (rule, deed) = match way {
+            UnseenOpen::ByHandle => ("Lanner internal: open by handle", "opens a file by handle"),
+            UnseenOpen::ByListener => {
+                ("Lanner internal: opens by listening", "is given files that others open (fanotify)")
+            }
+        };
+        let message = format!("Process {pid} {deed}, which {verdict}: no path leads to it");
+        Self { rule, priority: Priority::Warning, message }
     }
 
     /// The exec of the alert `id` ran something else, about which no rule has anything to say.

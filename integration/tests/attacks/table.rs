@@ -15,6 +15,7 @@ const GUARDED: Trace = Trace::Written("/guarded/file");
 const PROGRAM: Trace = Trace::Executed("/banned/program");
 const NAME: Trace = Trace::Changed("/secret/made");
 const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
+const LISTENER: Trace = Trace::Refused("Lanner internal: opens by listening");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 const LATE: &str = "an answer may be late on a busy machine";
@@ -99,6 +100,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_ring openat", RING),
     bypass("attack_ring openat2", RING),
     bypass("attack_handle", HANDLE).within(Privileged),
+    bypass("attack_listener", LISTENER).within(Privileged),
     // The attacker decides when the checker goes on.
     race("attack_stall swap", Trace::Nothing).within(Privileged),
     race("attack_stall path", Trace::Nothing).within(Privileged).may_win(LATE),

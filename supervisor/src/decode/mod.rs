@@ -197,6 +197,14 @@ static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[],
 
 static EXECVE: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("execve"));
 
+/// A way to get files opened without their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnseenOpen {
+    ByHandle,
+    /// Events of fanotify(7) bring descriptors of what others open.
+    ByListener,
+}
+
 impl Call {
     /// The call `number` of the architecture `arch` (both from `seccomp_data`). The arguments of i386's `socketcall` are
     /// read from the target's memory; they are 0 where it is unreadable.
@@ -312,9 +320,15 @@ impl Call {
         })
     }
 
-    /// Whether the call opens a file without naming it.
-    pub(crate) fn opens_by_handle(&self) -> bool {
-        self.layout.name == "open_by_handle_at"
+    /// How the call has files opened that nobody names, if it does.
+    pub(crate) fn opens_unseen(&self) -> Option<UnseenOpen> {
+        /// `FAN_REPORT_FID` of `fanotify_init(2)`.
+        const WITHOUT_DESCRIPTORS: u32 = 0x200;
+        match self.type_name() {
+            "open_by_handle_at" => Some(UnseenOpen::ByHandle),
+            "fanotify_init" if self.word(0) & WITHOUT_DESCRIPTORS == 0 => Some(UnseenOpen::ByListener),
+            _ => None,
+        }
     }
 
     /// Whether the call fails where somebody has a file open that its task has closed.

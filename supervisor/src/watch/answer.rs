@@ -223,9 +223,12 @@ impl<'a> Answerer<'a> {
         }
         let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
         let decision = self.decide(place, &event, &in_force, None)?;
-        if decision.response == Response::Continue && call.opens_by_handle() && in_force.performs_opens(shared.mode) {
+        if decision.response == Response::Continue
+            && let Some(way) = call.opens_unseen()
+            && in_force.performs_opens(shared.mode)
+        {
             // No path leads to such a file, so that no rule could have judged it.
-            InternalAlert::by_handle(target.tid(), shared.mode).write(shared);
+            InternalAlert::unseen_open(target.tid(), way, shared.mode).write(shared);
             let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };
             return Some(Decision { response, ..decision });
         }
