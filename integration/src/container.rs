@@ -98,6 +98,31 @@ impl Container {
         self.expect_success(&self.call("kill", &[signal]), "kill");
     }
 
+    /// Stops all its tasks where they are; over when they have stopped.
+    #[track_caller]
+    pub fn pause(&self, patience: Duration) {
+        self.expect_success(&self.call("pause", &[]), "pause");
+        wait_for("the tasks' stop", patience, || self.is_frozen()?.then_some(()));
+    }
+
+    /// Whether the freezer of its control group, of whichever version, has all tasks.
+    fn is_frozen(&self) -> Option<bool> {
+        let state: Value = serde_json::from_slice(&self.call("state", &[]).stdout).ok()?;
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", state.get("pid")?)).ok()?;
+        let says = |path: String, word: &str| fs::read_to_string(path).is_ok_and(|text| text.contains(word));
+        Some(groups.lines().any(|line| match line.splitn(3, ':').collect::<Vec<_>>().as_slice() {
+            [_, "freezer", path] => says(format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
+            [_, "", path] => says(format!("/sys/fs/cgroup{path}/cgroup.events"), "frozen 1"),
+            _ => false,
+        }))
+    }
+
+    /// Lets them go on.
+    #[track_caller]
+    pub fn resume(&self) {
+        self.expect_success(&self.call("resume", &[]), "resume");
+    }
+
     /// What the runtime says about the container: `created`, `running`, `stopped`, or nothing where it knows it not.
     pub fn status(&self) -> Option<String> {
         let state: Value = serde_json::from_slice(&self.call("state", &[]).stdout).ok()?;

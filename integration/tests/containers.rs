@@ -8,7 +8,7 @@ use std::{
 };
 
 use integration::{
-    Bundle, Container, Containerd, Lanner, LowLevel, Pod,
+    Bundle, Container, Containerd, Lanner, LowLevel, NEVER, Pod,
     Requirement::{self, Program, Root},
     Settings, skipped, text, wait_for,
 };
@@ -42,6 +42,26 @@ fn check(shape: impl Fn(Bundle) -> Bundle, user: i64) {
         assert!(container.exec(&["id"]).status.success());
         wait_for("more alerts", PATIENCE, || (lanner.alerts_of("id was called").len() > seen).then_some(()));
         container.end();
+        lanner.expect_nothing_left();
+    }
+}
+
+/// With `WAIT_KILLABLE_RECV`, which crun asks for, the kernel holds even the freezer back while a call waits.
+#[test]
+fn a_container_can_be_paused_while_its_opens_wait() {
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program(runtime.name())]) {
+            continue;
+        }
+        let lanner = Lanner::new(&Settings::enforce(NEVER).under(runtime));
+        let script = "mkfifo /tmp/fifo; { read line </tmp/fifo; echo got $line; } & echo up; wait";
+        let container = Container::start(&lanner.engine(), Bundle::new(&["sh", "-c", script]));
+        wait_for("the open", PATIENCE, || container.output().contains("up").then_some(()));
+        container.pause(PATIENCE);
+        container.resume();
+        assert!(container.exec(&["sh", "-c", "echo word >/tmp/fifo"]).status.success());
+        wait_for("the other end", PATIENCE, || container.output().contains("got word").then_some(()));
+        container.delete();
         lanner.expect_nothing_left();
     }
 }

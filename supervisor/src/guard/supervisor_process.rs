@@ -129,7 +129,7 @@ impl SupervisorProcess {
     /// does not answer holds it up for ever (`request_wait_answer` of the kernel's `fuse/dev.c`). The process does not end
     /// then either, nor are its descriptors closed, but its first thread is gone.
     pub(super) fn is_hollow(&self) -> bool {
-        self.process.as_ref().and_then(Process::stat).is_some_and(|stat| stat.is_zombie)
+        self.process.as_ref().and_then(Process::stat).is_some_and(|stat| stat.state == b'Z')
     }
 
     /// Collects the process after it has ended, or was found [hollow](Self::is_hollow); how long it lived decides about the

@@ -7,8 +7,8 @@
 /// The numbers of `/proc/PID/stat` that some field needs; ids are those of our pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
-    /// Whether the task has ended, and waits for its parent or its other threads.
-    pub(crate) is_zombie: bool,
+    /// What the task does, as a letter (`proc_pid_stat(5)`).
+    pub(crate) state: u8,
     /// Process id of the parent; 0 for none.
     pub(crate) parent: u32,
     /// Process group.
@@ -37,7 +37,7 @@ impl Stat {
         let behind = memchr::memrchr(b')', content)? + 1;
         let mut numbers = content.get(behind..)?.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         // Word 3 of the man page's count is the state; each `nth` below skips the words in between.
-        let is_zombie = numbers.next()? == b"Z";
+        let state = *numbers.next()?.first()?;
         let parent = number(numbers.next()?)?;
         let group = number(numbers.next()?)?;
         let session = number(numbers.next()?)?;
@@ -49,7 +49,7 @@ impl Stat {
         let stack = number(numbers.nth(5)?)?;
         let processor = number(numbers.nth(10)?)?;
         Some(Self {
-            is_zombie,
+            state,
             parent,
             group,
             session,
@@ -77,7 +77,7 @@ mod tests {
     fn a_name_with_parentheses_does_not_move_the_numbers() {
         let line = b"42 (a) R 1 (b)) S 7 8 9 34816 -1 4194304 11 12 13 14 15 16 17 18 20 0 3 0 555 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 17 6 40\n";
         let expected = Stat {
-            is_zombie: false,
+            state: b'S',
             parent: 7,
             group: 8,
             session: 9,

@@ -27,9 +27,6 @@ pub(crate) struct Status {
     pub(crate) users: Ids,
     /// All group ids.
     pub(crate) group_ids: Ids,
-    /// Threads of the process.
-    thread_count: u32,
-    signals: Signals,
     /// File mode creation mask.
     pub(crate) mask: u32,
     /// Process group in the innermost pid namespace.
@@ -52,15 +49,6 @@ pub(crate) struct Status {
     pub(crate) has_no_new_privileges: bool,
     /// Sizes; zero for a process without memory.
     pub(crate) memory: Memory,
-}
-
-/// Sets of signals, signal n being bit n - 1.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Signals {
-    pending: u64,
-    pending_for_process: u64,
-    blocked: u64,
-    ignored: u64,
 }
 
 /// Sizes of a process in kB.
@@ -93,14 +81,6 @@ impl Status {
         number(text).is_some_and(|thread: u32| self.threads.contains(&thread))
     }
 
-    /// Whether a signal is about to be handled by the thread, by this thread alone. Of those for the whole process, the
-    /// kernel gives to the first thread whatever that does not block (`complete_signal` of the kernel's `signal.c`).
-    pub(crate) fn has_signal(&self) -> bool {
-        let is_first = self.thread_count == 1 || self.threads.first() == Some(&self.process);
-        let shared = if is_first { self.signals.pending_for_process } else { 0 };
-        (self.signals.pending | shared) & !self.signals.blocked & !self.signals.ignored != 0
-    }
-
     /// Takes one line; says whether it is a required one.
     fn take(&mut self, key: &[u8], value: &[u8]) -> Option<bool> {
         match key {
@@ -109,11 +89,6 @@ impl Status {
                 self.mask = u32::from_str_radix(std::str::from_utf8(value).ok()?.trim(), 8).ok()?;
                 return Some(false);
             }
-            b"Threads" => self.thread_count = number(value)?,
-            b"SigPnd" => self.signals.pending = set(value)?,
-            b"ShdPnd" => self.signals.pending_for_process = set(value)?,
-            b"SigBlk" => self.signals.blocked = set(value)?,
-            b"SigIgn" => self.signals.ignored = set(value)?,
             b"Uid" => {
                 self.users = ids(value)?;
                 self.user = self.users.effective;
@@ -146,7 +121,7 @@ impl Status {
 }
 
 /// Lines of [`Status::take`] without the sizes, which a zombie lacks.
-const REQUIRED: usize = 19;
+const REQUIRED: usize = 14;
 
 fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte: &u8| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())

@@ -3,8 +3,9 @@
 //!
 //! Such a call may wait for ever, for instance for the other end of a FIFO. The target can be killed meanwhile, or be
 //! interrupted by a signal, as it could be in the kernel. Without `WAIT_KILLABLE_RECV` the kernel then withdraws the
-//! notification. With it, it does so for fatal signals alone, so that other signals have to be looked for here; the call
-//! is then answered with ERESTARTSYS, which the kernel turns into EINTR or a restart as the signal's handler wants it.
+//! notification. With it, it does so for fatal signals alone, so that others have to be looked for here, as have a freezer and
+//! a debugger, who want a task to stop; the call is then answered with ERESTARTSYS, which the kernel turns into EINTR or a
+//! restart as the signal's handler wants it.
 //!
 //! Getting ready takes time that the kernel would not need: some milliseconds where a process in another user namespace
 //! must start. Signals that come faster than that must not keep a call from ever being made. So one whose result can be
@@ -38,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The same while one of them connects, which seldom takes long: whoever accepts makes no call that is notified, and must
 /// not find who has given up.
 const CONNECT_LOOK: Duration = Duration::from_micros(500);
+/// How many times as long as the last look took is none taken: a thousand of them are much work.
+const RESTS: u32 = 9;
 /// How long a call that is given up gets to end, after what time others are let go on meanwhile, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
@@ -309,10 +312,12 @@ impl Blocking {
                 // A thousand looks take their time, for which nobody else is to wait.
                 let calls = waiting.calls.clone();
                 drop(waiting);
-                pause = if calls.iter().any(|call| call.file.is_none()) { CONNECT_LOOK } else { LOOK };
+                let connects = calls.iter().any(|call| call.file.is_none());
+                let begun = Instant::now();
                 for call in calls {
                     call.look(looks_for_signals);
                 }
+                pause = (begun.elapsed() * RESTS).max(if connects { CONNECT_LOOK } else { LOOK });
             }
         };
         match pool::spawn("open-watch", look) {
@@ -337,7 +342,7 @@ impl Call {
         if !self.is_withdrawn()
             && looks_for_signals
             && self.course.order() == Order::GoOn
-            && has_signal(self.target_tid)
+            && is_interrupted(self.target_tid)
         {
             self.course.give(Order::Signalled);
         }
@@ -388,8 +393,10 @@ impl Work {
     }
 }
 
-/// Whether a signal waits for the task that would end a wait in the kernel. One for the whole process may be taken by
-/// another thread, and counts only where there is none.
-fn has_signal(task: u32) -> bool {
-    Process::open(task).and_then(|process| process.status()).is_some_and(|status| status.has_signal())
+/// Whether something wants the task out of its wait, in which the kernel holds all but fatal signals back. It sleeps
+/// interruptibly until then, and not any more afterwards, whatever it was (`seccomp_do_user_notification` of the kernel's
+/// `seccomp.c`, since Linux 5.19). A task that was interrupted looks for signals on its way out of the call, so that the
+/// answer does not reach its program even where there is none by then.
+fn is_interrupted(task: u32) -> bool {
+    Process::open(task).and_then(|process| process.stat()).is_some_and(|stat| stat.state == b'D')
 }
