@@ -101,6 +101,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_ring openat2", RING),
     bypass("attack_handle", HANDLE).within(Privileged),
     bypass("attack_listener", LISTENER).within(Privileged),
+    bypass("attack_reader", SCRIPT).within(User),
     // The attacker decides when the checker goes on.
     race("attack_stall swap", Trace::Nothing).within(Privileged),
     race("attack_stall path", Trace::Nothing).within(Privileged).may_win(LATE),

@@ -17,7 +17,7 @@ use nix::sys::{
 
 use super::{CallEvent, file::may_execute, join::file_name, resolve};
 use crate::{
-    process::{self, Process},
+    process::{self, Auxiliary, Process},
     target::{Limits, PATH_MAX, Strings, Text},
 };
 
@@ -40,6 +40,7 @@ pub(super) struct Image {
     arguments: OnceCell<Option<Strings>>,
     environment: OnceCell<Option<Strings>>,
     program: OnceCell<Option<Program>>,
+    auxiliary: OnceCell<Option<Auxiliary>>,
 }
 
 /// The file that the kernel will map, and the scripts on the way to it.
@@ -252,8 +253,18 @@ impl CallEvent<'_> {
 
     /// The path that the kernel executed, which it left for the program (`AT_EXECFN`, getauxval(3)).
     fn executed_path(&self) -> Option<Vec<u8>> {
-        let address = self.thread()?.executed_name()?;
-        self.target.text(address, PATH_MAX).ok()
+        self.target.text(self.auxiliary()?.name?, PATH_MAX).ok()
+    }
+
+    fn auxiliary(&self) -> Option<Auxiliary> {
+        *self.image.auxiliary.get_or_init(|| self.thread()?.auxiliary())
+    }
+
+    /// The file that the kernel has opened for the program that was executed, which is to read or run it, and its name.
+    pub(crate) fn file_for_program(&self) -> Option<(OwnedFd, Vec<u8>)> {
+        let link = format!("fd/{}", self.auxiliary()?.program?);
+        let thread = self.thread()?;
+        Some((thread.open_link(&link)?, thread.link(&link)?))
     }
 
     fn exec_file(&self) -> Option<OwnedFd> {

@@ -129,8 +129,12 @@ impl Verification<'_> {
 
     /// Judges what was really loaded into the process, which is stopped or ours to look at.
     fn judge(&self, process: u32) -> Fate {
-        match self.judge_program(process) {
-            Fate::Lives => self.judge_interpreter(process),
+        let here: &dyn Fn() -> bool = &|| true;
+        let target = Target::new(process, here);
+        let event = CallEvent::new(&self.delivery.shared.context, self.judged.call, target, self.judged.moment);
+        event.set_executed(self.handle_of(process));
+        match self.judge_program(&event) {
+            Fate::Lives => self.judge_opened(process, &event),
             Fate::Dies => Fate::Dies,
         }
     }
@@ -140,16 +144,18 @@ impl Verification<'_> {
         self.judged.caller.clone().filter(|caller| caller.task() == process)
     }
 
-    /// The kernel has opened a program's interpreter without a call, and runs it in the program's place: where opens are
-    /// performed, it is judged as one of them.
-    fn judge_interpreter(&self, process: u32) -> Fate {
+    /// The kernel has opened a program's interpreter without a call, and runs it in the program's place, or has opened the
+    /// program for an interpreter that it was told to run (`binfmt_misc`): where opens are performed, these are judged as one
+    /// of them.
+    fn judge_opened(&self, process: u32, event: &CallEvent<'_>) -> Fate {
         let shared = &self.delivery.shared;
         let in_force = shared.in_force.load();
         if !in_force.performs_opens(shared.mode) {
             return Fate::Lives;
         }
         let judged = loaded_beside(process).and_then(|loaded| {
-            loaded.into_iter().try_fold(Fate::Lives, |fate, (file, name)| {
+            let opened = loaded.into_iter().chain(event.file_for_program());
+            opened.into_iter().try_fold(Fate::Lives, |fate, (file, name)| {
                 Ok(fate.or(self.judge_loaded(process, Located::existing(file)?, name, &in_force)))
             })
         });
@@ -188,16 +194,12 @@ impl Verification<'_> {
         if self.delivery.shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
     }
 
-    fn judge_program(&self, process: u32) -> Fate {
+    fn judge_program(&self, event: &CallEvent<'_>) -> Fate {
         let shared = &self.delivery.shared;
-        let here: &dyn Fn() -> bool = &|| true;
-        let target = Target::new(process, here);
-        let event = CallEvent::new(&shared.context, self.judged.call, target, self.judged.moment);
-        event.set_executed(self.handle_of(process));
         let in_force = shared.in_force.load();
         let is_judged =
             || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
-        let Some(matches) = Matches::of(&in_force, &event) else {
+        let Some(matches) = Matches::of(&in_force, event) else {
             if !self.judged.rules.is_empty() && !is_judged() {
                 InternalAlert::exec_replaced(&self.alert_id().to_string(), &event.executed_program()).write(shared);
             }
@@ -206,7 +208,7 @@ impl Verification<'_> {
         if matches.indices() == self.judged.rules && is_judged() {
             return Fate::Lives;
         }
-        self.conclude(&event, &matches)
+        self.conclude(event, &matches)
     }
 
     /// Writes the alerts of what was loaded, and does what they ask for.
