@@ -23,21 +23,34 @@ const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Those that are counted together.
 #[derive(Debug, Default)]
-pub(crate) struct HandingOver(AtomicUsize);
+pub(crate) struct HandingOver {
+    under_way: AtomicUsize,
+    /// Those that were waited for in vain once, for whom nobody waits again.
+    given_up: AtomicUsize,
+}
 
 impl HandingOver {
     /// Runs `work`, which hands a file over and closes our descriptor.
     pub(crate) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.under_way.fetch_add(1, Ordering::AcqRel);
         let result = work();
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
         result
     }
 
     /// Waits until none is under way, or for as long as is reasonable.
     pub(crate) fn wait(&self) {
         let begin = Instant::now();
-        while self.0.load(Ordering::Acquire) != 0 && begin.elapsed() < PATIENCE {
+        loop {
+            let under_way = self.under_way.load(Ordering::Acquire);
+            // Fewer than were given up: some of those have ended after all.
+            let given_up = self.given_up.fetch_min(under_way, Ordering::AcqRel).min(under_way);
+            if under_way == given_up {
+                return;
+            }
+            if begin.elapsed() >= PATIENCE {
+                return self.given_up.store(under_way, Ordering::Release);
+            }
             thread::sleep(PAUSE);
         }
     }
@@ -95,6 +108,10 @@ mod tests {
             let start = Instant::now();
             handing_over.wait();
             assert!(start.elapsed() >= PATIENCE);
+            // It hangs: nobody waits for it again.
+            let start = Instant::now();
+            handing_over.wait();
+            assert!(start.elapsed() < PATIENCE);
             close.send(()).unwrap();
         });
         let start = Instant::now();

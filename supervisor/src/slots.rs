@@ -7,7 +7,8 @@
 //! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
 //! more than the last slot that a call was ever parked in; cell 2: whether a task entered a Landlock domain), then slots of
 //! 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free), the number of supervisors that died on it,
-//! where the event log ended before its alert was written (inode, position), and how far a call that is made here has come.
+//! where the event log ended before its alert was written (inode, position), how far a call that is made here has come, and
+//! when a supervisor last took it over (unix time).
 //! The first slot is the supervisor's to receive into, the second one the guard's; the others are for calls that wait for
 //! something else than a decision, and for threads that relieve one of the supervisor's.
 
@@ -19,6 +20,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use nix::{
@@ -37,6 +39,8 @@ const BLOCK_CELLS: usize = 32;
 const SLOTS: usize = 1023;
 /// Bytes of the memfd.
 const LENGTH: NonZeroUsize = NonZeroUsize::new((1 + SLOTS) * BLOCK_CELLS * size_of::<u64>()).unwrap();
+/// A supervisor that has lived so long with a call did not die of it.
+const LONG_LIFE: Duration = Duration::from_mins(1);
 /// Slots that are received into from the beginning: the supervisor's and the guard's.
 const RECEIVING: usize = 2;
 
@@ -61,6 +65,7 @@ pub(crate) struct Slot<'a> {
     log_inode: &'a AtomicU64,
     log_position: &'a AtomicU64,
     made: &'a AtomicU64,
+    adopted: &'a AtomicU64,
 }
 
 /// How far a call has come that is made for its caller.
@@ -227,8 +232,8 @@ impl Slots {
     pub(crate) fn slot(&self, index: usize) -> Option<Slot<'_>> {
         let block = self.memory.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
         let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
-        let [attempts, log_inode, log_position, made, ..] = rest else { return None };
-        Some(Slot { index, notification, attempts, log_inode, log_position, made })
+        let [attempts, log_inode, log_position, made, adopted, ..] = rest else { return None };
+        Some(Slot { index, notification, attempts, log_inode, log_position, made, adopted })
     }
 
     fn parked(&self) -> usize {
@@ -254,8 +259,21 @@ impl<'a> Slot<'a> {
         (notification.id != 0).then_some(notification)
     }
 
-    /// Counts one more supervisor that died with this notification unanswered; returns how many did.
-    pub(crate) fn count_attempt(&self) -> u64 {
+    /// Frees it if it still holds this notification.
+    pub(crate) fn clear_of(&self, id: u64) {
+        if self.notification().is_some_and(|held| held.id == id) {
+            self.clear();
+        }
+    }
+
+    /// Counts one more supervisor that died with this notification unanswered; returns how many did in a row. One that has
+    /// lived for long with it did not die of it: a call may wait for days.
+    pub(crate) fn count_attempt(&self, now: SystemTime) -> u64 {
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let before = self.adopted.swap(now, Ordering::AcqRel);
+        if before != 0 && now.saturating_sub(before) > LONG_LIFE.as_secs() {
+            self.attempts.store(0, Ordering::Release);
+        }
         self.attempts.fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -299,6 +317,7 @@ impl<'a> Slot<'a> {
             (self.log_inode, other.log_inode),
             (self.log_position, other.log_position),
             (self.made, other.made),
+            (self.adopted, other.adopted),
         ];
         let cells = self.notification.iter().zip(other.notification).rev();
         for (to, from) in marks.into_iter().chain(cells) {
@@ -309,7 +328,7 @@ impl<'a> Slot<'a> {
     /// Frees the slot; the kernel wants all cells zero before it writes the next notification. The marks go first, so
     /// that a slot with a notification never carries those of an earlier one.
     pub(crate) fn clear(&self) {
-        for cell in [self.log_inode, self.log_position, self.attempts, self.made] {
+        for cell in [self.log_inode, self.log_position, self.attempts, self.adopted, self.made] {
             cell.store(0, Ordering::Relaxed);
         }
         for cell in self.notification {
@@ -336,7 +355,9 @@ mod tests {
         let same = second.iter().next().unwrap();
         assert_eq!(same.notification().map(|notification| notification.id), Some(7));
         assert_eq!(same.log_mark(), Some(Position { inode: 3, offset: 5 }));
-        assert_eq!(same.count_attempt(), 1);
+        let begin = UNIX_EPOCH + LONG_LIFE;
+        let deaths = [0, 1, 60, 120, 181].map(|seconds| same.count_attempt(begin + Duration::from_secs(seconds)));
+        assert_eq!(deaths, [1, 2, 3, 4, 1]);
         slot.clear();
         assert!(second.iter().all(|slot| slot.notification().is_none() && slot.log_mark().is_none()));
     }

@@ -55,7 +55,12 @@ impl Destination {
     /// The destination of a connect on `socket`; the errno of the call where that is none, or nobody can tell: a path must not
     /// be taken for an address, which the kernel would look up from our own root directory.
     pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> Result<Self, i32> {
-        let is_unix = sys::socket_domain(socket).map_err(|error| errno(&error))? == libc::AF_UNIX;
+        let domain = sys::socket_domain(socket).map_err(|error| errno(&error))?;
+        if domain == libc::AF_PPPOX {
+            // The address holds a descriptor's number, which would be one of ours (`pppol2tp_connect`).
+            return Err(libc::EOPNOTSUPP);
+        }
+        let is_unix = domain == libc::AF_UNIX;
         let path = address.and_then(RawAddress::path).filter(|_| is_unix);
         let name = path.and_then(|path| Name::new(path, libc::AT_FDCWD));
         let residence = if is_unix && has_other_end(socket) { Residence::Inside } else { Residence::Any };

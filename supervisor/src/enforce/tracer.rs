@@ -112,7 +112,7 @@ impl Follow {
         if !self.is_wait_killable {
             interrupt(task);
         }
-        wait_for_stop(judge)
+        wait_for_stop(task, judge)
     }
 }
 
@@ -150,8 +150,9 @@ fn interrupt(task: Pid) {
     }
 }
 
-/// Waits for the one tracee of this thread. It may change its number: a thread that executes becomes its process' leader.
-fn wait_for_stop(judge: impl FnOnce(u32) -> Fate) -> Followed {
+/// Waits for the one task that this thread has seized. It may change its number: a thread that executes becomes its process'
+/// leader.
+fn wait_for_stop(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
     loop {
         // A signal that arrived before our interrupt showed is the task's business.
         let (task, signal) = match next_stop(None) {
@@ -160,7 +161,11 @@ fn wait_for_stop(judge: impl FnOnce(u32) -> Fate) -> Followed {
             }
             Ok(Stop::Event(task, EVENT_STOP)) => {
                 release(task, None);
-                return Followed::NotExecuted;
+                if task == seized {
+                    return Followed::NotExecuted;
+                }
+                // A child that it made after an exec that failed, and handed its tracer on to (`CLONE_PTRACE`, clone(2)).
+                continue;
             }
             Ok(Stop::Event(task, _)) => (task, 0),
             Ok(Stop::Signal(task, signal)) => (task, signal),
@@ -232,7 +237,7 @@ mod tests {
         let task = Pid::from_raw(i32::try_from(how.task).unwrap());
         ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
         input.write_all(b"go\n").unwrap();
-        let followed = wait_for_stop(|process| {
+        let followed = wait_for_stop(task, |process| {
             seen = fs::read_link(format!("/proc/{process}/exe")).ok();
             fate
         });
@@ -266,7 +271,7 @@ mod tests {
             seized.send(()).unwrap();
             thread::sleep(Duration::from_millis(50));
             interrupt(task);
-            wait_for_stop(|_| Fate::Lives)
+            wait_for_stop(task, |_| Fate::Lives)
         });
         is_seized.recv().unwrap();
         let how = Follow { task: child.id(), is_wait_killable: false, kill_on_exit: false };
@@ -290,7 +295,7 @@ mod tests {
         let tracer = thread::spawn(move || {
             ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
             input.write_all(b"go\n").unwrap();
-            let followed = wait_for_stop(|_| {
+            let followed = wait_for_stop(task, |_| {
                 nix::sys::signal::kill(task, Signal::SIGKILL).unwrap();
                 while fs::read_to_string(format!("/proc/{task}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
                     thread::sleep(PAUSE);
@@ -316,7 +321,7 @@ mod tests {
         ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
         assert!(Command::new("sh").args(["-c", &format!("kill -{signal} {task}")]).status().unwrap().success());
         child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-        assert_eq!(wait_for_stop(|_| Fate::Lives), Followed::Executed);
+        assert_eq!(wait_for_stop(task, |_| Fate::Lives), Followed::Executed);
         assert_eq!(io::read_to_string(child.stdout.take().unwrap()).unwrap(), "told\n");
         assert!(child.wait().unwrap().success());
     }

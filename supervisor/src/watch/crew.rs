@@ -19,7 +19,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle, Thread},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use nix::{
@@ -377,10 +377,11 @@ impl Crew {
         {
             let Some(slot) = self.watch.slots.slot(index) else { continue };
             if listener.is_pending(notification.id) {
-                let attempts = slot.count_attempt();
+                let attempts = slot.count_attempt(SystemTime::now());
                 self.answer(answerer, (slot, &notification), Origin::Adopted { attempts }, member);
             } else {
-                slot.clear();
+                // A guard that has answered calls meanwhile may have received another one into its own.
+                slot.clear_of(notification.id);
             }
         }
     }
@@ -400,9 +401,7 @@ impl Crew {
             }
         });
         // A call that waits aside has another slot by now, and this one may be somebody else's.
-        if slot.notification().is_some_and(|held| held.id == notification.id) {
-            slot.clear();
-        }
+        slot.clear_of(notification.id);
         if !has_kept_lead {
             // Whoever took the lead may be about to tell that this call is unfinished.
             let members = self.members();
