@@ -24,8 +24,8 @@ use crate::{
     sys::{Pidfd, SyscallError},
 };
 
-/// How long the threads of a supervisor whose first one is gone may take to end.
-const END_PATIENCE: Duration = Duration::from_millis(200);
+/// How long the threads of a supervisor may take to end that was killed, or whose first one is gone.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to start a supervisor.
 #[derive(Debug, Clone)]
@@ -149,7 +149,7 @@ impl SupervisorProcess {
         if !self.ends_within(patience) {
             tracing::warn!("the supervisor did not leave by itself and is killed");
             self.pidfd.kill()?;
-            self.ends_within(patience);
+            self.ends_within(END_PATIENCE);
         }
         self.collect().map(drop)
     }
