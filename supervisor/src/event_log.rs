@@ -6,6 +6,7 @@
 //! successor asks whether its predecessor's alert was written.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -17,6 +18,8 @@ use memchr::memmem;
 
 use crate::alert::Alert;
 
+/// What stands before a record's id.
+const ID: &[u8] = b"\"id\":\"";
 /// How much of the log is searched for a predecessor's alert: far more than all containers of a node write while one
 /// supervisor is replaced.
 const MAX_SEARCH_BYTES: u64 = 64 << 20;
@@ -101,17 +104,19 @@ impl EventLog {
         Ok(())
     }
 
-    /// How many records with this `id` stand in the log at `from` or behind it. Whoever is killed inside a write leaves a
-    /// part of a record, which does not count.
+    /// How many records with each of these ids stand in the log, none of them before the first of `from`. Whoever is killed
+    /// inside a write leaves a part of a record, which does not count.
     ///
     /// Where the log was rotated since, the new file is searched from its start and the old one, under its usual name
-    /// with `.1`, from `from`.
-    pub(crate) fn count(&self, id: &str, from: Position) -> io::Result<usize> {
-        let needle = format!("\"id\":\"{id}\"");
-        let finder = memmem::Finder::new(&needle);
+    /// with `.1`, from there.
+    pub(crate) fn count(&self, ids: &HashSet<String>, from: &[Position]) -> io::Result<HashMap<String, usize>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let finder = memmem::Finder::new(ID);
         let mut rotated = self.path.clone().into_os_string();
         rotated.push(".1");
-        let mut count = 0;
+        let mut counts = HashMap::new();
         for path in [self.path.as_path(), Path::new(&rotated)] {
             let mut file = match File::open(path) {
                 Ok(file) => file,
@@ -119,20 +124,31 @@ impl EventLog {
                 Err(error) => return Err(error),
             };
             let metadata = file.metadata()?;
-            let start = if metadata.ino() == from.inode { from.offset } else { 0 };
-            let start = start.max(metadata.len().saturating_sub(MAX_SEARCH_BYTES));
+            let offsets = from.iter().map(|from| if metadata.ino() == from.inode { from.offset } else { 0 });
+            let start = offsets.min().unwrap_or(0).max(metadata.len().saturating_sub(MAX_SEARCH_BYTES));
             file.seek(SeekFrom::Start(start))?;
             let mut lines = BufReader::with_capacity(SEARCH_CHUNK, file);
             let mut line = Vec::new();
             while lines.read_until(b'\n', &mut line)? > 0 {
-                let is_whole = line.ends_with(b"\n");
-                let is_meant = || Alert::parse(&line).is_some_and(|alert| alert.id == id);
-                count += usize::from(is_whole && finder.find(&line).is_some() && is_meant());
+                // A torn record may stand before this one.
+                let mut named = finder.find_iter(&line).filter_map(|at| id_at(&line, at + ID.len()));
+                if line.ends_with(b"\n")
+                    && named.any(|id| ids.contains(id))
+                    && let Some(alert) = Alert::parse(&line).filter(|alert| ids.contains(&alert.id))
+                {
+                    *counts.entry(alert.id).or_insert(0) += 1;
+                }
                 line.clear();
             }
         }
-        Ok(count)
+        Ok(counts)
     }
+}
+
+/// The text from here to the next quote.
+fn id_at(line: &[u8], start: usize) -> Option<&str> {
+    let rest = line.get(start..)?;
+    str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
@@ -152,6 +168,11 @@ mod tests {
         (folder, log)
     }
 
+    fn count(log: &EventLog, id: &str, from: Position) -> usize {
+        let counts = log.count(&HashSet::from([id.to_owned(), "none".to_owned()]), &[from]).unwrap();
+        counts.get(id).copied().unwrap_or(0)
+    }
+
     fn record(id: &str) -> Vec<u8> {
         let record = format!(
             r#"{{"time":1,"id":"{id}","rule":"R","priority":"Notice","source":"syscall","hostname":"h","message":"m"}}"#
@@ -164,9 +185,9 @@ mod tests {
         let (_folder, log) = log();
         let before = log.end().unwrap();
         log.append(&record("a-1-2")).unwrap();
-        assert_eq!(log.count("a-1-2", before).unwrap(), 1);
-        assert_eq!(log.count("a-1-3", before).unwrap(), 0);
-        assert_eq!(log.count("a-1-2", log.end().unwrap()).unwrap(), 0);
+        assert_eq!(count(&log, "a-1-2", before), 1);
+        assert_eq!(count(&log, "a-1-3", before), 0);
+        assert_eq!(count(&log, "a-1-2", log.end().unwrap()), 0);
     }
 
     #[test]
@@ -174,12 +195,12 @@ mod tests {
         let (_folder, log) = log();
         let before = log.end().unwrap();
         log.append(&record("a-1-2")[..40]).unwrap();
-        assert_eq!(log.count("a-1-2", before).unwrap(), 0);
+        assert_eq!(count(&log, "a-1-2", before), 0);
         log.append(&record("a-1-3")).unwrap();
-        assert_eq!(log.count("a-1-2", before).unwrap(), 0);
-        assert_eq!(log.count("a-1-3", before).unwrap(), 1);
+        assert_eq!(count(&log, "a-1-2", before), 0);
+        assert_eq!(count(&log, "a-1-3", before), 1);
         log.append(&record("a-1-2")).unwrap();
-        assert_eq!(log.count("a-1-2", before).unwrap(), 1);
+        assert_eq!(count(&log, "a-1-2", before), 1);
     }
 
     #[test]
@@ -189,7 +210,7 @@ mod tests {
         log.append(&vec![b'x'; SEARCH_CHUNK - 5]).unwrap();
         log.append(&record("border")).unwrap();
         log.append(&vec![b'y'; 3 * SEARCH_CHUNK]).unwrap();
-        assert_eq!(log.count("border", before).unwrap(), 1);
+        assert_eq!(count(&log, "border", before), 1);
     }
 
     #[test]
@@ -202,7 +223,7 @@ mod tests {
         log.reopen_if_moved().unwrap();
         log.append(&record("new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), record("new"));
-        assert_eq!(log.count("old", before).unwrap(), 1);
-        assert_eq!(log.count("new", before).unwrap(), 1);
+        assert_eq!(count(&log, "old", before), 1);
+        assert_eq!(count(&log, "new", before), 1);
     }
 }

@@ -289,7 +289,7 @@ impl<'a> Answerer<'a> {
     /// before: it is notified anew if it happens.
     fn alert(
         &mut self,
-        Place { slot, notification, origin, .. }: Place<'_>,
+        Place { slot, notification, turn, origin }: Place<'_>,
         event: &CallEvent<'_>,
         matches: &mut Matches<'_>,
         alerted: Option<u64>,
@@ -307,8 +307,8 @@ impl<'a> Answerer<'a> {
         if alerted == Some(words) || was_alerted() {
             return Ok(Some(words));
         }
-        if let (Origin::Adopted { .. }, Some(mark)) = (origin, slot.log_mark()) {
-            matches.forget_first(shared.log.count(&id.to_string(), mark)?);
+        if let Origin::Adopted { .. } = origin {
+            matches.forget_first(turn.take_logged(id)?);
         }
         self.lines.clear();
         matches.write_lines(shared, event, id, &mut self.lines)?;

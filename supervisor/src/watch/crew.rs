@@ -10,7 +10,7 @@
 //! already.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fs::File,
     io,
     os::{fd::AsFd, unix::fs::FileExt as _},
@@ -28,6 +28,7 @@ use nix::{
 };
 
 use super::{
+    alerting::AlertId,
     answer::{Answerer, Origin},
     aside::Aside,
     delivery::Delivery,
@@ -36,6 +37,7 @@ use super::{
 };
 use crate::{
     enforce::stand_alone,
+    event_log::Position,
     shared::Shared,
     slots::{Progress, Slot, Slots},
     sys::{Listener, Notification, ReceiveError},
@@ -60,6 +62,17 @@ pub(super) struct Crew {
     members: Mutex<Members>,
     /// Slots of what a predecessor received and did not answer, with what they hold.
     left: Mutex<VecDeque<(usize, Notification)>>,
+    logged: Mutex<Logged>,
+}
+
+/// Alerts that a predecessor may have written for what it did not answer.
+#[derive(Debug)]
+enum Logged {
+    /// Those of these notifications, behind where the log ended then; nobody has looked yet. All are looked for at once,
+    /// since the log may be long.
+    Unknown(Vec<(u64, Position)>),
+    /// How many there are by their ids.
+    Known(HashMap<String, usize>),
 }
 
 /// Who has the lead, and since when that thread is busy.
@@ -108,6 +121,18 @@ impl Turn<'_> {
     /// Lets another thread receive, because this one is going to wait before its target has its answer.
     pub(super) fn step_aside(&self) {
         let _none_left = self.crew.pass_on(self.member);
+    }
+
+    /// How many alerts of this call, which a predecessor received, stand in the log; counts for one time.
+    pub(super) fn take_logged(&self, id: AlertId<'_>) -> io::Result<usize> {
+        let mut logged = self.crew.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Logged::Unknown(marks) = &*logged {
+            let ids = marks.iter().map(|(notification, _)| AlertId { notification: *notification, ..id }.to_string());
+            let from: Vec<_> = marks.iter().map(|(_, mark)| *mark).collect();
+            *logged = Logged::Known(self.crew.delivery.shared.log.count(&ids.collect(), &from)?);
+        }
+        let Logged::Known(counts) = &mut *logged else { return Ok(0) };
+        Ok(counts.remove(&id.to_string()).unwrap_or(0))
     }
 
     /// Waits for a thread that makes an earlier notification of this call; says whether the call still waits for its answer.
@@ -171,9 +196,11 @@ impl Crew {
         // A predecessor that died while it parked a call has left it in two slots.
         let (left, doubled): (Vec<_>, Vec<_>) = left.partition(|(_, notification)| seen.insert(notification.id));
         doubled.into_iter().filter_map(|(index, _)| watch.slots.slot(index)).for_each(|slot| slot.clear());
+        let mark = |(index, call): &(usize, Notification)| Some((call.id, watch.slots.slot(*index)?.log_mark()?));
+        let logged = Mutex::new(Logged::Unknown(left.iter().filter_map(mark).collect()));
         let delivery = Delivery::new(Arc::clone(&watch.listener), shared);
         let (members, left) = (Mutex::default(), Mutex::new(left.into()));
-        let crew = Arc::new(Self { watch, delivery, lead, aside: Aside::default(), members, left });
+        let crew = Arc::new(Self { watch, delivery, lead, aside: Aside::default(), members, left, logged });
         crew.enlist(&mut crew.members())?;
         Ok(crew)
     }
