@@ -20,15 +20,22 @@ use nix::{
 /// Operations (`linux/fuse.h`).
 const LOOKUP: u32 = 1;
 const GETATTR: u32 = 3;
+const OPEN: u32 = 14;
 const INIT: u32 = 26;
 /// Those that want no answer: `FORGET` and `BATCH_FORGET`.
 const FORGET: [u32; 2] = [2, 42];
 /// `struct fuse_in_header`.
 const HEADER: usize = 40;
+/// Seconds that an answer is valid.
+const HOUR: u64 = 3600;
 /// No such operation, in an answer.
 const UNKNOWN: i32 = -38;
 
-/// Mounted as long as it lives; every look for a name in it hangs.
+/// A file that is found, and hangs when it is opened.
+const FILE: &[u8] = b"file";
+const FILE_NODE: u64 = 2;
+
+/// Mounted as long as it lives; every look for a name in it hangs but for `file`, whose opening does.
 #[derive(Debug)]
 pub struct HangingMount {
     path: PathBuf,
@@ -50,7 +57,7 @@ impl HangingMount {
     /// Waits until somebody hangs.
     #[track_caller]
     pub fn wait(&self, patience: Duration) {
-        self.is_asked.recv_timeout(patience).expect("nobody looks for a name where that hangs");
+        self.is_asked.recv_timeout(patience).expect("nobody asks for what hangs");
     }
 }
 
@@ -62,18 +69,26 @@ impl Drop for HangingMount {
     }
 }
 
-/// Shows a root directory; says when somebody looks for a name in it, and leaves that without an answer.
+/// Shows a directory with one file; says when somebody asks for more, and leaves that without an answer.
 fn serve(mut device: File, is_asked: impl Fn() -> bool) {
     let mut request = vec![0; 1 << 18];
     // The device fails as soon as nothing is mounted any more.
     while let Ok(length) = device.read(&mut request) {
         assert!(length >= HEADER, "a request without a header");
         let [_, _, _, _, o0, o1, o2, o3, own @ ..] = request.first_chunk::<16>().expect("a header");
+        let is_file = request.get(16..24) == Some(FILE_NODE.to_ne_bytes().as_slice());
+        let asks_for_file = request.get(HEADER..length).is_some_and(|name| name.strip_suffix(b"\0") == Some(FILE));
         let answer = match u32::from_ne_bytes([*o0, *o1, *o2, *o3]) {
             // `struct fuse_init_out` of protocol 7.31, with no feature asked for.
             INIT => Ok([7_u32.to_ne_bytes().as_slice(), &31_u32.to_ne_bytes(), &[0; 56]].concat()),
-            GETATTR => Ok(root()),
-            LOOKUP if is_asked() => continue,
+            // `struct fuse_attr_out`, valid for an hour.
+            GETATTR => Ok([HOUR.to_ne_bytes().as_slice(), &[0; 8], &attributes(is_file)].concat()),
+            // `struct fuse_entry_out`, likewise.
+            LOOKUP if asks_for_file => {
+                let (node, hour) = (FILE_NODE.to_ne_bytes(), HOUR.to_ne_bytes());
+                Ok([node.as_slice(), &[0; 8], &hour, &hour, &[0; 8], &attributes(true)].concat())
+            }
+            LOOKUP | OPEN if is_asked() => continue,
             operation if FORGET.contains(&operation) => continue,
             _ => Err(UNKNOWN),
         };
@@ -85,9 +100,9 @@ fn serve(mut device: File, is_asked: impl Fn() -> bool) {
     }
 }
 
-/// `struct fuse_attr_out` of a directory, valid for an hour.
-fn root() -> Vec<u8> {
-    let (valid, inode, mode) =
-        (3600_u64.to_ne_bytes(), 1_u64.to_ne_bytes(), (SFlag::S_IFDIR.bits() | 0o755).to_ne_bytes());
-    [valid.as_slice(), &[0; 8], &inode, &[0; 52], &mode, &2_u32.to_ne_bytes(), &[0; 20]].concat()
+/// `struct fuse_attr`: of the file, which seems to have a line, or of the root directory.
+fn attributes(is_file: bool) -> Vec<u8> {
+    let (inode, kind, size) = if is_file { (FILE_NODE, SFlag::S_IFREG, 100_u64) } else { (1, SFlag::S_IFDIR, 0) };
+    let (mode, links) = ((kind.bits() | 0o755).to_ne_bytes(), 1_u32.to_ne_bytes());
+    [inode.to_ne_bytes().as_slice(), &size.to_ne_bytes(), &[0; 44], &mode, &links, &[0; 20]].concat()
 }

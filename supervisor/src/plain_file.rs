@@ -38,7 +38,9 @@ const MADE_UP: [FsType; 8] = [
 /// Whether `file`, of which these are the facts, is one that only holds what was written to it.
 fn is_plain(file: impl AsFd, facts: &FileStat) -> bool {
     let is_regular = facts.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
-    is_regular && facts.st_size > 0 && fstatfs(file).is_ok_and(|system| !MADE_UP.contains(&system.filesystem_type()))
+    // The kernel's own tell what they are.
+    let is_made_up = || fstatfs(file).is_ok_and(|system| MADE_UP.contains(&system.filesystem_type()));
+    is_regular && facts.st_size > 0 && !is_made_up()
 }
 
 /// The beginning of a plain file, at most `limit` bytes; `None` for any other and where it is unreadable. `file` may be a path

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a container has on a file system that does not answer holds up whoever asks for it, and nobody else.
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+
+use std::time::Duration;
+
+use integration::{
+    Bundle, Container, HangingMount, Lanner,
+    Requirement::{self, Fuse, Program, Root},
+    Settings, skipped, wait_for,
+};
+use serde_json::json;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const RULE: &str = "
+- rule: opened
+  desc: A rule whose alerts name the user.
+  condition: evt.type in (open, openat) and fd.name = /tmp/known
+  output: '%user.name opened %fd.name'
+  priority: NOTICE
+  action: alert
+";
+
+#[test]
+fn the_table_of_users_of_another_root() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc"), Fuse]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(RULE));
+    let folder = tempfile::tempdir().unwrap();
+    let hanging = HangingMount::new(&folder.path().join("hanging"));
+    // Both opens raise an alert that names the user; that of the changed root has its table on what hangs.
+    let script = "chroot /other /bin/sh -c 'read line </tmp/known' & until [ -e /tmp/go ]; do :; done; \
+                  read line </tmp/known; echo $line";
+    let sets = ["bounding", "effective", "permitted"];
+    let bundle = Bundle::new(&["sh", "-c", script])
+        .text("/tmp/known", "over\n")
+        .text("/other/tmp/known", "never\n")
+        .text("/etc/passwd", "somebody:x:0:0::/:/bin/sh\n")
+        .text("/other/etc/passwd", "");
+    let shell = bundle.inside("/bin/busybox");
+    let bundle = bundle.file(&shell, "/other/bin/sh").mount(json!({
+        "destination": "/other/etc/passwd", "source": folder.path().join("hanging/file"), "options": ["bind"],
+    }));
+    let bundle = sets
+        .into_iter()
+        .fold(bundle, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(["CAP_SYS_CHROOT"])));
+    let go_on = bundle.inside("/tmp/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    hanging.wait(PATIENCE);
+    std::fs::write(go_on, "").unwrap();
+    wait_for("the other open", PATIENCE, || container.output().contains("over").then_some(()));
+    let alerts = lanner.alerts_of("opened");
+    assert_eq!(alerts.iter().map(|alert| alert.text("user.name")).collect::<Vec<_>>(), ["somebody"]);
+    container.delete();
+    drop(hanging);
+    lanner.expect_nothing_left();
+}
