@@ -6,12 +6,14 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+
+use arc_swap::ArcSwap;
 
 use crate::sys::FileFacts;
 
@@ -21,35 +23,28 @@ const PAUSE: Duration = Duration::from_micros(20);
 /// The same where nobody else waits meanwhile: on a busy machine it takes a while until the thread runs that closes.
 const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Those that are counted together.
+/// Those that are counted together. Who waited for some in vain leaves their count to them, for whom nobody waits again, and
+/// has another one begun.
 #[derive(Debug, Default)]
-pub(crate) struct HandingOver {
-    under_way: AtomicUsize,
-    /// Those that were waited for in vain once, for whom nobody waits again.
-    given_up: AtomicUsize,
-}
+pub(crate) struct HandingOver(ArcSwap<AtomicUsize>);
 
 impl HandingOver {
     /// Runs `work`, which hands a file over and closes our descriptor.
     pub(crate) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
+        let count = self.0.load_full();
+        count.fetch_add(1, Ordering::AcqRel);
         let result = work();
-        self.under_way.fetch_sub(1, Ordering::AcqRel);
+        count.fetch_sub(1, Ordering::AcqRel);
         result
     }
 
     /// Waits until none is under way, or for as long as is reasonable.
     pub(crate) fn wait(&self) {
-        let begin = Instant::now();
-        loop {
-            let under_way = self.under_way.load(Ordering::Acquire);
-            // Fewer than were given up: some of those have ended after all.
-            let given_up = self.given_up.fetch_min(under_way, Ordering::AcqRel).min(under_way);
-            if under_way == given_up {
-                return;
-            }
+        let (begin, count) = (Instant::now(), self.0.load_full());
+        while count.load(Ordering::Acquire) != 0 {
             if begin.elapsed() >= PATIENCE {
-                return self.given_up.store(under_way, Ordering::Release);
+                self.0.store(Arc::default());
+                return;
             }
             thread::sleep(PAUSE);
         }

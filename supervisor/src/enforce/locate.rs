@@ -459,7 +459,7 @@ impl<'a> Walk<'a> {
         }
         self.links += 1;
         let is_kept = self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0;
-        if self.links > MAX_LINKS || is_kept || is_never_followed(file.as_fd())? {
+        if self.links > MAX_LINKS || is_kept || is_never_followed(file.as_fd()) {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
         if is_inside {

@@ -15,6 +15,7 @@ use super::{
     Prepared, Upheaval,
     apparmor::Label,
     confined::{Confined, ConfinedError, Quarters},
+    connecting::Peer,
     credentials::Credentials,
     locate::may_wait,
     namespace::{Home, NamespaceError, NamespaceOpener},
@@ -92,6 +93,18 @@ pub(crate) enum Residence {
 pub(crate) struct Client {
     way: Way,
     task: u32,
+    residence: Residence,
+}
+
+impl Client {
+    /// The same, performed by somebody who lives there.
+    pub(crate) fn residing(self, residence: Residence) -> Self {
+        Self { residence, ..self }
+    }
+
+    pub(super) fn is_inside(&self) -> bool {
+        self.residence == Residence::Inside
+    }
 }
 
 /// Why nothing was looked for.
@@ -119,12 +132,20 @@ pub(crate) struct Means {
     own_quarters: Option<Arc<Quarters>>,
     confined: HashMap<Arc<Quarters>, Confined>,
     inside: HashMap<Home, NamespaceOpener>,
+    /// Where the process lives that makes the connection this thread is ready for.
+    residence: Option<Home>,
 }
 
 impl Means {
     /// Prepares the calling thread.
     fn new() -> io::Result<Self> {
-        Ok(Self { own: Opener::new()?, own_quarters: None, confined: HashMap::new(), inside: HashMap::new() })
+        Ok(Self {
+            own: Opener::new()?,
+            own_quarters: None,
+            confined: HashMap::new(),
+            inside: HashMap::new(),
+            residence: None,
+        })
     }
 
     /// The calling thread's, prepared when they are first needed.
@@ -148,7 +169,7 @@ impl Means {
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Finding, MeansError> {
-        let Client { way, task } = self.client(process, Residence::Any, devices, upheaval)?;
+        let Client { way, task, .. } = self.client(process, devices, upheaval)?;
         let (located, is_leased) = match self.look(&way, process, (&request, held), (upheaval, afterwards))? {
             Sight::Opened(file) => return Ok(Finding::Opened(file, request)),
             Sight::Leased(located) => (located, true),
@@ -196,17 +217,11 @@ impl Means {
     fn client(
         &mut self,
         process: &Arc<Process>,
-        residence: Residence,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Client, MeansError> {
         let label = Label::of(process).map_err(|_gone| MeansError::Gone)?;
         let way = match (self.own.credentials_of(process, upheaval), label) {
-            (Ok(_credentials), label) if residence == Residence::Inside => {
-                let home = Home::resident(process, self.own.namespace(), label).ok_or(MeansError::Gone)?;
-                self.inside(&home, process, devices, upheaval)?;
-                Way::Namespace(home)
-            }
             (Ok(credentials), None) => Way::Own(credentials),
             (Ok(credentials), Some(label)) => {
                 if upheaval.is_settled() {
@@ -225,7 +240,7 @@ impl Means {
             (Err(CredentialsError::Unreadable), _) => return Err(MeansError::Gone),
             (Err(error @ CredentialsError::Refused(_)), _) => return Err(error.into()),
         };
-        Ok(Client { way, task: process.task() })
+        Ok(Client { way, task: process.task(), residence: Residence::Any })
     }
 
     /// [`Self::client`], for [`Self::name`] and [`Self::connect`]. Who asks must see that the call still waits before it
@@ -233,11 +248,10 @@ impl Means {
     pub(crate) fn meet(
         &mut self,
         process: &Arc<Process>,
-        residence: Residence,
         devices: &DevicePolicy,
         upheaval: &Upheaval,
     ) -> Result<Client, MeansError> {
-        let client = self.client(process, residence, devices, upheaval)?;
+        let client = self.client(process, devices, upheaval)?;
         self.meet_inside(&client)?;
         Ok(client)
     }
@@ -302,6 +316,11 @@ impl Means {
         }
         let socket = contact.handles.socket().ok_or(libc::EBADF)?;
         let (peer, file) = (contact.peer(), contact.handle());
+        if client.is_inside() {
+            // Only who is ready for it connects.
+            let home = self.residence.take().ok_or(libc::EIO)?;
+            return self.connect_from(&home, contact, peer, (socket, file));
+        }
         match &client.way {
             Way::Own(credentials) => self.own.connect(credentials, socket, &peer, file).map_err(|error| errno(&error)),
             Way::Confined(credentials, quarters) => {
@@ -312,26 +331,47 @@ impl Means {
                 });
                 connected.map_err(|_ended| libc::EIO)?.map_err(|error| errno(&error))
             }
-            Way::Namespace(namespace) => {
-                let answer = self.ask(namespace, |opener| opener.connect(peer, socket, file));
-                // It may have ended right after.
-                answer.unwrap_or_else(|error| if contact.is_made() { Ok(()) } else { Err(broken(&error)) })
-            }
+            Way::Namespace(home) => self.connect_from(home, contact, peer, (socket, file)),
         }
+    }
+
+    fn connect_from(
+        &mut self,
+        home: &Home,
+        contact: &Contact,
+        peer: Peer,
+        (socket, file): (BorrowedFd<'_>, Option<BorrowedFd<'_>>),
+    ) -> Result<(), i32> {
+        let answer = self.ask(home, |opener| opener.connect(peer, socket, file));
+        // It may have ended right after.
+        answer.unwrap_or_else(|error| if contact.is_made() { Ok(()) } else { Err(broken(&error)) })
     }
 
     /// Gets ready to serve a client of another thread; says which process does it, if another one does. See [`Self::meet`].
     pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
+        if client.is_inside() {
+            return self.settle(client.task, devices).map(Some);
+        }
         let helper = self.be_ready(&client.way, client.task, devices)?;
         self.meet_inside(client)?;
         Ok(helper)
     }
 
-    /// Gets ready to go a way that another thread found; says which process goes it. Processes that go another way are given
-    /// up: this one may take for ever.
+    /// Gets a process ready that lives where the task does; says which one it is.
+    fn settle(&mut self, task: u32, devices: &DevicePolicy) -> Result<Pidfd, MeansError> {
+        let process = Process::open(task).ok_or(MeansError::Gone)?;
+        let label = Label::of(&process).map_err(|_gone| MeansError::Gone)?;
+        let home = Home::resident(&process, label).ok_or(MeansError::Gone)?;
+        self.inside.retain(|other, _| !other.is_resident() || *other == home);
+        let reference = self.inside(&home, &process, devices, &Upheaval::new(false))?.reference()?;
+        self.ask(&home, |opener| opener.meet(task))?.map_err(|_errno| MeansError::Gone)?;
+        self.residence = Some(home);
+        Ok(reference)
+    }
+
+    /// Gets ready to go a way that another thread found; says which process goes it.
     fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         let process = Process::open(task).ok_or(MeansError::Gone)?;
-        self.inside.retain(|home, _| matches!(way, Way::Namespace(wanted) if wanted == home));
         match way {
             Way::Own(_) => {
                 self.own.follow(&process).map_err(CredentialsError::from)?;
@@ -375,9 +415,11 @@ impl Means {
         }
     }
 
-    /// [`Self::welcome`] for an errand.
+    /// [`Self::welcome`] for an errand. Processes that go another way are given up: this one may take for ever.
     pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
-        self.welcome(&Client { way: errand.way.clone(), task: errand.task }, devices)
+        let Errand { way, task, .. } = errand;
+        self.inside.retain(|home, _| matches!(way, Way::Namespace(wanted) if wanted == home));
+        self.welcome(&Client { way: way.clone(), task: *task, residence: Residence::Any }, devices)
     }
 
     /// Makes sure that there is a thread in these quarters.

@@ -38,7 +38,7 @@ pub(crate) use credentials::Standing;
 pub(crate) use devices::{DevicePolicy, DeviceRule};
 pub(crate) use handles::Handles;
 pub(crate) use locate::Located;
-pub(crate) use means::{Client, Errand, Finding, Means, MeansError, Residence};
+pub(crate) use means::{Client, Errand, Finding, Means, MeansError};
 pub(crate) use namespace::serve;
 pub(crate) use naming::{Deed, Name, Naming};
 pub(crate) use opener::{ATTEMPTS, Afterwards, Opened, remember_host, stand_alone};

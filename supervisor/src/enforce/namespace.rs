@@ -44,13 +44,13 @@ const MAX_MAP_BYTES: usize = 340 * 36;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ToOpener {
-    /// Comes with the user namespace; always the first message.
+    /// Comes with the directory of a task's in the host's `/proc`; always the first message.
     Enter {
         /// The profile that confines its tasks.
         label: Option<Label>,
         /// What the container may open.
         devices: DevicePolicy,
-        /// A task of it, in the host's numbering.
+        /// The task, in the host's numbering.
         task: u32,
         /// Who that is on the host.
         person: Person,
@@ -195,7 +195,6 @@ impl NamespaceOpener {
         (devices, upheaval): (&DevicePolicy, &Upheaval),
     ) -> Result<Self, NamespaceError> {
         let person = Person::of(process, upheaval).ok_or(NamespaceError::Gone)?;
-        let namespace = process.open_file("ns/user").ok_or(NamespaceError::Gone)?;
         let task = process.task();
         let (control, theirs) = Control::pair().map_err(ControlError::from)?;
         let child = executable::command()
@@ -206,10 +205,10 @@ impl NamespaceOpener {
             .spawn()
             .map_err(NamespaceError::Start)?;
         let mut opener = Self { child, control, person: person.clone(), fixed: Fixed::Person };
-        let Home { is_resident, .. } = *home;
-        let enter =
-            ToOpener::Enter { label: home.label().cloned(), devices: devices.clone(), task, person, is_resident };
-        opener.control.send(&enter, &[namespace.as_fd()])?;
+        let (label, is_resident) = (home.label().cloned(), home.is_resident());
+        let enter = ToOpener::Enter { label, devices: devices.clone(), task, person, is_resident };
+        // Its number may be another task's before the process is there.
+        opener.control.send(&enter, &[process.directory()])?;
         match opener.receive()? {
             (FromOpener::Entered { fixed }, _) => {
                 opener.fixed = fixed;
@@ -357,14 +356,22 @@ pub(super) struct Home {
     ipc: u64,
     /// The profile of AppArmor's, and the mount namespace in which that names files.
     confined: Option<(Label, u64)>,
-    is_resident: bool,
+    /// Of mounts and of host names.
+    resident: Option<[u64; 2]>,
 }
 
 impl Home {
     /// That of a process which lives in every namespace of its tasks but that of processes: whoever gets a handle of it can
     /// go nowhere by that (setns(2)). The other end of a Unix connection gets one of who connected (`SO_PEERPIDFD`).
-    pub(super) fn resident(process: &Process, user: u64, label: Option<Label>) -> Option<Self> {
-        Some(Self { is_resident: true, ..Self::of(process, user, label)? })
+    pub(super) fn resident(process: &Process, label: Option<Label>) -> Option<Self> {
+        let user = process.namespace("ns/user")?;
+        let resident = Some([process.namespace("ns/mnt")?, process.namespace("ns/uts")?]);
+        Some(Self { resident, ..Self::of(process, user, label)? })
+    }
+
+    /// Whether it is one of those.
+    pub(super) fn is_resident(&self) -> bool {
+        self.resident.is_some()
     }
 
     /// That of a task of the user namespace `user`, confined by `label`.
@@ -374,7 +381,7 @@ impl Home {
             None => None,
         };
         let (network, ipc) = (process.namespace("ns/net")?, process.namespace("ns/ipc")?);
-        Some(Self { user, network, ipc, confined, is_resident: false })
+        Some(Self { user, network, ipc, confined, resident: None })
     }
 
     /// The profile.
@@ -412,9 +419,10 @@ fn serve_on(control: &Control) -> Result<(), String> {
     else {
         return Err("the first message is another one".to_owned());
     };
-    let namespace = descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into());
-    let joined = namespace.and_then(|namespace| {
-        if is_resident { settle(task, label.as_ref()) } else { join(namespace, task, &person, label.as_ref()) }
+    let directory = descriptors.into_iter().next().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+    let joined = directory.and_then(|directory| {
+        let process = Process::at(task, directory);
+        join(&process, &person, label.as_ref(), is_resident)
     });
     let (mut server, fixed) = match joined {
         Ok((opener, fixed)) => (Server { opener, devices, met: None, upheaval: Upheaval::new(false) }, fixed),
@@ -436,40 +444,35 @@ fn serve_on(control: &Control) -> Result<(), String> {
     Ok(())
 }
 
-/// Goes to live where the task does, in our own user namespace.
-fn settle(task: u32, label: Option<&Label>) -> io::Result<(Opener, Fixed)> {
-    let mut surroundings = Surroundings::default();
-    let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
-    let (descriptors, root) = (File::open("/proc/self/fd")?, File::open("/")?);
-    surroundings.settle(&process, root.as_fd())?;
-    label.map_or(Ok(()), Label::put_on)?;
-    let wardrobe = Wardrobe::of_helper(Fixed::Nothing)?;
-    let opener = Opener::with_descriptors(root.into(), descriptors.into(), surroundings, wardrobe)?;
-    Ok((opener, Fixed::Nothing))
-}
-
-/// Joins the namespace as its root, with what belongs to the host opened before, or as `person` where there is no root.
-fn join(namespace: OwnedFd, task: u32, person: &Person, label: Option<&Label>) -> io::Result<(Opener, Fixed)> {
+/// Goes to where the task lives, with what belongs to the host opened before: into its user namespace as the root there, or as
+/// `person` where there is no root; everywhere, if it `is_resident`.
+fn join(process: &Process, person: &Person, label: Option<&Label>, is_resident: bool) -> io::Result<(Opener, Fixed)> {
     // From inside, namespaces that belong to outer users could not be entered any more.
     let mut surroundings = Surroundings::default();
-    let process = Process::open(task).ok_or(io::ErrorKind::NotFound)?;
-    surroundings.follow(&process)?;
-    enter_cgroups(&process)?;
-    let descriptors = File::open("/proc/self/fd")?;
-    let root = File::open("/")?;
-    if label.is_some() {
+    let (descriptors, root) = (File::open("/proc/self/fd")?, File::open("/")?);
+    surroundings.follow(process)?;
+    enter_cgroups(process)?;
+    if is_resident {
+        surroundings.settle(process, root.as_fd())?;
+    } else if label.is_some() {
         // AppArmor goes by the paths there.
-        surroundings.follow_mounts(&process, root.as_fd())?;
+        surroundings.follow_mounts(process, root.as_fd())?;
     }
-    // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
-    keep_capabilities().map_err(|error| error.source)?;
-    person.outfit().put_on(None, Fixed::Nothing)?;
-    setns(namespace, CloneFlags::CLONE_NEWUSER)?;
-    let read = |name: &str| fs::read(Path::new("/proc/self").join(name)).ok();
-    let fixed = match read("setgroups") {
-        _ if !has_root(read) => Fixed::Person,
-        Some(setting) if setting.starts_with(b"deny") => Fixed::Groups,
-        _ => Fixed::Nothing,
+    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+    let is_ours = Process::own().and_then(|own| own.namespace("ns/user")) == process.namespace("ns/user");
+    let fixed = if is_ours {
+        Fixed::Nothing
+    } else {
+        // Who has no name in the namespace can be taken on before it is joined, and not any more afterwards.
+        keep_capabilities().map_err(|error| error.source)?;
+        person.outfit().put_on(None, Fixed::Nothing)?;
+        setns(process.open_file("ns/user").ok_or_else(gone)?, CloneFlags::CLONE_NEWUSER)?;
+        let read = |name: &str| fs::read(Path::new("/proc/self").join(name)).ok();
+        match read("setgroups") {
+            _ if !has_root(read) => Fixed::Person,
+            Some(setting) if setting.starts_with(b"deny") => Fixed::Groups,
+            _ => Fixed::Nothing,
+        }
     };
     if fixed != Fixed::Person {
         set_groups_ids(Ids::default())?;

@@ -210,8 +210,13 @@ impl Privacy<'_> {
     /// Linux 6.14; before, to the host).
     pub(super) fn check_setting(self, file: BorrowedFd<'_>) -> io::Result<()> {
         let facts = file_facts(file, c"", false)?;
-        let names = self.names(file, &facts)?;
-        let is_ours = names.iter().any(|path| path.rsplit(|byte| *byte == b'/').next() == Some(b"pid_max"));
+        let is_it = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next() == Some(b"pid_max");
+        // What is mounted by itself has its name there only.
+        let is_ours = if facts.is_mount_root {
+            self.names(file, &facts)?.iter().any(|path| is_it(path))
+        } else {
+            is_it(&self.path(file)?)
+        };
         let namespace = |process: &Process| process.namespace("ns/pid");
         if is_ours && Process::own().and_then(|own| namespace(&own)) != namespace(self.process) {
             return Err(refused());
@@ -223,8 +228,12 @@ impl Privacy<'_> {
     /// mounted. A mount that the target's namespace does not list could show anything.
     fn names(self, file: BorrowedFd<'_>, facts: &FileFacts) -> io::Result<[Vec<u8>; 2]> {
         let root = mount_root(self.process, facts.mount).ok_or_else(refused)?;
+        Ok([root, self.path(file)?])
+    }
+
+    fn path(self, file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
         let path = readlinkat(self.own_descriptors, &*descriptor_name(file)?).map_err(io::Error::from)?;
-        Ok([root, path.into_vec()])
+        Ok(path.into_vec())
     }
 }
 

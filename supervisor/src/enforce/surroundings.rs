@@ -45,11 +45,9 @@ impl Surroundings {
         Ok(has_moved.contains(&true))
     }
 
-    /// Takes the calling thread, the only one of its process, into all of the task's namespaces that it can be in. Those of
-    /// time are newer than the others (Linux 5.6, and an option of the kernel's).
+    /// Takes the calling thread, the only one of its process, into those of the task's namespaces that no file depends on,
+    /// and that of its mounts. Those of time are newer than the others (Linux 5.6, and an option of the kernel's).
     pub(super) fn settle(&mut self, process: &Process, root: BorrowedFd<'_>) -> io::Result<()> {
-        self.follow(process)?;
-        enter_cgroups(process)?;
         enter(process, "ns/uts", CloneFlags::CLONE_NEWUTS, &mut None)?;
         if process.namespace("ns/time").is_some() {
             enter(process, "ns/time", CloneFlags::from_bits_retain(libc::CLONE_NEWTIME), &mut None)?;

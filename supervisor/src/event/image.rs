@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
+    io,
     os::fd::OwnedFd,
     sync::Arc,
 };
@@ -260,11 +261,16 @@ impl CallEvent<'_> {
         *self.image.auxiliary.get_or_init(|| self.thread()?.auxiliary())
     }
 
-    /// The file that the kernel has opened for the program that was executed, which is to read or run it, and its name.
-    pub(crate) fn file_for_program(&self) -> Option<(OwnedFd, Vec<u8>)> {
-        let link = format!("fd/{}", self.auxiliary()?.program?);
-        let thread = self.thread()?;
-        Some((thread.open_link(&link)?, thread.link(&link)?))
+    /// The file that the kernel has opened for the program that was executed, which is to read or run it, and its name. None for
+    /// most, and for a process that is gone.
+    pub(crate) fn file_for_program(&self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
+        let Some(thread) = self.thread() else { return Ok(None) };
+        let Some(auxiliary) = self.auxiliary() else {
+            let unknown = || io::Error::other("what the kernel told the program cannot be read");
+            return if thread.exists() { Err(unknown()) } else { Ok(None) };
+        };
+        let Some(number) = auxiliary.program else { return Ok(None) };
+        process::linked_file(thread.directory(), &format!("fd/{number}")).map(Some)
     }
 
     fn exec_file(&self) -> Option<OwnedFd> {

@@ -191,6 +191,11 @@ impl Process {
         Self::open(std::process::id())
     }
 
+    /// The task whose directory in the host's procfs this is, by its number in our pid namespace.
+    pub(crate) fn at(task: u32, directory: OwnedFd) -> Self {
+        Self::with_directory(task, directory, true)
+    }
+
     /// The task that has this number in the procfs, as a container sees it, whose root is `directory`.
     pub(crate) fn open_in(directory: BorrowedFd<'_>, task: u32) -> Option<Self> {
         let directory = opened(open_directory(directory, task))?;

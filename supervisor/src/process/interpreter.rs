@@ -19,7 +19,7 @@ use nix::{
 };
 
 use super::handle::proc_root;
-use crate::sys::{FileFacts, FileMapping, file_facts, next_file_mapping};
+use crate::sys::{FileMapping, file_facts, next_file_mapping};
 
 /// What of a line of `maps` is looked at: all before the name, and how that begins. The rest is a path of any length.
 const HEAD: usize = 160;
@@ -47,16 +47,15 @@ fn is_gone(error: &io::Error, root: BorrowedFd<'_>, link: &str) -> bool {
         && matches!(readlinkat(root, link), Err(Errno::ENOENT | Errno::ESRCH))
 }
 
-/// A file that is mapped, with what the kernel knows of it without asking its file system, and its name.
-fn mapped_file(root: BorrowedFd<'_>, link: &str) -> io::Result<(OwnedFd, FileFacts, Vec<u8>)> {
-    let file = openat(root, link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-    let name = match readlinkat(root, link) {
+/// The file behind a magic link, and its name.
+pub(crate) fn linked_file(directory: BorrowedFd<'_>, link: &str) -> io::Result<(OwnedFd, Vec<u8>)> {
+    let file = openat(directory, link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let name = match readlinkat(directory, link) {
         // A path that no call takes; what the file is still counts.
         Err(Errno::ENAMETOOLONG) => Vec::new(),
         name => OsStringExt::into_vec(name?),
     };
-    let facts = file_facts(file.as_fd(), c"", false)?;
-    Ok((file, facts, name))
+    Ok((file, name))
 }
 
 fn find_loaded(root: BorrowedFd<'_>, process: u32) -> io::Result<Vec<(OwnedFd, Vec<u8>)>> {
@@ -72,11 +71,13 @@ fn find_loaded(root: BorrowedFd<'_>, process: u32) -> io::Result<Vec<(OwnedFd, V
             continue;
         }
         let link = format!("{process}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-        let (file, facts, name) = match mapped_file(root, &link) {
+        let (file, name) = match linked_file(root, &link) {
             // It runs, and no longer has it.
             Err(error) if is_gone(&error, root, &link) => continue,
             found => found?,
         };
+        // What the kernel knows without asking the file system.
+        let facts = file_facts(file.as_fd(), c"", false)?;
         if (facts.device, facts.inode) == number {
             numbers.insert(number);
         }

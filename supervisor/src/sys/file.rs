@@ -41,6 +41,8 @@ pub(crate) struct FileFacts {
     pub(crate) represents: (u32, u32),
     /// Bytes.
     pub(crate) size: u64,
+    /// Whether it is what its mount shows at its top (Linux 5.8).
+    pub(crate) is_mount_root: bool,
 }
 
 /// Opens `path` from `directory`, close-on-exec.
@@ -88,20 +90,24 @@ pub(crate) fn file_facts(directory: BorrowedFd<'_>, path: &CStr, follow: bool) -
         user: raw.stx_uid,
         represents: (raw.stx_rdev_major, raw.stx_rdev_minor),
         size: raw.stx_size,
+        // linux/stat.h: STATX_ATTR_MOUNT_ROOT.
+        is_mount_root: raw.stx_attributes & 0x2000 != 0,
     })
 }
 
 /// Whether a link is on a mount whose links nobody follows (`MS_NOSYMFOLLOW`, mount(2), Linux 5.10).
-pub(crate) fn is_never_followed(link: BorrowedFd<'_>) -> io::Result<bool> {
+///
+/// A file system that answers no question about itself counts as one whose links are followed.
+pub(crate) fn is_never_followed(link: BorrowedFd<'_>) -> bool {
     // linux/statfs.h: ST_NOSYMFOLLOW; libc has no name for it.
     const NEVER_FOLLOWED: libc::c_ulong = 0x2000;
     let mut raw = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the call writes one `statvfs`, which lives across the call.
     if unsafe { libc::fstatvfs(link.as_raw_fd(), raw.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
+        return false;
     }
     // SAFETY: the structure was zeroed, which is a value, and then written by the C library.
-    Ok(unsafe { raw.assume_init() }.f_flag & NEVER_FOLLOWED != 0)
+    unsafe { raw.assume_init() }.f_flag & NEVER_FOLLOWED != 0
 }
 
 impl FileFacts {

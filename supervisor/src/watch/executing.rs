@@ -154,8 +154,8 @@ impl Verification<'_> {
             return Fate::Lives;
         }
         let judged = loaded_beside(process).and_then(|loaded| {
-            let opened = loaded.into_iter().chain(event.file_for_program());
-            opened.into_iter().try_fold(Fate::Lives, |fate, (file, name)| {
+            let mut opened = loaded.into_iter().chain(event.file_for_program()?);
+            opened.try_fold(Fate::Lives, |fate, (file, name)| {
                 Ok(fate.or(self.judge_loaded(process, Located::existing(file)?, name, &in_force)))
             })
         });

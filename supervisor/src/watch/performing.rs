@@ -19,7 +19,7 @@ use crate::{
     decode::{Call, RawAddress},
     enforce::{
         Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError,
-        Residence, Standing, Start, Work, forgive_connect,
+        Standing, Start, Work, forgive_connect,
     },
     event::CallEvent,
     in_force::InForce,
@@ -124,7 +124,7 @@ impl Answerer<'_> {
         }
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let client = match self.client(process, Residence::Any) {
+        let client = match self.client(process) {
             Ok(client) => client,
             Err(step) => return step,
         };
@@ -154,8 +154,8 @@ impl Answerer<'_> {
     ) -> Step {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let client = match self.client(process, destination.residence) {
-            Ok(client) => client,
+        let client = match self.client(process) {
+            Ok(client) => client.residing(destination.residence),
             Err(step) => return step,
         };
         let found =
@@ -185,9 +185,9 @@ impl Answerer<'_> {
         }
     }
 
-    fn client(&mut self, process: &Arc<Process>, residence: Residence) -> Result<Client, Step> {
+    fn client(&mut self, process: &Arc<Process>) -> Result<Client, Step> {
         let shared = self.shared();
-        match self.means().map(|means| means.meet(process, residence, &shared.devices, &shared.upheaval)) {
+        match self.means().map(|means| means.meet(process, &shared.devices, &shared.upheaval)) {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(error)) => Err(unable(&error)),
             Err(error) => {
