@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a container has on a file system that does not answer holds up whoever asks for it, and nobody else.
-#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 use std::time::Duration;
 
