@@ -62,10 +62,20 @@ pub fn opening_unseen() -> Vec<Watched> {
     vec![Watched::always("open_by_handle_at"), listening]
 }
 
+/// The call by which a task shows another program than the one that it runs (`PR_SET_MM`, `prctl(2)`): in a user namespace of
+/// its own everybody may make it, and rules go by the program.
+fn posing() -> Watched {
+    const SET_MEMORY: u64 = 35;
+    let test = |comparison, value| RegisterTest { register: 0, comparison, value };
+    // The kernel looks at the lower half only.
+    let when = vec![test(Comparison::Equal, SET_MEMORY), test(Comparison::AtLeast, 1 << 32)];
+    Watched { when, is_optional: true, ..Watched::always("prctl") }
+}
+
 /// The calls that are watched beside the [base set](BASE) in enforce mode.
 pub fn enforced() -> Vec<Watched> {
     let changing = CHANGING.iter().map(|name| Watched::always(name));
-    changing.chain(opening_unseen()).chain(after_closes()).collect()
+    changing.chain([posing()]).chain(opening_unseen()).chain(after_closes()).collect()
 }
 
 /// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that

@@ -331,6 +331,13 @@ impl Call {
         }
     }
 
+    /// Whether the call makes its task show another program than the one that it runs.
+    pub(crate) fn is_posing(&self) -> bool {
+        /// `PR_SET_MM` of `prctl(2)`.
+        const SET_MEMORY: u32 = 35;
+        self.type_name() == "prctl" && self.word(0) == SET_MEMORY
+    }
+
     /// Whether the call fails where somebody has a file open that its task has closed.
     pub(crate) fn needs_closed_files(&self) -> bool {
         self.is_exec() || self.is_mounting() || self.type_name() == "flock"

@@ -32,9 +32,9 @@ impl CallEvent<'_> {
     pub(super) fn program_layer(&self) -> Option<Layer> {
         let thread = self.thread()?;
         if self.call.is_exec() {
-            return layer(thread, self.program_descriptor()?, &self.program()?.path);
+            return layer(thread, self.program_descriptor()?, &self.program()?.path, self.context.root());
         }
-        layer(thread, &thread.open_link("exe")?, &exe_path(thread)?)
+        layer(thread, &thread.open_link("exe")?, &exe_path(thread)?, self.context.root())
     }
 
     /// Falco's bits of `evt.arg.flags` of an exec.

@@ -188,7 +188,7 @@ impl CallEvent<'_> {
     /// The overlay layer of the file that is opened.
     pub(super) fn subject_layer(&self) -> Option<Layer> {
         let found = self.found()?;
-        layer(self.thread()?, &found.file, &resolve::name_of(&found.file)?)
+        layer(self.thread()?, &found.file, &resolve::name_of(&found.file)?, self.context.root())
     }
 
     /// Whether the open will make a file: it may, and there is none yet.

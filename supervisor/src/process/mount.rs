@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::Path,
@@ -60,20 +60,29 @@ impl<'a> Mount<'a> {
 /// overlay. The mount tells so, not the file's device: where the layers lie on different file systems, a file has a device
 /// that is not the overlay's.
 ///
-/// The file is looked for in the upper directory by name, which is the host's path of the directory that the engine
-/// mounted; where we cannot see that directory, the answer is `None` too.
-pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8]) -> Option<Layer> {
+/// The file is looked for in the upper directory by name. That is the host's path of the directory that the engine mounted
+/// where the file is on the mount of `root`, the container's root as its first program found it; where we cannot see that
+/// directory, the answer is `None` too. Any other overlay was mounted from inside: its directory is looked for there, and one
+/// that is not found counts as all new.
+pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
     let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
     let id = mount_id(file)?;
     let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
     let mount = mounts.find(|mount| mount.id == id && mount.kind == b"overlay")?;
-    let upper = open(
-        Path::new(&OsString::from_vec(mount.option(b"upperdir")?)),
-        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )
-    .ok()?;
+    let name = OsString::from_vec(mount.option(b"upperdir")?);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let inside = root.filter(|root| mount_id(root) != Some(id));
+    let upper = match inside {
+        None => open(Path::new(&name), flags, Mode::empty()).ok()?,
+        Some(root) => {
+            let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+            match openat2(root, Path::new(&name), OpenHow::new().flags(flags).resolve(resolve)) {
+                Ok(upper) => upper,
+                Err(_unseen) => return Some(Layer::Upper),
+            }
+        }
+    };
     let relative = OsString::from_vec(below(&mount.point, &path)?.to_vec());
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
@@ -99,8 +108,8 @@ fn below<'a>(point: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// The mount that an open file of ours lies on; mounts have the same numbers in every namespace.
-fn mount_id(file: &OwnedFd) -> Option<u64> {
-    let facts = fs::read(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+fn mount_id(file: impl AsFd) -> Option<u64> {
+    let facts = fs::read(format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd())).ok()?;
     let line = facts.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
     number(line.trim_ascii())
 }

@@ -232,6 +232,10 @@ impl<'a> Answerer<'a> {
             let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };
             return Some(Decision { response, ..decision });
         }
+        if decision.response == Response::Continue && call.is_posing() && shared.mode == Mode::Enforce {
+            // As without the capability that it takes outside of user namespaces.
+            return Some(Decision { response: Response::Errno(libc::EPERM), ..decision });
+        }
         if call.needs_closed_files() {
             self.close_files(place, &call);
         }
