@@ -318,7 +318,7 @@ impl Means {
         let (peer, file) = (contact.peer(), contact.handle());
         if client.is_inside() {
             // Only who is ready for it connects.
-            let home = self.residence.take().ok_or(libc::EIO)?;
+            let home = self.residence.clone().ok_or(libc::EIO)?;
             return self.connect_from(&home, contact, peer, (socket, file));
         }
         match &client.way {
