@@ -258,18 +258,22 @@ impl CallEvent<'_> {
     }
 
     fn auxiliary(&self) -> Option<Auxiliary> {
-        *self.image.auxiliary.get_or_init(|| self.thread()?.auxiliary())
+        let told = || match self.shared_caller() {
+            Some(caller) => caller.auxiliary(),
+            None => process::auxiliary_of(self.target.tid()),
+        };
+        *self.image.auxiliary.get_or_init(told)
     }
 
     /// The file that the kernel has opened for the program that was executed, which is to read or run it, and its name. None for
     /// most, and for a process that is gone.
     pub(crate) fn file_for_program(&self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
-        let Some(thread) = self.thread() else { return Ok(None) };
-        let Some(auxiliary) = self.auxiliary() else {
-            let unknown = || io::Error::other("what the kernel told the program cannot be read");
-            return if thread.exists() { Err(unknown()) } else { Ok(None) };
-        };
-        let Some(number) = auxiliary.program else { return Ok(None) };
+        if let Some(Auxiliary { program: None, .. }) = self.auxiliary() {
+            return Ok(None);
+        }
+        let Some(thread) = self.thread().filter(|thread| thread.exists()) else { return Ok(None) };
+        let unknown = || io::Error::other("what the kernel told the program cannot be read");
+        let number = self.auxiliary().and_then(|told| told.program).ok_or_else(unknown)?;
         process::linked_file(thread.directory(), &format!("fd/{number}")).map(Some)
     }
 

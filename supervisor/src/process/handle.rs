@@ -54,11 +54,22 @@ pub(super) fn proc_root() -> Option<BorrowedFd<'static>> {
 /// The kernel's name of a task (`comm`) whose number is its own as long as we look, as a tracee's is: for one look only, half
 /// of what it takes through a [`Process`].
 pub(crate) fn name_of(task: u32) -> Option<Vec<u8>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let file = openat(proc_root()?, format!("{task}/comm").as_str(), flags, Mode::empty()).ok()?;
     let mut buffer = [0; MAX_NAME];
-    let length = read(file, &mut buffer).ok().filter(|length| *length > 0)?;
-    Some(name_in(buffer.get(..length)?))
+    look(task, "comm", &mut buffer).filter(|name| !name.is_empty()).map(name_in)
+}
+
+/// What the kernel told the program that such a task was given (getauxval(3)).
+pub(crate) fn auxiliary_of(task: u32) -> Option<Auxiliary> {
+    let mut buffer = [0; MAX_AUXILIARY];
+    look(task, "auxv", &mut buffer).map(Auxiliary::parse)
+}
+
+/// The beginning of a file in such a task's directory.
+fn look<'a>(task: u32, name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let file = opened(openat(proc_root()?, format!("{task}/{name}").as_str(), flags, Mode::empty()))?;
+    let length = read(file, buffer).ok()?;
+    buffer.get(..length)
 }
 
 /// Opens what the procfs itself has under `name`: who may mount can lay something else over it, in a procfs that we see as

@@ -21,7 +21,7 @@ mod table;
 pub(crate) use capability::names as capability_names;
 pub(crate) use cgroup::Cgroup;
 pub(crate) use descriptor::{Descriptor, Kind, without_deleted};
-pub(crate) use handle::{Activity, Auxiliary, Process, name_of, read_system_setting};
+pub(crate) use handle::{Activity, Auxiliary, Process, auxiliary_of, name_of, read_system_setting};
 pub(crate) use interpreter::{linked_file, loaded_beside};
 pub(crate) use mount::{Layer, layer, mount_root};
 pub(crate) use shortage::shortages;
