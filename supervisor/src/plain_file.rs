@@ -5,7 +5,11 @@
 //! while it is read nobody knows: `/proc/kmsg` hands each message out once, `trace_pipe` too, and PCI configuration space is
 //! the device itself.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use nix::{
     fcntl::{AT_FDCWD, OFlag, openat},
@@ -16,7 +20,6 @@ use nix::{
             fstatfs,
         },
     },
-    unistd::read,
 };
 
 /// `linux/magic.h`.
@@ -53,21 +56,14 @@ pub(crate) fn read_plain(file: impl AsFd, facts: &FileStat, limit: usize) -> Opt
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let open = |flags| openat(AT_FDCWD, path.as_str(), flags, Mode::empty());
     let readable = open(flags | OFlag::O_NOATIME).or_else(|_| open(flags)).ok()?;
-    let mut content = vec![0; limit];
-    let mut length = 0;
-    while let Some(rest) = content.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match read(&readable, rest).ok()? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    content.truncate(length);
+    let mut content = Vec::new();
+    File::from(readable).take(limit.try_into().ok()?).read_to_end(&mut content).ok()?;
     Some(content)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _, os::fd::OwnedFd, path::Path};
+    use std::{io::Write as _, os::fd::OwnedFd, path::Path};
 
     use nix::{fcntl::open, sys::stat::fstat, unistd::mkfifo};
 
@@ -82,7 +78,7 @@ mod tests {
     fn only_what_was_written_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let (plain, fifo) = (directory.path().join("plain"), directory.path().join("fifo"));
-        fs::File::create(&plain).unwrap().write_all(b"content").unwrap();
+        File::create(&plain).unwrap().write_all(b"content").unwrap();
         mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         assert_eq!(beginning(&plain).as_deref(), Some(b"cont".as_slice()));
         for other in [fifo.as_path(), directory.path()] {
