@@ -323,7 +323,7 @@ impl Call {
     /// How the call has files opened that nobody names, if it does.
     pub(crate) fn opens_unseen(&self) -> Option<UnseenOpen> {
         /// `FAN_REPORT_FID` and `FAN_REPORT_MNT` of `fanotify_init(2)`.
-        const WITHOUT_DESCRIPTORS: u32 = 0x200 | 0x4000;
+        const WITHOUT_DESCRIPTORS: u32 = libc::FAN_REPORT_FID | 0x4000;
         match self.type_name() {
             "open_by_handle_at" => Some(UnseenOpen::ByHandle),
             "fanotify_init" if self.word(0) & WITHOUT_DESCRIPTORS == 0 => Some(UnseenOpen::ByListener),

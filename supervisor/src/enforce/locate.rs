@@ -434,7 +434,7 @@ impl<'a> Walk<'a> {
             return Ok(Located::Failed(libc::ENOTDIR));
         }
         if self.lookup.request.writes() && handle.is_on_procfs() {
-            self.privacy().check_setting(handle.file.as_fd())?;
+            self.privacy().check_setting(handle.file.as_fd(), &handle.facts)?;
         }
         self.lookup.existing_in(handle, || self.directory.try_clone())
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Opens for tasks of another user namespace, by a process that lives in it.
+//! Acts for tasks by a process that lives in their namespaces: opens, and whatever else, for those of another user namespace,
+//! and connects for all whose other end gets a handle of who connected.
 //!
 //! Capabilities count in their own user namespace, and a process with several threads cannot change its own. So a small
 //! process, `lanner open`, joins the namespace and performs there what [`Opener`] performs here. It has our descriptors
@@ -347,8 +348,7 @@ impl Drop for NamespaceOpener {
     }
 }
 
-/// Where a process for tasks of another user namespace lives. From inside, it cannot go to other namespaces that belong to
-/// outer users.
+/// Where such a process lives. From inside another user namespace, it cannot go to other namespaces that belong to outer users.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Home {
     user: u64,

@@ -208,12 +208,11 @@ impl Privacy<'_> {
 
     /// Fails for a setting that would be ours: `pid_max` belongs to the namespace of processes of whoever opens it (since
     /// Linux 6.14; before, to the host).
-    pub(super) fn check_setting(self, file: BorrowedFd<'_>) -> io::Result<()> {
-        let facts = file_facts(file, c"", false)?;
+    pub(super) fn check_setting(self, file: BorrowedFd<'_>, facts: &FileFacts) -> io::Result<()> {
         let is_it = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next() == Some(b"pid_max");
         // What is mounted by itself has its name there only.
         let is_ours = if facts.is_mount_root {
-            self.names(file, &facts)?.iter().any(|path| is_it(path))
+            self.names(file, facts)?.iter().any(|path| is_it(path))
         } else {
             is_it(&self.path(file)?)
         };

@@ -3,9 +3,8 @@
 
 use std::{
     ffi::OsString,
-    fs,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::Path,
@@ -17,6 +16,7 @@ use nix::{
 };
 
 use super::{Process, stat::number};
+use crate::sys::file_facts;
 
 /// Bytes of the mount table that are read: some 2000 mounts.
 const MAX_TABLE: usize = 256 * 1024;
@@ -67,12 +67,14 @@ impl<'a> Mount<'a> {
 pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
     let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
-    let id = mount_id(file)?;
+    let mount_of = |file: BorrowedFd<'_>| file_facts(file, c"", false).ok().map(|facts| facts.mount);
+    // Mounts have the same numbers in every namespace.
+    let id = mount_of(file.as_fd())?;
     let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
     let mount = mounts.find(|mount| mount.id == id && mount.kind == b"overlay")?;
     let name = OsString::from_vec(mount.option(b"upperdir")?);
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let inside = root.filter(|root| mount_id(root) != Some(id));
+    let inside = root.filter(|root| mount_of(*root) != Some(id));
     let upper = match inside {
         None => open(Path::new(&name), flags, Mode::empty()).ok()?,
         Some(root) => {
@@ -105,13 +107,6 @@ pub(crate) fn mount_root(process: &Process, mount: u64) -> Option<Vec<u8>> {
 /// The part of `path` below `point`, without a leading slash.
 fn below<'a>(point: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     path.strip_prefix(point.strip_suffix(b"/").unwrap_or(point))?.strip_prefix(b"/")
-}
-
-/// The mount that an open file of ours lies on; mounts have the same numbers in every namespace.
-fn mount_id(file: impl AsFd) -> Option<u64> {
-    let facts = fs::read(format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd())).ok()?;
-    let line = facts.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
-    number(line.trim_ascii())
 }
 
 /// Undoes the octal escapes of the table.
