@@ -121,12 +121,12 @@ impl Beginning {
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
         let mut changes = ChangeWatcher::new();
-        changes.cover_file(config_path);
+        changes.cover_file(config_path, &[]);
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
         if failure.is_some() {
             // What is in force names what the configuration may not say any more, the event log for one.
             changes.cover(&config);
-            changes.cover_file(config_path);
+            changes.cover_file(config_path, &[]);
         }
         check_label(&in_force, mode, directory.path())?;
         let watched = interest::with_helpful(&in_force, mode);

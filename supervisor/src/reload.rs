@@ -14,7 +14,7 @@ use std::{
         fd::{AsFd as _, BorrowedFd},
         unix::fs::MetadataExt as _,
     },
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -56,7 +56,7 @@ type Seen = BTreeMap<PathBuf, Option<State>>;
 type State = (u64, u64, u64, i64, i64);
 
 /// What a configuration depends on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Concern {
     /// Configuration and rule files, the folders of rules, and what those link to.
     texts: BTreeSet<PathBuf>,
@@ -72,6 +72,15 @@ pub(crate) struct Changes {
     pub(crate) log: bool,
 }
 
+/// What a possible change shows by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sign<'a> {
+    /// This can be read.
+    Readable(BorrowedFd<'a>),
+    /// It is time to look.
+    Due(Instant),
+}
+
 impl ChangeWatcher {
     /// Watches nothing yet.
     pub(crate) fn new() -> Self {
@@ -82,11 +91,21 @@ impl ChangeWatcher {
         Self { means, concern: Concern::default() }
     }
 
-    /// Watches what the configuration at `path` depends on now. Whoever reads the files after this is told of every later
-    /// change. Where it does not load, what was watched so far stays, with the files that it is made of now.
-    pub(crate) fn cover_file(&mut self, path: &Path) {
-        if let Ok((config, _notices)) = Config::load(path, &[]) {
-            return self.cover(&config);
+    /// Watches what the configuration at `path` with the `key=value` options over it depends on now. Whoever reads the files
+    /// after this is told of every later change. Where it does not load, what was watched so far stays, with the files that
+    /// it is made of now.
+    pub(crate) fn cover_file(&mut self, path: &Path, options: &[String]) {
+        let mut watched = None;
+        while let Ok((config, _notices)) = Config::load(path, options) {
+            let concern = Concern::of(&config);
+            let folders = concern.folders();
+            // What was read before it was watched may have named other files a moment later.
+            if watched.as_ref() == Some(&folders) && concern == self.concern {
+                return;
+            }
+            self.concern = concern;
+            self.watch();
+            watched = Some(folders);
         }
         let included = Config::included_by(path).unwrap_or_default();
         for path in included.iter().map(PathBuf::as_path).chain([path]) {
@@ -118,19 +137,11 @@ impl ChangeWatcher {
         }
     }
 
-    /// What becomes readable with a sign of change, if there is something to wait for.
-    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    /// What tells that [`Self::drain`] is to be called.
+    pub(crate) fn sign(&self) -> Sign<'_> {
         match &self.means {
-            Means::Inotify { inotify, .. } => Some(inotify.as_fd()),
-            Means::Looks { .. } => None,
-        }
-    }
-
-    /// When [`Self::drain`] is to be called whatever the descriptor says.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        match &self.means {
-            Means::Inotify { .. } => None,
-            Means::Looks { due, .. } => Some(*due),
+            Means::Inotify { inotify, .. } => Sign::Readable(inotify.as_fd()),
+            Means::Looks { due, .. } => Sign::Due(*due),
         }
     }
 
@@ -210,7 +221,7 @@ impl Changes {
 
 impl Concern {
     fn of(config: &Config) -> Self {
-        let mut concern = Self { texts: BTreeSet::new(), event_log: config.event_log.clone() };
+        let mut concern = Self { texts: BTreeSet::new(), event_log: from_root(&config.event_log) };
         let files = rules_files::expand(&config.rules.entries);
         let named = config.rules.entries.iter().chain(&config.included).chain(&files).map(PathBuf::as_path);
         for path in named.chain(config.files.iter().map(TextFile::path)) {
@@ -221,7 +232,7 @@ impl Concern {
 
     /// Adds a text, and what its name links to.
     fn add(&mut self, path: &Path) {
-        let mut path = path.to_owned();
+        let mut path = from_root(path);
         for _ in 0..MAX_LINKS {
             let target = path.read_link().ok().and_then(|target| Some(path.parent()?.join(target)));
             self.texts.insert(path);
@@ -263,6 +274,12 @@ impl Concern {
         };
         self.texts.iter().map(|path| (path.clone(), state(path))).collect()
     }
+}
+
+/// `path` with the working directory before it where it is relative: a bare name has no folder to watch.
+fn from_root(path: &Path) -> PathBuf {
+    // Fails for an empty path, and where the working directory is gone, so that no relative name leads anywhere.
+    path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// `path` itself if it is a folder, else the first of its ancestors that is one.
@@ -372,7 +389,7 @@ mod tests {
         let file = installation.at("new/x.yaml").display().to_string();
         fs::write(installation.at("lanner.yaml"), format!("{text}config_files: [{file}]\n")).unwrap();
         assert_eq!(watcher.drain(), TEXTS);
-        watcher.cover_file(&installation.at("lanner.yaml"));
+        watcher.cover_file(&installation.at("lanner.yaml"), &[]);
         assert_eq!(watcher.drain(), NOTHING);
         fs::write(installation.at("new/x.yaml"), "").unwrap();
         assert_eq!(watcher.drain(), TEXTS);
@@ -400,7 +417,7 @@ mod tests {
         }
         let installation = Installation::new();
         let mut watcher = ChangeWatcher::new();
-        assert!(watcher.descriptor().is_none() && watcher.due().is_some(), "there is inotify");
+        assert!(matches!(watcher.sign(), Sign::Due(_)), "there is inotify");
         watcher.cover(&installation.config());
         // The log is looked after each time, and a folder that will hold a file is no file.
         installation.check(&mut watcher, |what, changes| Changes {

@@ -28,7 +28,7 @@ use crate::{
     interest,
     internal_alert::InternalAlert,
     names::NameResolver,
-    reload::{ChangeWatcher, SETTLE},
+    reload::{ChangeWatcher, SETTLE, Sign},
     run_directory::RunDirectory,
     shared::Shared,
     slots::SlotsFile,
@@ -186,12 +186,15 @@ impl Supervisor {
     fn wait(&self) -> Result<(bool, bool), SyscallError> {
         // A dead guard's socket would end every wait at once.
         let control = self.guard_due.is_none().then(|| self.control.as_fd());
-        let files = self.changes.descriptor();
+        let (files, look) = match self.changes.sign() {
+            Sign::Readable(descriptor) => (Some(descriptor), None),
+            Sign::Due(due) => (None, Some(due)),
+        };
         let mut wanted: Vec<_> =
             control.into_iter().chain(files).map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
         // Rounded up, so that a deadline has passed when the wait ends.
         let until = |due: Instant| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        let dues = [self.reload_at, self.guard_due, self.changes.due()];
+        let dues = [self.reload_at, self.guard_due, look];
         let patience = dues.into_iter().flatten().map(until).chain([self.round]).min().unwrap_or(self.round);
         match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
             Ok(_) => {}
@@ -201,7 +204,7 @@ impl Supervisor {
         let mut ready = wanted.iter().map(|entry| entry.any().unwrap_or(true));
         let message = control.is_some() && ready.next().unwrap_or(false);
         let changed = files.is_some() && ready.next().unwrap_or(false);
-        Ok((message, changed || self.changes.due().is_some_and(|due| due <= Instant::now())))
+        Ok((message, changed || look.is_some_and(|due| due <= Instant::now())))
     }
 
     /// Does what the guard says; `false` when this supervisor is to leave.
@@ -266,7 +269,7 @@ impl Supervisor {
     /// Compiles what the files say now beside what is in force, and swaps if it loads.
     fn reload(&mut self) {
         // Before they are read.
-        self.changes.cover_file(&self.arguments.config);
+        self.changes.cover_file(&self.arguments.config, &[]);
         let loaded = load_files(&self.arguments.config).and_then(|loaded| {
             let (_, _, in_force) = &loaded;
             check_label(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)

@@ -89,7 +89,7 @@ impl Printer<'_> {
     }
 
     async fn follow(&mut self, log: &Path) -> Result<(), LogsError> {
-        let mut watch = DirectoryWatch::new(log.parent()).map_err(LogsError::Watch)?;
+        let mut watch = DirectoryWatch::of(log).map_err(LogsError::Watch)?;
         self.print_present()?;
         loop {
             // After the time, or after a change of any file beside the log: reading nothing costs little.

@@ -99,7 +99,7 @@ pub(crate) fn run() -> ExitCode {
 impl CommandLine {
     fn execute(&self) -> Result<ExitCode, CommandError> {
         match &self.command {
-            Command::Serve(arguments) => serve::run(&|| self.load(), arguments)?,
+            Command::Serve(arguments) => serve::run(&self.config_path(), &self.options, arguments)?,
             Command::Logs(arguments) => logs::run(&self.load()?.0, arguments)?,
             Command::Ps(arguments) => ps::run(&self.load()?.0, arguments)?,
             Command::Validate(arguments) => {

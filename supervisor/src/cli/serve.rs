@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `lanner serve`: the node service, or with `--dry-run` everything up to the point where it would begin.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use clap::Args;
 
@@ -10,7 +13,7 @@ use super::{
     rule_files::{self, UnusableRules},
 };
 use crate::{
-    config::{Config, ConfigError, Notice, OutputOptions},
+    config::{Config, Notice, OutputOptions},
     diagnostics,
     node::service,
 };
@@ -23,12 +26,9 @@ pub(super) struct ServeArguments {
     dry_run: bool,
 }
 
-/// Reads the configuration, again whenever it changes.
-type Load<'a> = &'a dyn Fn() -> Result<(Config, Vec<Notice>), ConfigError>;
-
-/// Serves until it is told to stop.
-pub(super) fn run(load: Load<'_>, arguments: &ServeArguments) -> Result<(), CommandError> {
-    let (config, notices) = load()?;
+/// Serves until it is told to stop, as the file at `path` with the `key=value` options over it says.
+pub(super) fn run(path: &Path, options: &[String], arguments: &ServeArguments) -> Result<(), CommandError> {
+    let (config, notices) = Config::load(path, options)?;
     if arguments.dry_run {
         return rehearse(&config, &notices);
     }
@@ -36,7 +36,7 @@ pub(super) fn run(load: Load<'_>, arguments: &ServeArguments) -> Result<(), Comm
     for notice in notices {
         tracing::warn!("{}", notice.in_one_line());
     }
-    Ok(service::serve(config, load)?)
+    Ok(service::serve(config, path, options)?)
 }
 
 /// *Falco:* a dry run loads everything and opens no output; what would stop a start ends it with an error.

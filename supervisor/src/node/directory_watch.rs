@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Changes in directories, by inotify. Directories are watched rather than files, because editors, rotations and
-//! mounted `ConfigMap`s put a new file under the old name.
+//! Changes in a directory, by inotify. The directory is watched rather than a file, because rotations put a new file under
+//! the old name.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use tokio::{
 /// How often somebody looks for whom the kernel has no watches left. An alert is late by as much.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Watches one or more directories.
+/// Watches the directory of a file.
 #[derive(Debug)]
 pub(crate) enum DirectoryWatch {
     /// The kernel tells.
@@ -43,9 +43,11 @@ impl AsRawFd for Descriptor {
 }
 
 impl DirectoryWatch {
-    /// Watches `directories`; one that is not there is not watched.
-    pub(crate) fn new<'a>(directories: impl IntoIterator<Item = &'a Path>) -> io::Result<Self> {
-        let inotify = match watched(directories) {
+    /// Watches the directory of `file`, if it is there.
+    pub(crate) fn of(file: &Path) -> io::Result<Self> {
+        // The parent of a bare name is empty, and means the working directory.
+        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let inotify = match watched(directory) {
             Err(errno @ (Errno::EMFILE | Errno::ENOSPC | Errno::ENOMEM)) => {
                 tracing::warn!(%errno, "the kernel has no more inotify watches for us: changes are looked for every second");
                 let mut looks = interval_at(Instant::now() + LOOK, LOOK);
@@ -60,14 +62,6 @@ impl DirectoryWatch {
         )]
         let registered = AsyncFd::new(Descriptor(inotify))?;
         Ok(Self::Inotify(registered))
-    }
-
-    /// Watches `directories` from now on in place of the others. Who looks goes on looking.
-    pub(crate) fn renew<'a>(&mut self, directories: impl IntoIterator<Item = &'a Path>) -> io::Result<()> {
-        if let Self::Inotify(_) = self {
-            *self = Self::new(directories)?;
-        }
-        Ok(())
     }
 
     /// Waits for changes, and gives the names they are about; no names where nobody can tell which.
@@ -90,18 +84,15 @@ impl DirectoryWatch {
     }
 }
 
-fn watched<'a>(directories: impl IntoIterator<Item = &'a Path>) -> nix::Result<Inotify> {
+fn watched(directory: &Path) -> nix::Result<Inotify> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let changes = AddWatchFlags::IN_MODIFY
         | AddWatchFlags::IN_CREATE
         | AddWatchFlags::IN_DELETE
         | AddWatchFlags::IN_MOVED_TO
         | AddWatchFlags::IN_MOVED_FROM;
-    for directory in directories {
-        match inotify.add_watch(directory, changes | AddWatchFlags::IN_ONLYDIR) {
-            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-            Err(errno) => return Err(errno),
-        }
+    match inotify.add_watch(directory, changes | AddWatchFlags::IN_ONLYDIR) {
+        Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(inotify),
+        Err(errno) => Err(errno),
     }
-    Ok(inotify)
 }

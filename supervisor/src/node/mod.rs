@@ -5,6 +5,7 @@
 //! queue to overflow: what a sink has not taken is in the log.
 
 mod bell;
+mod config_watch;
 mod delivery;
 pub(crate) mod directory_watch;
 pub(crate) mod line;

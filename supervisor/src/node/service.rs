@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `lanner serve`: one loop that wakes the sinks, stores their positions, and answers signals.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fs::DirBuilder,
-    io,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
 
 use tokio::{
     runtime,
@@ -16,14 +9,8 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{directory_watch::DirectoryWatch, outputs::Outputs};
-use crate::{
-    config::{Config, ConfigError, Notice},
-    diagnostics::chain,
-};
-
-/// Changes of configuration files that come together are one change, as with Falco.
-const RELOAD_PAUSE: Duration = Duration::from_millis(100);
+use super::{config_watch::ConfigWatch, directory_watch::DirectoryWatch, outputs::Outputs};
+use crate::{config::Config, diagnostics::chain, reload::SETTLE};
 
 /// How often slow sinks are looked for.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,21 +29,19 @@ impl ServeError {
     }
 }
 
-/// Reads the configuration again.
-pub(crate) type Reload<'a> = &'a dyn Fn() -> Result<(Config, Vec<Notice>), ConfigError>;
-
-/// Brings alerts to the sinks until SIGTERM or SIGINT.
-pub(crate) fn serve(config: Config, reload: Reload<'_>) -> Result<(), ServeError> {
+/// Brings alerts to the sinks until SIGTERM or SIGINT, as the file at `path` with the `key=value` options over it says;
+/// `config` is what it said when this process began.
+pub(crate) fn serve(config: Config, path: &Path, options: &[String]) -> Result<(), ServeError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServeError::new("start the node service"))?;
-    runtime.block_on(async { Service::start(config)?.run(reload).await })
+    runtime.block_on(async { Service::start(config, ConfigWatch::new(path, options))?.run().await })
 }
 
 struct Service {
     config: Config,
     outputs: Outputs,
     log_watch: DirectoryWatch,
-    config_watch: DirectoryWatch,
+    config_watch: ConfigWatch,
     /// What the last failed reload said, so that one broken edit is reported once.
     last_failure: Option<String>,
 }
@@ -69,13 +54,17 @@ struct Signals {
 }
 
 impl Service {
-    fn start(config: Config) -> Result<Self, ServeError> {
+    /// Starts with what the configuration says by now, and where that does not load with `config`.
+    fn start(config: Config, mut config_watch: ConfigWatch) -> Result<Self, ServeError> {
+        let (config, last_failure) = match config_watch.read() {
+            Ok((config, _notices)) => (config, None),
+            Err(error) => (config, Some(report_failure(chain(&error)))),
+        };
         let (log_watch, outputs) = start_outputs(&config)?;
-        let config_watch = watch_config(&config)?;
-        Ok(Self { config, outputs, log_watch, config_watch, last_failure: None })
+        Ok(Self { config, outputs, log_watch, config_watch, last_failure })
     }
 
-    async fn run(mut self, reload: Reload<'_>) -> Result<(), ServeError> {
+    async fn run(mut self) -> Result<(), ServeError> {
         let mut signals = Signals::new().map_err(ServeError::new("handle signals"))?;
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,13 +74,12 @@ impl Service {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
                 _ = signals.reopen.recv() => self.outputs.bell().announce_reopen(),
-                _ = signals.reload.recv() => self.reload(reload).await?,
+                _ = signals.reload.recv() => self.reload().await?,
                 names = self.log_watch.changed() => self.wake(&names.map_err(ServeError::new("watch the event log"))?),
-                names = self.config_watch.changed(), if self.config.watch_config_files => {
-                    if may_be_configuration(&names.map_err(ServeError::new("watch the configuration"))?) {
-                        sleep(RELOAD_PAUSE).await;
-                        self.reload(reload).await?;
-                    }
+                changed = self.config_watch.changed(), if self.config.watch_config_files => {
+                    changed.map_err(ServeError::new("watch the configuration"))?;
+                    sleep(SETTLE).await;
+                    self.reload().await?;
                 }
                 _ = check.tick() => self.outputs.report_slow(),
             }
@@ -110,18 +98,18 @@ impl Service {
     }
 
     /// Takes a changed configuration over; one that does not load leaves the old one in force.
-    async fn reload(&mut self, reload: Reload<'_>) -> Result<(), ServeError> {
-        let config = match reload() {
-            Ok((config, _)) => config,
+    async fn reload(&mut self) -> Result<(), ServeError> {
+        let config = match self.config_watch.read() {
+            Ok((config, _notices)) => config,
             Err(error) => {
-                self.report_failure(chain(&error));
+                let failure = chain(&error);
+                if self.last_failure.as_ref() != Some(&failure) {
+                    self.last_failure = Some(report_failure(failure));
+                }
                 return Ok(());
             }
         };
         self.last_failure = None;
-        self.config_watch
-            .renew(places(&config).iter().map(PathBuf::as_path))
-            .map_err(ServeError::new("watch the configuration"))?;
         if config.outputs != self.config.outputs || config.event_log != self.config.event_log {
             // The old sinks stop first: two that write to one place would mix lines and positions.
             self.outputs.stop().await;
@@ -131,13 +119,11 @@ impl Service {
         self.config = config;
         Ok(())
     }
+}
 
-    fn report_failure(&mut self, failure: String) {
-        if self.last_failure.as_ref() != Some(&failure) {
-            tracing::error!(error = %failure, "the new configuration does not load, the old one stays in force");
-            self.last_failure = Some(failure);
-        }
-    }
+fn report_failure(failure: String) -> String {
+    tracing::error!(error = %failure, "the new configuration does not load, the old one stays in force");
+    failure
 }
 
 impl Signals {
@@ -161,32 +147,34 @@ fn start_outputs(config: &Config) -> Result<(DirectoryWatch, Outputs), ServeErro
 }
 
 fn watch_log(log: &Path) -> Result<DirectoryWatch, ServeError> {
-    DirectoryWatch::new(log.parent()).map_err(ServeError::new(format!("watch the directory of `{}`", log.display())))
-}
-
-fn watch_config(config: &Config) -> Result<DirectoryWatch, ServeError> {
-    DirectoryWatch::new(places(config).iter().map(PathBuf::as_path)).map_err(ServeError::new("watch the configuration"))
-}
-
-/// Where the configuration lies, or will. Of these the folders are watched.
-fn places(config: &Config) -> Vec<PathBuf> {
-    let beside = config.files.iter().filter_map(|file| file.path().parent()).map(parent_or_here);
-    beside.chain(config.included.iter().cloned()).collect()
-}
-
-/// Whether a changed name can be one of the configuration's, or of a `ConfigMap`'s (`..data`): our own log, say, may be
-/// written in the same directory, and must not cause what it reports.
-fn may_be_configuration(names: &[OsString]) -> bool {
-    let is_file = |name: &[u8]| name.ends_with(b".yaml") || name.ends_with(b".yml") || name.starts_with(b"..");
-    names.is_empty() || names.iter().any(|name| is_file(name.as_encoded_bytes()))
-}
-
-/// The parent of a bare file name is empty, and means the working directory.
-fn parent_or_here(parent: &Path) -> PathBuf {
-    if parent.as_os_str() == OsStr::new("") { PathBuf::from(".") } else { parent.to_owned() }
+    DirectoryWatch::of(log).map_err(ServeError::new(format!("watch the directory of `{}`", log.display())))
 }
 
 fn make_directory(log: &Path) -> io::Result<()> {
     let Some(directory) = log.parent() else { return Ok(()) };
     DirBuilder::new().recursive(true).mode(0o750).create(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_change_before_the_configuration_is_watched_is_no_less_a_change() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lanner.yaml");
+        let text = format!("event_log: {{path: {}}}\n", scratch.path().join("events.jsonl").display());
+        fs::write(&path, &text).unwrap();
+        let (config, _notices) = Config::load(&path, &[]).unwrap();
+        fs::write(&path, format!("{text}json_output: true\n")).unwrap();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let start = |config| runtime.block_on(async { Service::start(config, ConfigWatch::new(&path, &[])).unwrap() });
+        let service = start(config);
+        assert!(service.config.outputs.format.json, "what was read before it was watched is in force");
+        fs::write(&path, "{").unwrap();
+        let service = start(service.config);
+        assert!(service.config.outputs.format.json && service.last_failure.is_some());
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -19,11 +19,9 @@ use crate::support::Scratch;
 
 /// Far longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Longer than a change may take to be noticed.
-const NOTICED: Duration = Duration::from_secs(2);
 
 const CONFIG: &str = "run_dir: $DIR/run\nevent_log: {path: $DIR/log/events.jsonl}\nlog: {path: $DIR/log/lanner.log}\n\
-                      stdout_output: {enabled: true}\nconfig_files: [$DIR/config.d]\n";
+                      stdout_output: {enabled: true}\nconfig_files: [config.d]\n";
 
 /// A service whose standard output comes line by line.
 struct Service {
@@ -40,7 +38,8 @@ impl Service {
         let mut words = before.iter().chain(&serve);
         let mut child = Command::new(words.next().unwrap())
             .args(words)
-            .env("LANNER_CONFIG", scratch.path("lanner.yaml"))
+            .current_dir(scratch.path("."))
+            .env("LANNER_CONFIG", "lanner.yaml")
             .stdout(Stdio::piped())
             .stderr(fs::File::create(scratch.path("stderr")).unwrap())
             .spawn()
@@ -61,11 +60,25 @@ impl Service {
         self.lines.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// Waits until it has said `words` of itself.
+    fn wait_for(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said().contains(words) {
+            assert!(Instant::now() < deadline, "it does not say `{words}`: {}", self.said());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What it has said of itself so far.
+    fn said(&self) -> String {
+        fs::read_to_string(self.scratch.path("stderr")).unwrap()
+    }
+
     /// Ends it, and returns what it said of itself.
     fn stop(mut self) -> String {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
-        fs::read_to_string(self.scratch.path("stderr")).unwrap()
+        self.said()
     }
 }
 
@@ -82,10 +95,10 @@ fn check(before: &[&str]) -> String {
     assert!(service.line_of("first").ends_with(": Notice first"));
     assert!(service.line_of("second").ends_with(": Notice second"));
     fs::write(service.scratch.path("config.d/b.yaml"), "json_output: true\n").unwrap();
-    thread::sleep(NOTICED);
+    service.wait_for("the sinks follow the new configuration");
     assert!(service.line_of("third").starts_with('{'));
     fs::write(service.scratch.path("config.d/b.yaml"), "json_output: {\n").unwrap();
-    thread::sleep(NOTICED);
+    service.wait_for("the old one stays in force");
     assert!(service.line_of("fourth").starts_with('{'), "a configuration that does not load is in force");
     service.stop()
 }
