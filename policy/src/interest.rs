@@ -53,22 +53,26 @@ pub enum Comparison {
     LacksBit,
 }
 
+/// The flag of `fanotify_init(2)` with which events bring handles in place of descriptors.
+pub const FAN_REPORT_FID: u32 = 0x200;
+/// The operation of `prctl(2)` that changes what a task shows of its memory and program.
+pub const PR_SET_MM: u32 = 35;
+
 /// The calls by which files come open that nobody has named: `open_by_handle_at`, and listeners of fanotify, whose events bring
 /// a descriptor of whatever is opened, by whomever, the kernel's own looking at a program included.
 pub fn opening_unseen() -> Vec<Watched> {
-    /// `FAN_REPORT_FID` of `fanotify_init(2)`: events bring handles instead.
-    const WITH_DESCRIPTORS: RegisterTest = RegisterTest { register: 0, comparison: Comparison::LacksBit, value: 0x200 };
-    let listening = Watched { when: vec![WITH_DESCRIPTORS], ..Watched::always("fanotify_init") };
+    let value = u64::from(FAN_REPORT_FID);
+    let with_descriptors = RegisterTest { register: 0, comparison: Comparison::LacksBit, value };
+    let listening = Watched { when: vec![with_descriptors], ..Watched::always("fanotify_init") };
     vec![Watched::always("open_by_handle_at"), listening]
 }
 
 /// The call by which a task shows another program than the one that it runs (`PR_SET_MM`, `prctl(2)`): in a user namespace of
 /// its own everybody may make it, and rules go by the program.
-fn posing() -> Watched {
-    const SET_MEMORY: u64 = 35;
+pub fn posing() -> Watched {
     let test = |comparison, value| RegisterTest { register: 0, comparison, value };
     // The kernel looks at the lower half only.
-    let when = vec![test(Comparison::Equal, SET_MEMORY), test(Comparison::AtLeast, 1 << 32)];
+    let when = vec![test(Comparison::Equal, PR_SET_MM.into()), test(Comparison::AtLeast, 1 << 32)];
     Watched { when, is_optional: true, ..Watched::always("prctl") }
 }
 

@@ -29,11 +29,11 @@ pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
     policy::merged(of(&in_force.ruleset).into_iter().chain(added))
 }
 
-/// The same with what is only good to know: calls that are to come after something else.
+/// The same with what is only good to know: calls that are to come after something else, and by whom a task poses.
 pub(crate) fn with_helpful(in_force: &InForce, mode: Mode) -> Vec<Watched> {
     let is_added = mode == Mode::Audit && in_force.performs_opens(mode);
     let added = if is_added { policy::after_closes() } else { Vec::new() };
-    policy::merged(of_all(in_force, mode).into_iter().chain(added))
+    policy::merged(of_all(in_force, mode).into_iter().chain(added).chain([policy::posing()]))
 }
 
 /// The calls of `needed` that a profile with `trapped` does not notify, or not all of them.

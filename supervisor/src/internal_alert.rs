@@ -9,7 +9,7 @@ use rules::Priority;
 use crate::{
     alert::{AlertRecord, INTERNAL_SOURCE},
     counters::Counter,
-    decode::UnseenOpen,
+    decode::Dodge,
     diagnostics,
     event_log::EventLog,
     shared::Shared,
@@ -88,19 +88,26 @@ impl InternalAlert {
         }
     }
 
-    /// A container opened, or wanted to open, a file by its handle, which no rule can judge.
-    pub(crate) fn unseen_open(pid: u32, way: UnseenOpen, mode: Mode) -> Self {
+    /// A container went, or wanted to go, past what rules can judge.
+    pub(crate) fn dodge(pid: u32, dodge: Dodge, mode: Mode) -> Self {
+        let (rule, deed, why) = match dodge {
+            Dodge::OpenByHandle => ("Lanner internal: open by handle", "opens a file by handle", "no path leads to it"),
+            Dodge::OpenByListener => (
+                "Lanner internal: opens by listening",
+                "is given files that others open (fanotify)",
+                "no path leads to them",
+            ),
+            Dodge::Posing => (
+                "Lanner internal: posing",
+                "changes which program it shows (PR_SET_MM)",
+                "rules and alerts would name another one than it runs",
+            ),
+        };
         let verdict = match mode {
             Mode::Audit => "is not judged",
             Mode::Enforce => "fails",
         };
-        let (rule, deed) = match way {
-            UnseenOpen::ByHandle => ("Lanner internal: open by handle", "opens a file by handle"),
-            UnseenOpen::ByListener => {
-                ("Lanner internal: opens by listening", "is given files that others open (fanotify)")
-            }
-        };
-        let message = format!("Process {pid} {deed}, which {verdict}: no path leads to it");
+        let message = format!("Process {pid} {deed}, which {verdict}: {why}");
         Self { rule, priority: Priority::Warning, message }
     }
 

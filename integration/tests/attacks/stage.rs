@@ -30,6 +30,14 @@ pub(crate) const RULES: &str = r"
   priority: WARNING
   action: deny
 
+- rule: owned file opened
+  desc: The file of one program was opened by another.
+  condition: >
+    evt.type in (open, openat, openat2, creat) and fd.name = /owned/file and proc.exepath != /public/program
+  output: opened %fd.name by %proc.exepath
+  priority: WARNING
+  action: deny
+
 - rule: banned program executed
   desc: A program or script below /banned or in memory was executed, or any program with a banned argument.
   condition: >
@@ -60,7 +68,7 @@ pub(crate) const NAME_RULES: &str = r"
   action: deny
 ";
 
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("/secret/key", "the secret\n"),
     ("/secret/log", "text\n"),
     ("/secret/script", "#!/bin/sh\necho BANNED\n"),
@@ -68,6 +76,7 @@ const FILES: [(&str, &str); 9] = [
     ("/public/log", "text\n"),
     ("/public/secret/key", "the decoy\n"),
     ("/guarded/file", "text\n"),
+    ("/owned/file", "text\n"),
     ("/banned/script", "#!/bin/sh\necho BANNED\n"),
     ("/public/script", "#!/bin/sh\necho harmless\n"),
 ];

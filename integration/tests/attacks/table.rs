@@ -16,6 +16,7 @@ const PROGRAM: Trace = Trace::Executed("/banned/program");
 const NAME: Trace = Trace::Changed("/secret/made");
 const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
 const LISTENER: Trace = Trace::Refused("Lanner internal: opens by listening");
+const POSING: Trace = Trace::Refused("Lanner internal: posing");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 const LATE: &str = "an answer may be late on a busy machine";
@@ -102,6 +103,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_handle", HANDLE).within(Privileged),
     bypass("attack_listener", LISTENER).within(Privileged),
     bypass("attack_reader", SCRIPT).within(User),
+    bypass("attack_pose", POSING).within(User),
     // The attacker decides when the checker goes on.
     race("attack_stall swap", Trace::Nothing).within(Privileged),
     race("attack_stall path", Trace::Nothing).within(Privileged).may_win(LATE),

@@ -197,12 +197,15 @@ static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[],
 
 static EXECVE: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("execve"));
 
-/// A way to get files opened without their names.
+/// A way past rules that no rule could judge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UnseenOpen {
-    ByHandle,
+pub(crate) enum Dodge {
+    /// No path leads to a file that is opened by its handle.
+    OpenByHandle,
     /// Events of fanotify(7) bring descriptors of what others open.
-    ByListener,
+    OpenByListener,
+    /// The task shows another program than the one that it runs.
+    Posing,
 }
 
 impl Call {
@@ -320,22 +323,16 @@ impl Call {
         })
     }
 
-    /// How the call has files opened that nobody names, if it does.
-    pub(crate) fn opens_unseen(&self) -> Option<UnseenOpen> {
-        /// `FAN_REPORT_FID` and `FAN_REPORT_MNT` of `fanotify_init(2)`.
-        const WITHOUT_DESCRIPTORS: u32 = libc::FAN_REPORT_FID | 0x4000;
+    /// How the call gets past rules, if it does.
+    pub(crate) fn dodge(&self) -> Option<Dodge> {
+        /// The latter is `FAN_REPORT_MNT`, whose listeners hear of mounts alone.
+        const WITHOUT_DESCRIPTORS: u32 = policy::FAN_REPORT_FID | 0x4000;
         match self.type_name() {
-            "open_by_handle_at" => Some(UnseenOpen::ByHandle),
-            "fanotify_init" if self.word(0) & WITHOUT_DESCRIPTORS == 0 => Some(UnseenOpen::ByListener),
+            "open_by_handle_at" => Some(Dodge::OpenByHandle),
+            "fanotify_init" if self.word(0) & WITHOUT_DESCRIPTORS == 0 => Some(Dodge::OpenByListener),
+            "prctl" if self.word(0) == policy::PR_SET_MM => Some(Dodge::Posing),
             _ => None,
         }
-    }
-
-    /// Whether the call makes its task show another program than the one that it runs.
-    pub(crate) fn is_posing(&self) -> bool {
-        /// `PR_SET_MM` of `prctl(2)`.
-        const SET_MEMORY: u32 = 35;
-        self.type_name() == "prctl" && self.word(0) == SET_MEMORY
     }
 
     /// Whether the call fails where somebody has a file open that its task has closed.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     counters::Counter,
-    decode::{Call, Undecodable},
+    decode::{Call, Dodge, Undecodable},
     enforce::{Job, Means},
     event::CallEvent,
     in_force::InForce,
@@ -224,17 +224,12 @@ impl<'a> Answerer<'a> {
         let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
         let decision = self.decide(place, &event, &in_force, None)?;
         if decision.response == Response::Continue
-            && let Some(way) = call.opens_unseen()
-            && in_force.performs_opens(shared.mode)
+            && let Some(dodge) = call.dodge()
+            && (dodge == Dodge::Posing || in_force.performs_opens(shared.mode))
         {
-            // No path leads to such a file, so that no rule could have judged it.
-            InternalAlert::unseen_open(target.tid(), way, shared.mode).write(shared);
+            InternalAlert::dodge(target.tid(), dodge, shared.mode).write(shared);
             let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };
             return Some(Decision { response, ..decision });
-        }
-        if decision.response == Response::Continue && call.is_posing() && shared.mode == Mode::Enforce {
-            // As without the capability that it takes outside of user namespaces.
-            return Some(Decision { response: Response::Errno(libc::EPERM), ..decision });
         }
         if call.needs_closed_files() {
             self.close_files(place, &call);
