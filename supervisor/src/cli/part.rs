@@ -26,7 +26,7 @@ pub(super) enum Part {
         #[arg(long)]
         directory: PathBuf,
     },
-    /// Open files in a container's user namespace (started by the supervisor)
+    /// Act for tasks where they live (started by the supervisor)
     #[command(hide = true)]
     Open,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How one thread opens for whatever task: itself, through a thread that is confined like the task, or through a process in
-//! the task's user namespace.
+//! the task's namespaces.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,6 @@ use super::{
     Prepared, Upheaval,
     apparmor::Label,
     confined::{Confined, ConfinedError, Quarters},
-    connecting::Peer,
     credentials::Credentials,
     locate::may_wait,
     namespace::{Home, NamespaceError, NamespaceOpener},
@@ -119,7 +118,7 @@ pub(crate) enum MeansError {
     /// Nobody can be confined like it.
     #[error(transparent)]
     Confined(#[from] ConfinedError),
-    /// There is nobody in its user namespace.
+    /// There is nobody in its namespaces.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
 }
@@ -132,20 +131,12 @@ pub(crate) struct Means {
     own_quarters: Option<Arc<Quarters>>,
     confined: HashMap<Arc<Quarters>, Confined>,
     inside: HashMap<Home, NamespaceOpener>,
-    /// Where the process lives that makes the connection this thread is ready for.
-    residence: Option<Home>,
 }
 
 impl Means {
     /// Prepares the calling thread.
     fn new() -> io::Result<Self> {
-        Ok(Self {
-            own: Opener::new()?,
-            own_quarters: None,
-            confined: HashMap::new(),
-            inside: HashMap::new(),
-            residence: None,
-        })
+        Ok(Self { own: Opener::new()?, own_quarters: None, confined: HashMap::new(), inside: HashMap::new() })
     }
 
     /// The calling thread's, prepared when they are first needed.
@@ -202,7 +193,7 @@ impl Means {
         }
     }
 
-    /// Asks the process in a user namespace, which ends if it cannot answer.
+    /// Asks the process in a task's namespaces, which ends if it cannot answer.
     fn ask<T>(
         &mut self,
         home: &Home,
@@ -256,7 +247,7 @@ impl Means {
         Ok(client)
     }
 
-    /// Has the process in a user namespace read the rights, where there is one.
+    /// Has the process in the task's namespaces read the rights, where there is one.
     fn meet_inside(&mut self, client: &Client) -> Result<(), MeansError> {
         let Way::Namespace(home) = &client.way else { return Ok(()) };
         self.ask(home, |opener| opener.meet(client.task))?.map_err(|_errno| MeansError::Gone)
@@ -316,11 +307,6 @@ impl Means {
         }
         let socket = contact.handles.socket().ok_or(libc::EBADF)?;
         let (peer, file) = (contact.peer(), contact.handle());
-        if client.is_inside() {
-            // Only who is ready for it connects.
-            let home = self.residence.clone().ok_or(libc::EIO)?;
-            return self.connect_from(&home, contact, peer, (socket, file));
-        }
         match &client.way {
             Way::Own(credentials) => self.own.connect(credentials, socket, &peer, file).map_err(|error| errno(&error)),
             Way::Confined(credentials, quarters) => {
@@ -331,64 +317,47 @@ impl Means {
                 });
                 connected.map_err(|_ended| libc::EIO)?.map_err(|error| errno(&error))
             }
-            Way::Namespace(home) => self.connect_from(home, contact, peer, (socket, file)),
+            Way::Namespace(home) => {
+                let answer = self.ask(home, |opener| opener.connect(peer, socket, file));
+                // It may have ended right after.
+                answer.unwrap_or_else(|error| if contact.is_made() { Ok(()) } else { Err(broken(&error)) })
+            }
         }
-    }
-
-    fn connect_from(
-        &mut self,
-        home: &Home,
-        contact: &Contact,
-        peer: Peer,
-        (socket, file): (BorrowedFd<'_>, Option<BorrowedFd<'_>>),
-    ) -> Result<(), i32> {
-        let answer = self.ask(home, |opener| opener.connect(peer, socket, file));
-        // It may have ended right after.
-        answer.unwrap_or_else(|error| if contact.is_made() { Ok(()) } else { Err(broken(&error)) })
     }
 
     /// Gets ready to serve a client of another thread; says which process does it, if another one does. See [`Self::meet`].
-    pub(super) fn welcome(&mut self, client: &Client, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
+    pub(super) fn welcome(&mut self, client: &mut Client, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
+        let process = Process::open(client.task).ok_or(MeansError::Gone)?;
         if client.is_inside() {
-            return self.settle(client.task, devices).map(Some);
+            let label = Label::of(&process).map_err(|_gone| MeansError::Gone)?;
+            let home = Home::resident(&process, label).ok_or(MeansError::Gone)?;
+            self.inside.retain(|other, _| !other.is_resident() || *other == home);
+            client.way = Way::Namespace(home);
         }
-        let helper = self.be_ready(&client.way, client.task, devices)?;
+        let helper = self.be_ready(&client.way, &process, devices)?;
         self.meet_inside(client)?;
         Ok(helper)
     }
 
-    /// Gets a process ready that lives where the task does; says which one it is.
-    fn settle(&mut self, task: u32, devices: &DevicePolicy) -> Result<Pidfd, MeansError> {
-        let process = Process::open(task).ok_or(MeansError::Gone)?;
-        let label = Label::of(&process).map_err(|_gone| MeansError::Gone)?;
-        let home = Home::resident(&process, label).ok_or(MeansError::Gone)?;
-        self.inside.retain(|other, _| !other.is_resident() || *other == home);
-        let reference = self.inside(&home, &process, devices, &Upheaval::new(false))?.reference()?;
-        self.ask(&home, |opener| opener.meet(task))?.map_err(|_errno| MeansError::Gone)?;
-        self.residence = Some(home);
-        Ok(reference)
-    }
-
     /// Gets ready to go a way that another thread found; says which process goes it.
-    fn be_ready(&mut self, way: &Way, task: u32, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
-        let process = Process::open(task).ok_or(MeansError::Gone)?;
+    fn be_ready(&mut self, way: &Way, process: &Process, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         match way {
             Way::Own(_) => {
-                self.own.follow(&process).map_err(CredentialsError::from)?;
+                self.own.follow(process).map_err(CredentialsError::from)?;
                 Ok(None)
             }
             // Whoever waits is interrupted by its thread, which so has to be this one.
             Way::Confined(_, quarters) => {
                 // Its number may be another task's by now.
-                if Quarters::of(&process, quarters.label().clone()).as_ref() != Some(&**quarters) {
+                if Quarters::of(process, quarters.label().clone()).as_ref() != Some(&**quarters) {
                     return Err(MeansError::Gone);
                 }
                 self.own_quarters = Some(Arc::clone(quarters));
-                self.own.confine(&process, quarters.label()).map_err(|error| quarters.error(error))?;
+                self.own.confine(process, quarters.label()).map_err(|error| quarters.error(error))?;
                 Ok(None)
             }
             // Asked anew, as this thread is not told of changes.
-            Way::Namespace(home) => Ok(Some(self.inside(home, &process, devices, &Upheaval::new(false))?.reference()?)),
+            Way::Namespace(home) => Ok(Some(self.inside(home, process, devices, &Upheaval::new(false))?.reference()?)),
         }
     }
 
@@ -419,7 +388,7 @@ impl Means {
     pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         let Errand { way, task, .. } = errand;
         self.inside.retain(|home, _| matches!(way, Way::Namespace(wanted) if wanted == home));
-        self.welcome(&Client { way: way.clone(), task: *task, residence: Residence::Any }, devices)
+        self.welcome(&mut Client { way: way.clone(), task: *task, residence: Residence::Any }, devices)
     }
 
     /// Makes sure that there is a thread in these quarters.
@@ -475,7 +444,7 @@ impl Means {
 
 /// The errno of a call that was left to a process which has not answered.
 fn broken(error: &MeansError) -> i32 {
-    tracing::error!(error = error as &dyn Error, "a call in another user namespace has no result");
+    tracing::error!(error = error as &dyn Error, "a call that was made where its task lives has no result");
     libc::EIO
 }
 

@@ -50,7 +50,7 @@ enum Doer {
     /// Nobody yet.
     Nobody,
     Thread(Pthread),
-    /// A process in another user namespace, which a thread of ours waits for.
+    /// A process in the task's namespaces, which a thread of ours waits for.
     Helper(Pidfd),
     /// Nobody any more.
     Done,
@@ -153,7 +153,7 @@ impl Course {
             && error.raw_os_error() != Some(libc::ESRCH)
             && is_first
         {
-            tracing::error!(%error, "a call in another user namespace cannot be given up");
+            tracing::error!(%error, "a call that is made where its task lives cannot be given up");
         }
     }
 

@@ -7,7 +7,7 @@
 //! a debugger, who want a task to stop; the call is then answered with ERESTARTSYS, which the kernel turns into EINTR or a
 //! restart as the signal's handler wants it.
 //!
-//! Getting ready takes time that the kernel would not need: some milliseconds where a process in another user namespace
+//! Getting ready takes time that the kernel would not need: some milliseconds where a process in the task's namespaces
 //! must start. Signals that come faster than that must not keep a call from ever being made. So one whose result can be
 //! kept for its next notification is attempted once although it was withdrawn.
 
@@ -104,7 +104,7 @@ impl Job {
     }
 
     /// Does it, however long that takes, and answers. The calling thread keeps its means for the next one.
-    fn run(self, means: &mut Option<Means>, devices: &Arc<DevicePolicy>, course: &Course) {
+    fn run(mut self, means: &mut Option<Means>, devices: &Arc<DevicePolicy>, course: &Course) {
         let accepted = sys::accept_interrupts();
         debug_assert!(accepted.is_ok(), "a thread may take any signal");
         let ended = self.wait(means, devices, course);
@@ -128,7 +128,7 @@ impl Job {
         }
     }
 
-    fn wait(&self, means: &mut Option<Means>, devices: &Arc<DevicePolicy>, course: &Course) -> Ended {
+    fn wait(&mut self, means: &mut Option<Means>, devices: &Arc<DevicePolicy>, course: &Course) -> Ended {
         let prepared = Means::ready(means).map_err(|error| error.to_string()).and_then(|means| {
             let helper = self.work.prepare(means, devices).map_err(|error| diagnostics::chain(&error))?;
             if let Some(helper) = helper {
@@ -384,7 +384,7 @@ impl Work {
     }
 
     /// Gets this thread's means ready; says which process does it, if another one does.
-    fn prepare(&self, means: &mut Means, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
+    fn prepare(&mut self, means: &mut Means, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         match self {
             Self::Open(errand) => means.take_over(errand, devices),
             Self::Connect(client, _) => means.welcome(client, devices),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The threads for calls that wait. Some are kept for the next call: to make one ready costs more than most calls, and
-//! where a process must start in another user namespace, twenty times as much.
+//! where a process must start in the task's namespaces, twenty times as much.
 
 use std::{
     collections::VecDeque,
