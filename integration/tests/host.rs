@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What Lanner does for a container gives nobody a hold of the host, or of Lanner.
-#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 use std::{
     fs,
@@ -56,7 +56,7 @@ fn a_user_of_the_host_with_the_number_of_a_containers_cannot_signal_its_supervis
     let bundle = Bundle::new(&["/bin/sh", "-c", "while ! read word < /closed; do :; done 2> /dev/null"])
         .text("/closed", "text\n")
         .set("/process/user", json!({"uid": USER, "gid": USER}));
-    fs::set_permissions(bundle.inside("/closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(bundle.inside("/closed"), fs::Permissions::from_mode(0o0)).unwrap();
     let lanner = Lanner::new(&Settings::enforce(UNRELATED).under(LowLevel::Runc));
     let container = Container::start(&lanner.engine(), bundle);
     let [supervisor] = *lanner.supervisors() else { panic!("there is not one supervisor") };

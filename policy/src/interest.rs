@@ -55,6 +55,9 @@ pub enum Comparison {
 
 /// The flag of `fanotify_init(2)` with which events bring handles in place of descriptors.
 pub const FAN_REPORT_FID: u32 = 0x200;
+/// The commands of `bpf(2)` by which a program comes to a control group: `BPF_PROG_ATTACH`, `BPF_LINK_CREATE`,
+/// `BPF_LINK_UPDATE`.
+pub const BPF_ATTACHING: [u32; 3] = [8, 28, 29];
 /// The operation of `prctl(2)` that changes what a task shows of its memory and program.
 pub const PR_SET_MM: u32 = 35;
 
@@ -76,10 +79,20 @@ pub fn posing() -> Watched {
     Watched { when, is_optional: true, ..Watched::always("prctl") }
 }
 
+/// The calls that attach a program to a control group (`bpf(2)`): it answers and changes what whoever acts for the group's
+/// sockets asks and does (`getsockopt`, the path of a `connect`).
+pub fn hooking() -> Watched {
+    let test = |comparison, value| RegisterTest { register: 0, comparison, value };
+    let commands = BPF_ATTACHING.iter().map(|command| test(Comparison::Equal, u64::from(*command)));
+    // The kernel looks at the lower half only.
+    let when = commands.chain([test(Comparison::AtLeast, 1 << 32)]).collect();
+    Watched { when, ..Watched::always("bpf") }
+}
+
 /// The calls that are watched beside the [base set](BASE) in enforce mode.
 pub fn enforced() -> Vec<Watched> {
     let changing = CHANGING.iter().map(|name| Watched::always(name));
-    changing.chain([posing()]).chain(opening_unseen()).chain(after_closes()).collect()
+    changing.chain([posing(), hooking()]).chain(opening_unseen()).chain(after_closes()).collect()
 }
 
 /// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that

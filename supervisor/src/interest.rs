@@ -33,7 +33,12 @@ pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
 pub(crate) fn with_helpful(in_force: &InForce, mode: Mode) -> Vec<Watched> {
     let is_added = mode == Mode::Audit && in_force.performs_opens(mode);
     let added = if is_added { policy::after_closes() } else { Vec::new() };
-    policy::merged(of_all(in_force, mode).into_iter().chain(added).chain([policy::posing()]))
+    policy::merged(
+        of_all(in_force, mode)
+            .into_iter()
+            .chain(added)
+            .chain([policy::posing(), policy::hooking()].map(|call| Watched { is_optional: true, ..call })),
+    )
 }
 
 /// The calls of `needed` that a profile with `trapped` does not notify, or not all of them.

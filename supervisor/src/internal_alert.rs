@@ -97,6 +97,11 @@ impl InternalAlert {
                 "is given files that others open (fanotify)",
                 "no path leads to them",
             ),
+            Dodge::Hooking => (
+                "Lanner internal: program on a control group",
+                "attaches a program to a control group (bpf)",
+                "it would change what its sockets say and where they connect to",
+            ),
             Dodge::Posing => (
                 "Lanner internal: posing",
                 "changes which program it shows (PR_SET_MM)",

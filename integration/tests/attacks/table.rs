@@ -17,6 +17,7 @@ const NAME: Trace = Trace::Changed("/secret/made");
 const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
 const LISTENER: Trace = Trace::Refused("Lanner internal: opens by listening");
 const POSING: Trace = Trace::Refused("Lanner internal: posing");
+const HOOK: Trace = Trace::Refused("Lanner internal: program on a control group");
 const RING: Trace = Trace::Refused("Lanner internal: io_uring");
 
 const LATE: &str = "an answer may be late on a busy machine";
@@ -104,6 +105,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_listener", LISTENER).within(Privileged),
     bypass("attack_reader", SCRIPT).within(User),
     bypass("attack_pose", POSING).within(User),
+    bypass("attack_hook", HOOK).within(Privileged),
     // The attacker decides when the checker goes on.
     race("attack_stall swap", Trace::Nothing).within(Privileged),
     race("attack_stall path", Trace::Nothing).within(Privileged).may_win(LATE),

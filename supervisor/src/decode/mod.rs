@@ -204,8 +204,17 @@ pub(crate) enum Dodge {
     OpenByHandle,
     /// Events of fanotify(7) bring descriptors of what others open.
     OpenByListener,
+    /// A program of its control group answers and acts in its sockets' stead.
+    Hooking,
     /// The task shows another program than the one that it runs.
     Posing,
+}
+
+impl Dodge {
+    /// Whether it matters only where opens are performed.
+    pub(crate) fn is_opening(self) -> bool {
+        matches!(self, Self::OpenByHandle | Self::OpenByListener)
+    }
 }
 
 impl Call {
@@ -330,6 +339,7 @@ impl Call {
         match self.type_name() {
             "open_by_handle_at" => Some(Dodge::OpenByHandle),
             "fanotify_init" if self.word(0) & WITHOUT_DESCRIPTORS == 0 => Some(Dodge::OpenByListener),
+            "bpf" if policy::BPF_ATTACHING.contains(&self.word(0)) => Some(Dodge::Hooking),
             "prctl" if self.word(0) == policy::PR_SET_MM => Some(Dodge::Posing),
             _ => None,
         }

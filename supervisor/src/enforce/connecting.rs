@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::sys::socket::{getsockopt, sockopt};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -28,9 +28,34 @@ pub(crate) struct Destination {
     pub(crate) address: Vec<u8>,
     /// The path in the address of a Unix socket.
     pub(crate) path: Option<Name>,
-    /// Where whoever connects may live: the other end of a stream gets to know it (`init_peercred` of the kernel's
-    /// `unix/af_unix.c`).
-    pub(crate) residence: Residence,
+    protocol: Protocol,
+}
+
+/// What the socket speaks, as far as it matters who connects it, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// Nothing waits: a connect only says where to send.
+    Datagrams,
+    /// Unix, of whatever type: the other end of a stream gets to know who connected (`init_peercred` of the kernel's
+    /// `unix/af_unix.c`), and which are streams it does not say everywhere.
+    Unix,
+    /// The address holds a descriptor's number.
+    Tunnel,
+    Other,
+}
+
+impl Protocol {
+    fn of(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        // Fails for everything but sockets.
+        getsockopt(&socket, sockopt::AcceptConn)?;
+        Ok(match &*sys::socket_protocol(socket)? {
+            b"UNIX" | b"UNIX-STREAM" => Self::Unix,
+            b"PPPOE" | b"PPPOL2TP" | b"PPTP" => Self::Tunnel,
+            b"UDP" | b"UDPv6" | b"UDP-Lite" | b"UDPLITEv6" | b"RAW" | b"RAWv6" | b"PING" | b"PINGv6" | b"NETLINK"
+            | b"PACKET" => Self::Datagrams,
+            _ => Self::Other,
+        })
+    }
 }
 
 /// What is connected to.
@@ -49,23 +74,32 @@ pub(crate) struct Contact {
     pub(super) handles: Arc<Handles>,
     pub(super) address: Vec<u8>,
     pub(super) file: Option<Arc<Located>>,
+    may_wait: bool,
 }
 
 impl Destination {
     /// The destination of a connect on `socket`; the errno of the call where that is none, or nobody can tell: a path must not
     /// be taken for an address, which the kernel would look up from our own root directory.
     pub(crate) fn new(address: Option<&RawAddress>, socket: BorrowedFd<'_>) -> Result<Self, i32> {
-        let domain = sys::socket_domain(socket).map_err(|error| errno(&error))?;
-        if domain == libc::AF_PPPOX {
-            // The address holds a descriptor's number, which would be one of ours (`pppol2tp_connect`).
+        let protocol = Protocol::of(socket).map_err(|error| errno(&error))?;
+        if protocol == Protocol::Tunnel {
+            // The descriptor would be one of ours (`pppol2tp_connect` of the kernel's `l2tp_ppp.c`).
             return Err(libc::EOPNOTSUPP);
         }
-        let is_unix = domain == libc::AF_UNIX;
-        let path = address.and_then(RawAddress::path).filter(|_| is_unix);
+        let path = address.and_then(RawAddress::path).filter(|_| protocol == Protocol::Unix);
         let name = path.and_then(|path| Name::new(path, libc::AT_FDCWD));
-        let residence = if is_unix && has_other_end(socket) { Residence::Inside } else { Residence::Any };
         let address = address.map(|address| address.as_bytes().to_vec()).unwrap_or_default();
-        Ok(Self { address, path: name, residence })
+        Ok(Self { address, path: name, protocol })
+    }
+
+    /// Where whoever connects may live.
+    pub(crate) fn residence(&self) -> Residence {
+        if self.protocol == Protocol::Unix { Residence::Inside } else { Residence::Any }
+    }
+
+    /// The connection, with the socket's file where it has one.
+    pub(super) fn contact(self, handles: Arc<Handles>, file: Option<Arc<Located>>) -> Contact {
+        Contact { handles, address: self.address, file, may_wait: self.protocol != Protocol::Datagrams }
     }
 
     /// What the path starts from.
@@ -106,10 +140,10 @@ impl Contact {
         socket.and_then(Socket::of).is_some_and(|socket| socket.is_connected())
     }
 
-    /// Whether connecting may wait for somebody else. What is no stream has nobody to wait for. That a stream does not
-    /// block now says nothing: the target can change that at any time.
+    /// Whether connecting may wait for somebody else. That a socket does not block now says nothing: the target can change
+    /// that at any time.
     pub(crate) fn may_wait(&self) -> bool {
-        self.handles.socket().is_some_and(has_other_end)
+        self.may_wait
     }
 
     /// Whether the kernel would begin anew after a signal: not where the wait has a limit (signal(7)).
@@ -117,11 +151,6 @@ impl Contact {
         let limit = self.handles.socket().and_then(|socket| getsockopt(&socket, sockopt::SendTimeout).ok());
         limit.is_none_or(|limit| limit.tv_sec() == 0 && limit.tv_usec() == 0)
     }
-}
-
-/// Whether a connection of the socket has somebody at its other end.
-fn has_other_end(socket: BorrowedFd<'_>) -> bool {
-    matches!(getsockopt(&socket, sockopt::SockType), Ok(SockType::Stream | SockType::SeqPacket))
 }
 
 /// Connects, in the target's credentials.

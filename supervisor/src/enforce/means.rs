@@ -297,7 +297,7 @@ impl Means {
                 Some(Arc::new(sight.into()))
             }
         };
-        Ok(Contact { handles, address: destination.address, file })
+        Ok(destination.contact(handles, file))
     }
 
     /// Connects; this may wait as the target would.

@@ -31,7 +31,7 @@ pub(crate) use seccomp::{
     InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
     supports_wait_killable,
 };
-pub(crate) use socket::{connect, socket_domain};
+pub(crate) use socket::{connect, socket_protocol};
 pub(crate) use tracee::{Stop, next_stop, resume};
 
 /// A system call failed in a way that nobody decides on.

@@ -2,9 +2,14 @@
 //! Sockets with addresses of whatever family, as bytes.
 
 use std::{
+    ffi::CStr,
     io,
     os::fd::{AsRawFd, BorrowedFd},
 };
+
+/// The attribute of sockfs, and room for its value (`name` of the kernel's `struct proto`).
+const PROTOCOL_NAME: &CStr = c"system.sockprotoname";
+const MAX_PROTOCOL_NAME: usize = 64;
 
 /// Connects `socket` to `address`, a socket address of any family, or of none where it is too short.
 pub(crate) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
@@ -14,13 +19,14 @@ pub(crate) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The family of a socket (`SO_DOMAIN`, socket(7)), whoever holds its lock.
-pub(crate) fn socket_domain(socket: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    let mut domain: libc::c_int = 0;
-    let mut size = libc::socklen_t::try_from(size_of_val(&domain)).unwrap_or_default();
-    let place = std::ptr::from_mut(&mut domain).cast();
-    // SAFETY: the call writes at most `size` bytes to `domain`, and the number of them to `size`; both live across the call.
-    let result =
-        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN, place, &raw mut size) };
-    if result == 0 { Ok(domain) } else { Err(io::Error::last_os_error()) }
+/// The kernel's own name of what a socket speaks, such as `UNIX-STREAM` or `TCPv6` (`sockfs_xattr_get` of its `socket.c`).
+/// Programs of a control group, which a container may have attached, change what `getsockopt` says of the group's sockets,
+/// and not this. For sockets alone: of another file its file system would be asked.
+pub(crate) fn socket_protocol(socket: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let mut name = [0_u8; MAX_PROTOCOL_NAME];
+    // SAFETY: the call reads the attribute's name, which ends in NUL, and writes as many bytes to `name` as it is told at most.
+    let length =
+        unsafe { libc::fgetxattr(socket.as_raw_fd(), PROTOCOL_NAME.as_ptr(), name.as_mut_ptr().cast(), name.len()) };
+    let length = usize::try_from(length).map_err(|_negative| io::Error::last_os_error())?;
+    Ok(name.iter().take(length).copied().take_while(|byte| *byte != 0).collect())
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     counters::Counter,
-    decode::{Call, Dodge, Undecodable},
+    decode::{Call, Undecodable},
     enforce::{Job, Means},
     event::CallEvent,
     in_force::InForce,
@@ -225,7 +225,7 @@ impl<'a> Answerer<'a> {
         let decision = self.decide(place, &event, &in_force, None)?;
         if decision.response == Response::Continue
             && let Some(dodge) = call.dodge()
-            && (dodge == Dodge::Posing || in_force.performs_opens(shared.mode))
+            && (!dodge.is_opening() || in_force.performs_opens(shared.mode))
         {
             InternalAlert::dodge(target.tid(), dodge, shared.mode).write(shared);
             let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };

@@ -155,7 +155,7 @@ impl Answerer<'_> {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
         let client = match self.client(process) {
-            Ok(client) => client.residing(destination.residence),
+            Ok(client) => client.residing(destination.residence()),
             Err(step) => return step,
         };
         let found =
