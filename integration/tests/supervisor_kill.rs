@@ -93,11 +93,16 @@ fn survive(lanner: &Lanner, program: &str, life: impl Fn(u64) -> Duration) -> (C
 /// Kills the supervisor as soon as there is one that has work, and waits until another has taken its place.
 fn kill_once(lanner: &Lanner) {
     let pid = wait_for("a supervisor", PATIENCE, || lanner.supervisors().first().copied());
+    expect_work(lanner);
+    kill(pid, Signal::SIGKILL).unwrap();
+    wait_for("the supervisor's death", PATIENCE, || (!lanner.supervisors().contains(&pid)).then_some(()));
+}
+
+/// Waits for an alert.
+fn expect_work(lanner: &Lanner) {
     let before = lanner.event_log().metadata().map_or(0, |log| log.len());
     let working = || (lanner.event_log().metadata().map_or(0, |log| log.len()) > before).then_some(());
     wait_for("an alert", PATIENCE, working);
-    kill(pid, Signal::SIGKILL).unwrap();
-    wait_for("the supervisor's death", PATIENCE, || (!lanner.supervisors().contains(&pid)).then_some(()));
 }
 
 fn field(alerts: &[Alert], name: &str) -> Tally {
@@ -111,6 +116,59 @@ fn accounts(output: &str) -> Vec<Account> {
         Some(Account { process, opens, others, failed })
     };
     output.lines().filter_map(parse).collect()
+}
+
+/// The host shuts down, or a scope ends: everybody is told, and the container has something to finish.
+#[test]
+fn neither_guard_nor_supervisor_ends_by_what_others_are_told_to_end_by() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(UNRELATED));
+    let script = "until [ -e /tmp/go ]; do :; done; cat /etc/hostname";
+    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n");
+    let go_on = bundle.inside("/tmp/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    let all = [lanner.guards(), lanner.supervisors()];
+    let left_alone =
+        [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE]
+            .into_iter()
+            .chain([Signal::SIGABRT, Signal::SIGTRAP, Signal::SIGSYS])
+            .collect::<Vec<_>>();
+    for signal in Signal::iterator().filter(|signal| !left_alone.contains(signal)) {
+        all.iter().flatten().for_each(|process| kill(*process, signal).unwrap());
+    }
+    fs::write(go_on, "").unwrap();
+    container.wait(PATIENCE);
+    assert_eq!(container.output(), "next\n");
+    assert_eq!([lanner.guards(), lanner.supervisors()], all);
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
+/// Nothing can be written to the own log, as on a disk that is full; nobody dies of that.
+#[test]
+fn what_cannot_be_said_harms_nobody() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(PROBES).with("log: {path: /dev/full}\n"));
+    let script = "until [ -e /tmp/go ]; do read line </probe/x; done 2> /dev/null; cat /etc/hostname";
+    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n");
+    let go_on = bundle.inside("/tmp/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    // Which the guard would tell, and then the supervisor of the guard.
+    kill_once(&lanner);
+    expect_work(&lanner);
+    let guard = lanner.guards()[0];
+    kill(guard, Signal::SIGKILL).unwrap();
+    wait_for("another guard", PATIENCE, || lanner.guards().into_iter().find(|other| *other != guard));
+    expect_work(&lanner);
+    fs::write(go_on, "").unwrap();
+    container.wait(PATIENCE);
+    assert_eq!(container.output(), "next\n");
+    container.delete();
+    lanner.expect_nothing_left();
 }
 
 /// The kernel shows a call no longer that a supervisor had received, and nobody else calls here.

@@ -17,6 +17,8 @@ pub(crate) fn start(level: Level) {
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_target(false)
+        // It would be told on standard error, which is where this could not be written; that panics.
+        .log_internal_errors(false)
         .try_init();
     // A second start in one process changes nothing, and nothing is lost.
     drop(started);

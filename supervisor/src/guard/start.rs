@@ -100,6 +100,9 @@ pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
     if let Some(Err(error)) = known.map(|watched| ready(&guard, watched)) {
         return refuse(&error);
     }
+    if let Err(error) = sys::outlive_signals() {
+        return refuse(&error.into());
+    }
     match sys::go_into_background() {
         // The child holds the lock and the socket; nothing here may undo them, and nothing does: leaving drops only
         // this process' descriptors.

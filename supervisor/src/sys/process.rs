@@ -172,6 +172,35 @@ impl AsFd for Pidfd {
     }
 }
 
+/// What ends a process, and what others send to all they find: a host that shuts down, the end of a scope or a session.
+const ENDING: [Signal; 14] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGPWR,
+    Signal::SIGSTKFLT,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+];
+
+/// Lets the process outlive every signal but SIGKILL and those of its own faults. A container that is told to end makes
+/// calls until it has, which somebody must answer; whoever answers leaves after the last one.
+pub(crate) fn outlive_signals() -> Result<(), SyscallError> {
+    let ignored = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    for signal in ENDING {
+        // SAFETY: no handler is installed.
+        unsafe { sigaction(signal, &ignored) }.map_err(|errno| SyscallError::from_errno("sigaction", errno))?;
+    }
+    Ok(())
+}
+
 /// The signal that gets a watch out of RECV.
 const INTERRUPT: Signal = Signal::SIGUSR1;
 
