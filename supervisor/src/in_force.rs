@@ -116,9 +116,9 @@ impl InForce {
         self.may_deny.get(event_type.index()).copied().unwrap_or(false)
     }
 
-    /// Whether what an exec loads is judged, too.
-    pub(crate) fn verifies_execs(&self) -> bool {
-        self.verify != Verify::Off && self.judges_execs
+    /// Whether what an exec loads is judged, too: by rules on execs, or as what the kernel opens for it.
+    pub(crate) fn verifies_execs(&self, mode: Mode) -> bool {
+        self.verify != Verify::Off && (self.judges_execs || self.performs_opens(mode))
     }
 
     /// What a match of `rule` asks for.

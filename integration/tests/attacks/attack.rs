@@ -3,7 +3,7 @@
 
 use integration::Alert;
 
-use crate::stage::{NAME_RULES, RULES, Setting};
+use crate::stage::{EXEC_RULES, NAME_RULES, OPEN_RULES, Setting};
 
 /// One attack.
 pub(crate) struct Attack {
@@ -23,20 +23,34 @@ pub(crate) struct Attack {
     pub(crate) calls: u64,
     /// The container shares its namespace of processes with whoever supervises it.
     pub(crate) shares_processes: bool,
-    /// Calls that open nothing are forbidden too.
-    pub(crate) forbids_names: bool,
+    /// What is forbidden at all.
+    pub(crate) subject: Subject,
+}
+
+/// What rules are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Opens,
+    OpensAndExecutions,
+    /// The calls that open nothing, too.
+    Names,
 }
 
 impl Attack {
     /// What the attack is called.
     pub(crate) fn name(&self) -> String {
         let sharing = if self.shares_processes { ", sharing processes" } else { "" };
-        format!("{} ({:?}{sharing})", self.command, self.setting)
+        let limited = if self.subject == Subject::Opens { ", rules on opens" } else { "" };
+        format!("{} ({:?}{sharing}{limited})", self.command, self.setting)
     }
 
     /// What is forbidden.
     pub(crate) fn rules(&self) -> String {
-        if self.forbids_names { [RULES, NAME_RULES].concat() } else { RULES.to_owned() }
+        match self.subject {
+            Subject::Opens => OPEN_RULES.to_owned(),
+            Subject::OpensAndExecutions => [OPEN_RULES, EXEC_RULES].concat(),
+            Subject::Names => [OPEN_RULES, EXEC_RULES, NAME_RULES].concat(),
+        }
     }
 }
 
@@ -140,7 +154,7 @@ pub(crate) const fn race(command: &'static str, trace: Trace) -> Attack {
         limit: None,
         calls: 1,
         shares_processes: false,
-        forbids_names: false,
+        subject: Subject::OpensAndExecutions,
     }
 }
 
@@ -172,7 +186,12 @@ impl Attack {
 
     /// With rules on calls that open nothing.
     pub(crate) const fn of_names(self) -> Self {
-        Self { forbids_names: true, ..self }
+        Self { subject: Subject::Names, ..self }
+    }
+
+    /// With rules on opens alone.
+    pub(crate) const fn of_opens(self) -> Self {
+        Self { subject: Subject::Opens, ..self }
     }
 
     /// With Lanner and the container in one namespace of processes, as with an engine's `--pid host`.

@@ -12,7 +12,7 @@ use integration::{Alert, Bundle, Container, Engine, Lanner, LowLevel, binary, te
 use serde_json::{Value, json};
 
 use crate::{
-    attack::{Attack, Manner},
+    attack::{Attack, Manner, Subject},
     stage,
 };
 
@@ -134,7 +134,7 @@ fn serve(socket: &Path, manner: Manner) -> Child {
 
 /// Notifies what Lanner watches for the rules of the attack.
 fn profile(socket: &Path, attack: &Attack) -> Value {
-    let also: &[&str] = if attack.forbids_names { &ALSO_WATCHED } else { &[] };
+    let also: &[&str] = if attack.subject == Subject::Names { &ALSO_WATCHED } else { &[] };
     let names = [&WATCHED, also].concat();
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",

@@ -11,7 +11,7 @@ use integration::{Bundle, dynamic_workload, workload};
 use serde_json::{Value, json};
 
 /// What is forbidden on the stage.
-pub(crate) const RULES: &str = r"
+pub(crate) const OPEN_RULES: &str = r"
 - rule: secret opened
   desc: A file below /secret was opened, under whatever name.
   condition: >
@@ -38,6 +38,10 @@ pub(crate) const RULES: &str = r"
   priority: WARNING
   action: deny
 
+";
+
+/// The same of executions.
+pub(crate) const EXEC_RULES: &str = r"
 - rule: banned program executed
   desc: A program or script below /banned or in memory was executed, or any program with a banned argument.
   condition: >

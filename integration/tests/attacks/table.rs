@@ -104,6 +104,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_handle", HANDLE).within(Privileged),
     bypass("attack_listener", LISTENER).within(Privileged),
     bypass("attack_reader", SCRIPT).within(User),
+    bypass("attack_reader", SCRIPT).within(User).of_opens(),
     bypass("attack_pose", POSING).within(User),
     bypass("attack_hook", HOOK).within(Privileged),
     // The attacker decides when the checker goes on.
@@ -198,5 +199,6 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_image self", Trace::Executed("/banned/self")),
     bypass("attack_image carrier", LOADED),
     bypass("attack_image carrier", LOADED).within(UserNamespace),
+    bypass("attack_image carrier", LOADED).of_opens(),
     bypass("attack_served carrier", LOADED).within(Privileged),
 ];

@@ -234,7 +234,7 @@ impl<'a> Answerer<'a> {
         if call.needs_closed_files() {
             self.close_files(place, &call);
         }
-        if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs() {
+        if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs(shared.mode) {
             return self.follow_exec(place, &event, decision);
         }
         Some(decision)
