@@ -4,14 +4,15 @@
 //
 // KIND: through the container's procfs, its own entry (root, working, thread, task), the entry of its process id (pid) or of
 // another process (sibling), a descriptor (descriptor, device); through a procfs of its own (mounted); a link (symlink), a
-// link before `..` (climbing), a hard link (hardlink), a bind mount of the file (bind) or its folder (bind-folder), also of a file
+// link before `..` (climbing), a hard link (hardlink), one whose own path is too long for the kernel to tell (deep-hardlink), one
+// that is gone (removed-hardlink) or comes and goes (flickering-hardlink), a bind mount of the file (bind) or its folder (bind-folder), also of a file
 // that is made there (bind-made), the same in namespaces of its own (namespace), below another root (chroot, namespace-chroot, pivot); with the longest path (long),
 // from a folder whose own path is longer than any path may be (deep), by a path that ends where the memory ends (edge).
 #include "attack.h"
 #include <sched.h>
 #include <sys/mount.h>
 
-enum { TIMES = 20 };
+enum { TIMES = 20, OFTEN = 1000 };
 
 static char name[8192]; // what to open
 
@@ -128,9 +129,41 @@ static void deep(void) {
   strcat(name, ".." SECRET);
 }
 
+static void deep_link(void) {
+  deep();
+  require(link(SECRET, "hard") == 0, "link the file");
+  strcpy(name, "hard");
+}
+
+static void removed(void) {
+  hard_link();
+  int handle = open(name, O_PATH);
+  require(handle >= 0 && unlink(name) == 0, "remove the link");
+  sprintf(name, "/proc/self/fd/%d", handle);
+}
+
+static void *flicker(void *unused) {
+  while (!attack->over) {
+    link(SECRET, "/tmp/hard");
+    unlink("/tmp/hard");
+  }
+  return unused;
+}
+
+static void flickering(void) {
+  strcpy(name, "/tmp/hard");
+  start_thread(flicker, NULL);
+}
+
 static void none(void) {}
 
 static Outcome open_name(void) { return opened(open(name, O_RDONLY)); }
+
+static Outcome open_often(void) {
+  Outcome outcome = NOTHING;
+  for (int time = 0; time < OFTEN && outcome != SUCCESS; time++) outcome = open_name();
+  return outcome;
+}
 
 static Outcome make_name(void) {
   int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -168,6 +201,9 @@ static const struct Kind {
     {"symlink", link_to_secret, open_name},
     {"climbing", climbing, open_name},
     {"hardlink", hard_link, open_name},
+    {"deep-hardlink", deep_link, open_name},
+    {"removed-hardlink", removed, open_name},
+    {"flickering-hardlink", flickering, open_often},
     {"bind", bind_file, open_name},
     {"bind-folder", bind_folder, open_name},
     {"bind-made", bind_made, make_name},

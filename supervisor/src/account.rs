@@ -5,16 +5,18 @@
 //! limit, if they are plain files.
 
 use std::{
-    os::fd::OwnedFd,
+    ffi::CStr,
+    os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use nix::{
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
-    sys::stat::{FileStat, fstat},
-};
+use nix::sys::stat::{FileStat, fstat};
 
-use crate::{plain_file::read_plain, process::Process};
+use crate::{
+    plain_file::read_plain,
+    process::{Process, found},
+    sys::look_below,
+};
 
 /// Bytes of each file that are read; 10 000 accounts fit.
 const MAX_FILE: usize = 1 << 20;
@@ -52,7 +54,7 @@ impl Accounts {
     /// *Falco:* user 0 has a name even without an entry.
     pub(crate) fn user(&self, process: &Process, host_id: u32) -> Option<User> {
         let id = translated(process, "uid_map", host_id, Direction::Inwards)?;
-        let content = table(&self.users, process, "etc/passwd");
+        let content = table(&self.users, process, c"etc/passwd");
         let found = content.as_deref().and_then(|content| User::parse(&find(content, id)?));
         found.or_else(|| (id == 0).then(User::root))
     }
@@ -60,7 +62,7 @@ impl Accounts {
     /// The name of the group with this host id.
     pub(crate) fn group(&self, process: &Process, host_id: u32) -> Option<Vec<u8>> {
         let id = translated(process, "gid_map", host_id, Direction::Inwards)?;
-        let content = table(&self.groups, process, "etc/group");
+        let content = table(&self.groups, process, c"etc/group");
         let found = content.as_deref().and_then(|content| find(content, id)?.first().map(|name| name.to_vec()));
         found.or_else(|| (id == 0).then(|| b"root".to_vec()))
     }
@@ -118,7 +120,7 @@ fn decimal(word: &[u8]) -> Option<u32> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-fn table(slot: &Mutex<Option<Table>>, process: &Process, path: &str) -> Option<Arc<[u8]>> {
+fn table(slot: &Mutex<Option<Table>>, process: &Process, path: &CStr) -> Option<Arc<[u8]>> {
     let (file, facts) = open(process, path)?;
     let version = version(&facts);
     let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,12 +138,9 @@ fn version(facts: &FileStat) -> Version {
 }
 
 /// A path descriptor of the file `path` below the task's root, and what it is.
-fn open(process: &Process, path: &str) -> Option<(OwnedFd, FileStat)> {
+fn open(process: &Process, path: &CStr) -> Option<(OwnedFd, FileStat)> {
     let root = process.open_link("root")?;
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let file = openat2(&root, path, how).ok()?;
+    let file = found(look_below(root.as_fd(), path))?;
     let facts = fstat(&file).ok()?;
     Some((file, facts))
 }

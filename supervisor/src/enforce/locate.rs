@@ -25,8 +25,8 @@ use super::{
     terminal,
 };
 use crate::{
-    process::Process,
-    sys::{FileFacts, OpenHow, file_facts, is_never_followed, open_at},
+    process::{Process, found, is_marked, kernel_path},
+    sys::{FileFacts, OpenHow, file_facts, is_never_followed, look_below, open_at},
 };
 
 /// Symbolic links on the way before the kernel gives up with ELOOP (`MAXSYMLINKS`).
@@ -69,18 +69,22 @@ impl Located {
     }
 
     /// Those of `names` that are the found file, too, below the container's `root`, or the file that is about to be made.
-    /// Only a file with several links, or one that was reached through a mount of its own, can have other names.
+    /// Only a file with several links, or one that was reached through a mount of its own, can have other names, or one whose
+    /// own name was removed.
     pub(crate) fn aliases(&self, root: BorrowedFd<'_>, names: &[String]) -> Vec<Vec<u8>> {
         match self {
-            Self::Existing { facts, .. } => aliases(root, names, facts),
+            Self::Existing { file, facts, .. } => aliases(root, names, (file.as_fd(), facts)),
             Self::Missing { parent, name } => aliases_of_missing(root, names, parent.as_fd(), name),
             Self::Failed(_) => Vec::new(),
         }
     }
 }
 
-fn aliases(root: BorrowedFd<'_>, names: &[String], facts: &FileFacts) -> Vec<Vec<u8>> {
-    if names.is_empty() || facts.is(libc::S_IFDIR) || facts.links < 2 && is_on_mount_of(root, facts) {
+fn aliases(root: BorrowedFd<'_>, names: &[String], (file, facts): (BorrowedFd<'_>, &FileFacts)) -> Vec<Vec<u8>> {
+    // While a name is removed, the file has one name less already, and that one still leads there (`vfs_unlink`).
+    let has_one_name =
+        || facts.links < 2 && !facts.was_changed_lately() && is_on_mount_of(root, facts) && !is_removed(file);
+    if names.is_empty() || facts.is(libc::S_IFDIR) || has_one_name() {
         return Vec::new();
     }
     let is_it = |name: &&String| below(root, name).is_some_and(|named| named.is_same_file(facts));
@@ -109,11 +113,14 @@ fn is_on_mount_of(root: BorrowedFd<'_>, facts: &FileFacts) -> bool {
     file_facts(root, c"", false).is_ok_and(|root| root.mount == facts.mount)
 }
 
+/// Whether the name is gone by which the file was found; what cannot be learned counts as yes.
+fn is_removed(file: BorrowedFd<'_>) -> bool {
+    kernel_path(file).is_none_or(|name| is_marked(&name))
+}
+
 /// What `name` is in the container.
 fn below(root: BorrowedFd<'_>, name: &str) -> Option<FileFacts> {
-    let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-    let how = OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve };
-    let file = open_at(root, &CString::new(name).ok()?, how).ok()?;
+    let file = found(look_below(root, &CString::new(name).ok()?))?;
     file_facts(file.as_fd(), c"", false).ok()
 }
 

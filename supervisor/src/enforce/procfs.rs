@@ -19,7 +19,7 @@ use super::{
     request::bits,
 };
 use crate::{
-    process::{Process, Status, mount_root, shortages},
+    process::{Process, Status, mount_root, unseen},
     sys::{FileFacts, OpenHow, file_facts, open_at},
 };
 
@@ -249,9 +249,9 @@ fn own_link(names: &[&[u8]]) -> Option<String> {
 
 /// A task of ours, by its number in our pid namespace. Without a descriptor to look at it nobody knows, and it is refused.
 fn own_task(number: u32) -> io::Result<Option<Process>> {
-    let before = shortages();
+    let before = unseen();
     let own = Process::open(number).filter(|task| task.leader() == Some(std::process::id()));
-    if shortages() == before { Ok(own) } else { Err(refused()) }
+    if unseen() == before { Ok(own) } else { Err(refused()) }
 }
 
 fn refused() -> io::Error {

@@ -42,11 +42,10 @@ impl CallEvent<'_> {
                 Some(owned([self.context.identity.id.as_bytes(), b":", &self.subject_directory()?].concat()))
             }
             F::Realpath => {
-                let name = self.real_path()?;
-                let others = self.aliases().iter().filter(|alias| **alias != name).cloned().map(owned);
-                let mut names: Vec<_> = others.collect();
-                names.insert(0, owned(name));
-                if names.len() == 1 { names.pop() } else { Some(Value::Any(names)) }
+                let mut names = self.real_names();
+                names.extend(self.aliases().iter().filter(|alias| !names.contains(alias)).cloned().collect::<Vec<_>>());
+                let mut names: Vec<_> = names.into_iter().map(owned).collect();
+                if names.len() > 1 { Some(Value::Any(names)) } else { names.pop() }
             }
             F::Dev | F::DevMajor | F::DevMinor => self.device(field),
             F::Ino => i64::try_from(self.subject_facts()?.st_ino).ok().map(Value::Int),

@@ -92,18 +92,7 @@ pub(super) fn set_user(facts: &FileStat) -> Option<u32> {
 
 /// The running program's path, as the kernel names it for the task.
 pub(super) fn exe_path(process: &Process) -> Option<Vec<u8>> {
-    let link = process.link("exe")?;
-    if link.ends_with(b" (deleted)") && is_named_so(process, &link) {
-        return Some(link);
-    }
-    Some(super::image::program_path(link))
-}
-
-/// Whether ` (deleted)` is part of the file's name: somebody may call a program so to be taken for another one.
-fn is_named_so(process: &Process, link: &[u8]) -> bool {
-    let Some(facts) = process.file_facts("exe") else { return false };
-    let literal = super::resolve::resolve(process, None, link).and_then(|file| nix::sys::stat::fstat(&file).ok());
-    literal.is_some_and(|literal| (literal.st_dev, literal.st_ino) == (facts.st_dev, facts.st_ino))
+    process.path_behind("exe").map(super::image::program_path)
 }
 
 /// A time of a file in ns since the epoch.

@@ -7,10 +7,10 @@ use std::{cell::OnceCell, sync::Arc};
 
 use nix::sys::stat::{FileStat, fstat};
 
-use super::{CallEvent, resolve};
+use super::CallEvent;
 use crate::{
     enforce::{Handles, Start},
-    process::{Descriptor, Process, Socket, without_deleted},
+    process::{Descriptor, Process, Socket},
     target::{PATH_MAX, ReadError, Text},
 };
 
@@ -60,7 +60,7 @@ impl CallEvent<'_> {
     /// The name of the held directory that paths start from.
     pub(super) fn held_base(&self, start: Start) -> Option<Vec<u8>> {
         // Of our own descriptor the kernel says what it says of the caller's.
-        resolve::name_of(self.held.handles.get()?.start(start)?).map(without_deleted)
+        self.thread()?.path_of(self.held.handles.get()?.start(start)?)
     }
 
     /// What `stat` says of the held file of a descriptor.

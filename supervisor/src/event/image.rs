@@ -7,7 +7,7 @@
 use std::{
     cell::{Cell, OnceCell},
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
 };
 
@@ -141,8 +141,7 @@ impl CallEvent<'_> {
             file_name(&self.program()?.path).to_vec()
         } else if path.is_empty() {
             // The descriptor's file; kernels before 6.14 take the descriptor's number instead, which says nothing.
-            let link = resolve::name_of(&self.exec_file()?)?;
-            file_name(&process::without_deleted(link)).to_vec()
+            file_name(&self.thread()?.path_of(self.exec_file()?.as_fd())?).to_vec()
         } else if is_own_program(path) {
             // A multi-call program starts its other self: the kernel would say `exe`, and the program renames itself
             // after its first argument as soon as it runs, which is what everybody expects to read.
@@ -290,7 +289,7 @@ impl CallEvent<'_> {
     fn find_program(&self) -> Option<Program> {
         let thread = self.thread()?;
         if self.image.executed.get() {
-            let path = program_path(thread.link("exe")?);
+            let path = program_path(thread.path_behind("exe")?);
             return Some(Program::new(path, None));
         }
         let mut file = self.exec_file()?;
@@ -301,7 +300,7 @@ impl CallEvent<'_> {
             interpreters.push(interpreter);
             scripts.push(std::mem::replace(&mut file, next?));
         }
-        let path = program_path(resolve::name_of(&file)?);
+        let path = program_path(thread.path_of(file.as_fd())?);
         Some(Program { scripts, interpreters, ..Program::new(path, Some(file)) })
     }
 
@@ -338,8 +337,7 @@ fn is_own_program(path: &[u8]) -> bool {
 }
 
 /// *Falco:* a program in memory is named without the slash that the kernel puts before it (live oracle, exec-memfd).
-pub(super) fn program_path(link: Vec<u8>) -> Vec<u8> {
-    let path = process::without_deleted(link);
+pub(super) fn program_path(path: Vec<u8>) -> Vec<u8> {
     match path.strip_prefix(b"/") {
         Some(name) if name.starts_with(b"memfd:") => name.to_vec(),
         _ => path,

@@ -102,5 +102,5 @@ impl CallEvent<'_> {
 
 /// A process's working directory, without trailing slash unless it is the root.
 pub(super) fn working_directory(process: &Process) -> Option<Vec<u8>> {
-    process.link("cwd").map(crate::process::without_deleted)
+    process.path_behind("cwd")
 }

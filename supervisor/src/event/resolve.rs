@@ -4,18 +4,18 @@
 //! The result is a path descriptor: nothing is opened for reading, so that FIFOs do not block and devices do not act. It says
 //! what the path named when we looked; the kernel will look again.
 
-use std::os::{
-    fd::{AsFd, AsRawFd, OwnedFd},
-    unix::ffi::OsStrExt,
-};
-use std::{ffi::OsStr, path::Path};
-
-use nix::{
-    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2, readlinkat},
-    sys::stat::fstat,
+use std::{
+    ffi::CString,
+    os::fd::{AsFd as _, OwnedFd},
 };
 
-use crate::{plain_file::read_plain, process::Process};
+use nix::sys::stat::fstat;
+
+use crate::{
+    plain_file::read_plain,
+    process::{Process, found},
+    sys::look_below,
+};
 
 /// Bytes of a program that the kernel looks at to find out what it is (`BINPRM_BUF_SIZE`).
 const HEAD: usize = 256;
@@ -31,11 +31,7 @@ pub(super) fn resolve(process: &Process, base: Option<&[u8]>, path: &[u8]) -> Op
         [&process.below_root(base?)?, b"/".as_slice(), path].concat()
     };
     let root = process.open_link("root")?;
-    // Magic links would be resolved for us instead of the target.
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    openat2(&root, Path::new(OsStr::from_bytes(&full)), how).ok()
+    found(look_below(root.as_fd(), &CString::new(full).ok()?))
 }
 
 /// The entry of the target's own `/proc` directory that a path names: `exe` or `fd/3`.
@@ -64,19 +60,9 @@ pub(super) fn own_link(process: &Process, path: &[u8]) -> Option<String> {
     if entry == "exe" { Some(entry.to_owned()) } else { descriptor(entry.strip_prefix("fd/")?) }
 }
 
-/// Where a path descriptor leads, as the kernel names it.
-pub(super) fn name_of(file: impl AsFd) -> Option<Vec<u8>> {
-    let name = readlinkat(AT_FDCWD, own_descriptor(file).as_str()).ok()?;
-    Some(name.as_bytes().to_vec())
-}
-
 /// The first bytes of a file that can be executed; `None` for anything else and where it is unreadable. The kernel opens no
 /// other (`do_open_execat`), not even for root, and so nobody is to have it read by naming it.
 pub(super) fn head(file: &OwnedFd) -> Option<Vec<u8>> {
     let facts = fstat(file).ok()?;
     if facts.st_mode & 0o111 == 0 { None } else { read_plain(file, &facts, HEAD) }
-}
-
-fn own_descriptor(file: impl AsFd) -> String {
-    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use super::{CallEvent, resolve};
 use crate::{
     decode::{Made, Message, RawAddress, SocketAddress, Subject},
     enforce::Located,
-    process::{Descriptor, Kind, Layer, Socket, layer},
+    process::{Descriptor, Kind, Layer, Socket, is_marked, kernel_path, layer},
     target::ReadError,
 };
 
@@ -188,7 +188,7 @@ impl CallEvent<'_> {
     /// The overlay layer of the file that is opened.
     pub(super) fn subject_layer(&self) -> Option<Layer> {
         let found = self.found()?;
-        layer(self.thread()?, &found.file, &resolve::name_of(&found.file)?, self.context.root())
+        layer(self.thread()?, &found.file, &kernel_path(&found.file)?, self.context.root())
     }
 
     /// Whether the open will make a file: it may, and there is none yet.
@@ -241,17 +241,27 @@ impl CallEvent<'_> {
         self.file.aliases.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The name that the file of an open really has, in the container's own view; of a file that will be made, the name it
-    /// will have.
-    pub(super) fn real_path(&self) -> Option<Vec<u8>> {
+    /// The names that the file of an open really has, in the container's own view: the kernel's, and where that was removed,
+    /// what it was.
+    pub(super) fn real_names(&self) -> Vec<Vec<u8>> {
+        let Some(name) = self.real_path() else { return Vec::new() };
+        let removed = self.thread().filter(|_| is_marked(&name)).and_then(|thread| {
+            let facts = fstat(self.found()?.file.as_fd()).ok();
+            Some(thread.unmarked(name.clone(), facts.as_ref())).filter(|unmarked| *unmarked != name)
+        });
+        [name].into_iter().chain(removed).collect()
+    }
+
+    /// The name by the kernel; of a file that will be made, the name it will have.
+    fn real_path(&self) -> Option<Vec<u8>> {
         match self.file.located.get().map(Arc::as_ref) {
             Some(Located::Missing { parent, name }) => {
-                let directory = resolve::name_of(parent)?;
+                let directory = kernel_path(parent)?;
                 Some(super::join::join(&directory, name.to_bytes()).into_owned())
             }
             Some(Located::Failed(_)) => None,
-            Some(Located::Existing { file, .. }) => resolve::name_of(file),
-            None => resolve::name_of(&self.found()?.file),
+            Some(Located::Existing { file, .. }) => kernel_path(file),
+            None => kernel_path(&self.found()?.file),
         }
     }
 

@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `/proc/PID/fd/N`: what an open descriptor of a task is.
 
-use nix::{
-    fcntl::{AtFlags, OFlag, openat},
-    sys::stat::{FileStat, Mode, SFlag, fstatat},
+use std::{
+    ffi::CString,
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd},
+        unix::ffi::OsStringExt,
+    },
 };
 
-use super::{Process, shortage::opened};
+use nix::{
+    fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat},
+    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+};
+
+use super::{
+    Process,
+    unseen::{found, named, opened},
+};
+use crate::sys::look_below;
 
 /// Descriptors that are counted or listed; a process above its usual limit of 1024 is cut here.
 const MAX_LISTED: usize = 65_536;
@@ -101,7 +113,9 @@ impl Process {
             Named::Kind(kind) => kind,
             Named::Socket => self.socket(number).map_or(Kind::Other, |socket| socket.kind()),
         };
-        let name = if kind == Kind::Directory || kind == Kind::File { without_deleted(name) } else { name };
+        let has_path = kind == Kind::Directory || kind == Kind::File;
+        let name =
+            if has_path && is_marked(&name) { self.unmarked(name, self.file_facts(&path).as_ref()) } else { name };
         Some(Descriptor { kind, name })
     }
 
@@ -187,11 +201,51 @@ impl Named {
     }
 }
 
-/// The path without the mark that the kernel puts behind the name of a removed file.
-pub(crate) fn without_deleted(mut path: Vec<u8>) -> Vec<u8> {
-    const MARK: &[u8] = b" (deleted)";
-    if path.ends_with(MARK) {
-        path.truncate(path.len() - MARK.len());
+/// What the kernel puts behind the name of a removed file.
+const MARK: &[u8] = b" (deleted)";
+
+/// Whether a name ends like that of a removed file.
+pub(crate) fn is_marked(name: &[u8]) -> bool {
+    name.ends_with(MARK)
+}
+
+/// Where a descriptor of ours leads, as the kernel names it.
+pub(crate) fn kernel_path(file: impl AsFd) -> Option<Vec<u8>> {
+    let own = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    named(readlinkat(AT_FDCWD, own.as_str())).map(OsStringExt::into_vec)
+}
+
+impl Process {
+    /// The path behind a magic link of the task's directory, without the mark of a removed file.
+    pub(crate) fn path_behind(&self, link: &str) -> Option<Vec<u8>> {
+        let name = self.link(link)?;
+        Some(if is_marked(&name) { self.unmarked(name, self.file_facts(link).as_ref()) } else { name })
     }
-    path
+
+    /// The path of a descriptor of ours, as the task would name it, without the mark of a removed file.
+    pub(crate) fn path_of(&self, file: BorrowedFd<'_>) -> Option<Vec<u8>> {
+        let name = kernel_path(file)?;
+        Some(if is_marked(&name) { self.unmarked(name, fstat(file).ok().as_ref()) } else { name })
+    }
+
+    /// Whether the name is gone by which the file was found.
+    pub(crate) fn is_removed(&self, file: BorrowedFd<'_>) -> bool {
+        let Some(name) = kernel_path(file).filter(|name| is_marked(name)) else { return false };
+        let marked = name.len();
+        self.unmarked(name, fstat(file).ok().as_ref()).len() < marked
+    }
+
+    /// The name without the mark, unless that is part of it: somebody may call a file so to have it taken for another one.
+    pub(crate) fn unmarked(&self, mut name: Vec<u8>, facts: Option<&FileStat>) -> Vec<u8> {
+        let is_named_so = || {
+            let root = self.open_link("root")?;
+            let literal = found(look_below(root.as_fd(), &CString::new(self.below_root(&name)?).ok()?))?;
+            let (literal, facts) = (fstat(&literal).ok()?, facts?);
+            Some((literal.st_dev, literal.st_ino) == (facts.st_dev, facts.st_ino))
+        };
+        if is_marked(&name) && !is_named_so().unwrap_or(false) {
+            name.truncate(name.len() - MARK.len());
+        }
+        name
+    }
 }

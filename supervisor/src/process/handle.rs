@@ -20,7 +20,11 @@ use nix::{
     unistd::read,
 };
 
-use super::{Cgroup, Stat, Status, shortage::opened, stat::number};
+use super::{
+    Cgroup, Stat, Status,
+    stat::number,
+    unseen::{named, opened},
+};
 use crate::{
     sys::{Ids, OpenHow, Pidfd, file_facts, open_at},
     target::Strings,
@@ -372,7 +376,7 @@ impl Process {
 
     /// Where a magic link of the directory leads: `exe`, `cwd`, `root`, `fd/3`, `ns/pid`.
     pub(crate) fn link(&self, name: &str) -> Option<Vec<u8>> {
-        readlinkat(self.directory(), name).ok().map(OsStringExt::into_vec)
+        named(readlinkat(self.directory(), name)).map(OsStringExt::into_vec)
     }
 
     /// A path as the task's own root sees it: after chroot(2) the kernel names files from the mount namespace's root.

@@ -18,7 +18,7 @@ use nix::{
     sys::stat::Mode,
 };
 
-use super::handle::proc_root;
+use super::{handle::proc_root, unseen::named};
 use crate::sys::{FileMapping, file_facts, next_file_mapping};
 
 /// What of a line of `maps` is looked at: all before the name, and how that begins. The rest is a path of any length.
@@ -52,7 +52,7 @@ pub(crate) fn linked_file(directory: BorrowedFd<'_>, link: &str) -> io::Result<(
     let file = openat(directory, link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let name = match readlinkat(directory, link) {
         // A path that no call takes; what the file is still counts.
-        Err(Errno::ENAMETOOLONG) => Vec::new(),
+        unknown @ Err(Errno::ENAMETOOLONG) => named(unknown).map(OsStringExt::into_vec).unwrap_or_default(),
         name => OsStringExt::into_vec(name?),
     };
     Ok((file, name))

@@ -12,23 +12,23 @@ mod descriptor;
 mod handle;
 mod interpreter;
 mod mount;
-mod shortage;
 mod socket;
 mod stat;
 mod status;
 mod table;
+mod unseen;
 
 pub(crate) use capability::names as capability_names;
 pub(crate) use cgroup::Cgroup;
-pub(crate) use descriptor::{Descriptor, Kind, without_deleted};
+pub(crate) use descriptor::{Descriptor, Kind, is_marked, kernel_path};
 pub(crate) use handle::{Activity, Auxiliary, Process, auxiliary_of, name_of, read_system_setting};
 pub(crate) use interpreter::{linked_file, loaded_beside};
 pub(crate) use mount::{Layer, layer, mount_root};
-pub(crate) use shortage::shortages;
 pub(crate) use socket::{End, Socket};
 pub(crate) use stat::Stat;
 pub(crate) use status::Status;
 pub(crate) use table::ProcessTable;
+pub(crate) use unseen::{found, unseen};
 
 #[cfg(test)]
 pub(crate) mod tests;

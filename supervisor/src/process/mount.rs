@@ -2,7 +2,7 @@
 //! `/proc/PID/mountinfo`: which layer of an overlay a file lives in, and which part of a file system a mount shows.
 
 use std::{
-    ffi::OsString,
+    ffi::{CString, OsString},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
@@ -16,7 +16,7 @@ use nix::{
 };
 
 use super::{Process, stat::number};
-use crate::sys::file_facts;
+use crate::sys::{file_facts, look_below};
 
 /// Bytes of the mount table that are read: some 2000 mounts.
 const MAX_TABLE: usize = 256 * 1024;
@@ -60,11 +60,15 @@ impl<'a> Mount<'a> {
 /// overlay. The mount tells so, not the file's device: where the layers lie on different file systems, a file has a device
 /// that is not the overlay's.
 ///
+/// A file whose name was removed is in no layer by name, and counts as made since: who drops a program and removes it
+/// before it runs is to be told from the image.
+///
 /// The file is looked for in the upper directory by name. That is the host's path of the directory that the engine mounted
 /// where the file is on the mount of `root`, the container's root as its first program found it; where we cannot see that
 /// directory, the answer is `None` too. Any other overlay was mounted from inside: its directory is looked for there, and one
 /// that is not found counts as all new.
 pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
+    let is_removed = process.is_removed(file.as_fd());
     let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
     let mount_of = |file: BorrowedFd<'_>| file_facts(file, c"", false).ok().map(|facts| facts.mount);
@@ -73,17 +77,17 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option
     let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
     let mount = mounts.find(|mount| mount.id == id && mount.kind == b"overlay")?;
     let name = OsString::from_vec(mount.option(b"upperdir")?);
+    if is_removed {
+        return Some(Layer::Upper);
+    }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let inside = root.filter(|root| mount_of(*root) != Some(id));
     let upper = match inside {
         None => open(Path::new(&name), flags, Mode::empty()).ok()?,
-        Some(root) => {
-            let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-            match openat2(root, Path::new(&name), OpenHow::new().flags(flags).resolve(resolve)) {
-                Ok(upper) => upper,
-                Err(_unseen) => return Some(Layer::Upper),
-            }
-        }
+        Some(root) => match look_below(root, &CString::new(name.into_vec()).ok()?) {
+            Ok(upper) => upper,
+            Err(_unseen) => return Some(Layer::Upper),
+        },
     };
     let relative = OsString::from_vec(below(&mount.point, &path)?.to_vec());
     let how = OpenHow::new()

@@ -9,6 +9,7 @@ use std::{
     ptr,
 };
 
+use nix::time::ClockId;
 use serde::{Deserialize, Serialize};
 
 /// Arguments of `openat2(2)`.
@@ -41,6 +42,8 @@ pub(crate) struct FileFacts {
     pub(crate) represents: (u32, u32),
     /// Bytes.
     pub(crate) size: u64,
+    /// When the inode was last changed, its number of names included: seconds since the epoch.
+    pub(crate) changed: i64,
     /// Whether it is what its mount shows at its top (Linux 5.8).
     pub(crate) is_mount_root: bool,
 }
@@ -67,6 +70,25 @@ pub(crate) fn open_at(directory: BorrowedFd<'_>, path: &CStr, how: OpenHow) -> i
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// A path descriptor of what `path` names for a task whose root directory is `root`; links of procfs are not followed, which
+/// would be ours.
+///
+/// A path with `..` is not looked up to its end while anything is renamed or mounted, anywhere on the machine (EAGAIN,
+/// openat2(2)): it is tried again.
+pub(crate) fn look_below(root: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
+    const ATTEMPTS: usize = 1000;
+    let flags = u64::from(libc::O_PATH.cast_unsigned());
+    let how = OpenHow { flags, mode: 0, resolve: libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS };
+    let mut found = open_at(root, path, how);
+    for _ in 1..ATTEMPTS {
+        match found {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => found = open_at(root, path, how),
+            found => return found,
+        }
+    }
+    found
+}
+
 /// What `path` from `directory` is; an empty path means the descriptor itself. A symbolic link at its end is not followed
 /// unless `follow` says so.
 pub(crate) fn file_facts(directory: BorrowedFd<'_>, path: &CStr, follow: bool) -> io::Result<FileFacts> {
@@ -90,6 +112,7 @@ pub(crate) fn file_facts(directory: BorrowedFd<'_>, path: &CStr, follow: bool) -
         user: raw.stx_uid,
         represents: (raw.stx_rdev_major, raw.stx_rdev_minor),
         size: raw.stx_size,
+        changed: raw.stx_ctime.tv_sec,
         // linux/stat.h: STATX_ATTR_MOUNT_ROOT.
         is_mount_root: raw.stx_attributes & 0x2000 != 0,
     })
@@ -114,6 +137,13 @@ impl FileFacts {
     /// Whether the file is of this type (`S_IF*`).
     pub(crate) fn is(&self, kind: libc::mode_t) -> bool {
         self.mode & libc::S_IFMT == kind
+    }
+
+    /// Whether the inode was changed within the last two seconds, or will be, by clocks that disagree.
+    pub(crate) fn was_changed_lately(&self) -> bool {
+        const LATELY: i64 = 2;
+        let now = ClockId::CLOCK_REALTIME_COARSE.now();
+        now.map_or(true, |now| now.tv_sec().saturating_sub(self.changed) <= LATELY)
     }
 
     /// Whether both are the same file, by whatever names and mounts they were reached.

@@ -24,7 +24,7 @@ use crate::{
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
-    process::shortages,
+    process::unseen,
     shared::Shared,
     slots::{Phase, Slot, Slots},
     sys::{Notification, Pidfd, Response},
@@ -34,6 +34,8 @@ use crate::{
 /// Supervisors that may die on one notification before it is answered by the failure verdict: whatever kills them, the
 /// container must not wait for ever.
 const MAX_ATTEMPTS: u64 = 3;
+/// Why a call fails of which a rule asks what nobody could see: it might have matched.
+const UNSEEN: &str = "what a rule asks for could not be seen";
 
 /// What sets a ring up through which files are opened unseen; watched only where it is not denied.
 static IO_URING_SETUP: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("io_uring_setup"));
@@ -63,7 +65,7 @@ pub(super) struct Answerer<'a> {
     /// The means to open for targets, once they are needed.
     means: Option<Means>,
     /// How often this thread had run out of descriptors before the call.
-    shortages: u64,
+    unseen: u64,
     /// Places of the rules that the last call matched.
     matched: Vec<usize>,
     /// Re-used for the lines of one call's alerts.
@@ -97,7 +99,7 @@ impl Decision {
 impl<'a> Answerer<'a> {
     /// For listener `number` of the container.
     pub(super) fn new(delivery: &'a Delivery, number: u32, slots: &'a Arc<Slots>) -> Self {
-        Self { delivery, number, slots, means: None, shortages: 0, matched: Vec::new(), lines: Vec::new() }
+        Self { delivery, number, slots, means: None, unseen: 0, matched: Vec::new(), lines: Vec::new() }
     }
 
     /// The listener's number within its container.
@@ -166,7 +168,7 @@ impl<'a> Answerer<'a> {
     /// Decides and answers. Returning without an answer means that nobody waits for one any more, or another thread will
     /// answer.
     pub(super) fn answer(&mut self, slot: Slot<'_>, notification: &Notification, origin: Origin, turn: Turn<'_>) {
-        self.shortages = shortages();
+        self.unseen = unseen();
         let listener = &self.delivery.listener;
         let caution = |address| turn.mind(address);
         let still_pending = || listener.is_pending(notification.id);
@@ -243,12 +245,12 @@ impl<'a> Answerer<'a> {
     /// Whether no rule matches an open, whatever file it is of.
     pub(super) fn is_unmatched(&mut self, event: &CallEvent<'_>, in_force: &InForce) -> bool {
         self.matched.clear();
-        Matches::of(in_force, event).is_none() && !event.is_file_missed() && !self.ran_short()
+        Matches::of(in_force, event).is_none() && !event.is_file_missed() && !self.is_unseen()
     }
 
-    /// Whether this thread could not look at what the call is about, for want of descriptors.
-    fn ran_short(&self) -> bool {
-        shortages() != self.shortages
+    /// Whether something stayed unseen of what the call is about.
+    fn is_unseen(&self) -> bool {
+        unseen() != self.unseen
     }
 
     /// Asks the rules about one event and writes what they alert; `alerted` are the words of an alert that this
@@ -264,7 +266,7 @@ impl<'a> Answerer<'a> {
         self.matched.clear();
         let Some(mut matches) = Matches::of(in_force, event) else {
             let decision = Decision { alerted, ..Decision::CONTINUE };
-            return Some(if self.ran_short() { self.failure("descriptors ran out") } else { decision });
+            return Some(if self.is_unseen() { self.failure(UNSEEN) } else { decision });
         };
         self.matched.extend(matches.indices());
         let alerted = match self.alert(place, event, &mut matches, alerted) {
@@ -275,6 +277,10 @@ impl<'a> Answerer<'a> {
                 return Some(self.failure("its alert cannot be written"));
             }
         };
+        if self.is_unseen() && Verdict::of(shared.mode, matches.action()) == Verdict::Allow {
+            let failed = self.failure(UNSEEN);
+            return Some(Decision { alerted, ..failed });
+        }
         let errno = Response::Errno(matches.errno().number());
         let (response, kill) = match Verdict::of(shared.mode, matches.action()) {
             Verdict::Allow => (Response::Continue, None),

@@ -5,8 +5,12 @@
 //! stands for what was judged; where the program that was really loaded matches other rules, or is another one, it gets
 //! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
 
-use std::sync::{Arc, LazyLock, atomic::Ordering};
+use std::{
+    os::fd::OwnedFd,
+    sync::{Arc, LazyLock, atomic::Ordering},
+};
 
+use nix::sys::stat::fstat;
 use policy::{Mode, Verdict};
 use rules::EventType;
 
@@ -23,7 +27,7 @@ use crate::{
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
-    process::{Process, loaded_beside, without_deleted},
+    process::{Process, is_marked, loaded_beside, unseen},
     shared::Shared,
     sys::{Notification, Response},
     target::Target,
@@ -72,6 +76,13 @@ impl Answerer<'_> {
         followed.fetch_sub(1, Ordering::AcqRel);
         None
     }
+}
+
+/// The name of a file without the mark of a removed one, as far as the process can tell.
+fn unmarked(process: u32, name: Vec<u8>, file: &OwnedFd) -> Vec<u8> {
+    let Some(process) = Process::open(process) else { return name };
+    let facts = fstat(file).ok();
+    process.unmarked(name, facts.as_ref())
 }
 
 /// The answer to an exec that nobody can follow.
@@ -133,10 +144,16 @@ impl Verification<'_> {
         let target = Target::new(process, here);
         let event = CallEvent::new(&self.delivery.shared.context, self.judged.call, target, self.judged.moment);
         event.set_executed(self.handle_of(process));
-        match self.judge_program(&event) {
+        let before = unseen();
+        let fate = match self.judge_program(&event) {
             Fate::Lives => self.judge_opened(process, &event),
             Fate::Dies => Fate::Dies,
+        };
+        if unseen() == before {
+            return fate;
         }
+        tracing::error!(process, "what a rule asks for could not be seen of a program");
+        fate.or(self.unknown())
     }
 
     /// The caller's handle, if it is this process.
@@ -156,7 +173,8 @@ impl Verification<'_> {
         let judged = loaded_beside(process).and_then(|loaded| {
             let mut opened = loaded.into_iter().chain(event.file_for_program()?);
             opened.try_fold(Fate::Lives, |fate, (file, name)| {
-                Ok(fate.or(self.judge_loaded(process, Located::existing(file)?, name, &in_force)))
+                let name = if is_marked(&name) { unmarked(process, name, &file) } else { name };
+                Ok(fate.or(self.judge_loaded(process, Located::existing(file)?, &name, &in_force)))
             })
         });
         judged.unwrap_or_else(|error| {
@@ -165,7 +183,7 @@ impl Verification<'_> {
         })
     }
 
-    fn judge_loaded(&self, process: u32, file: Located, name: Vec<u8>, in_force: &InForce) -> Fate {
+    fn judge_loaded(&self, process: u32, file: Located, name: &[u8], in_force: &InForce) -> Fate {
         let shared = &self.delivery.shared;
         let here: &dyn Fn() -> bool = &|| true;
         let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
@@ -174,7 +192,7 @@ impl Verification<'_> {
         if let Some(root) = shared.context.root() {
             event.set_aliases(file.aliases(root, in_force.ruleset.named_files()));
         }
-        event.set_opened(Arc::new(file), &without_deleted(name));
+        event.set_opened(Arc::new(file), name);
         Matches::of(in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches))
     }
 

@@ -24,8 +24,13 @@ impl CallEvent<'_> {
         if let Some(program) = self.program() {
             return Some(program.path.clone());
         }
-        let base = self.base(self.call.exec_registers()?.directory).unwrap_or_default();
-        Some(crate::event::join::join(&base, self.exec_path()?).into_owned())
+        if !self.will_execute() {
+            // Somebody knows, and who does not must not guess.
+            return None;
+        }
+        let path = self.exec_path()?;
+        let base = if path.starts_with(b"/") { Vec::new() } else { self.base(self.call.exec_registers()?.directory)? };
+        Some(crate::event::join::join(&base, path).into_owned())
     }
 
     /// `argv`.
