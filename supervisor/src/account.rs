@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names of users and groups, from the container's own `/etc/passwd` and `/etc/group`.
 //!
+//! They are those of the container as a whole: a task may number itself as it likes in a user namespace of its own, and
+//! take another root directory.
+//!
 //! The files belong to the container: they are opened below its root without following a link out of it, and read up to a
 //! limit, if they are plain files.
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -20,6 +23,10 @@ use crate::{
 
 /// Bytes of each file that are read; 10 000 accounts fit.
 const MAX_FILE: usize = 1 << 20;
+/// The maps of a user namespace (`user_namespaces(7)`), and bytes of each that are read; 340 lines fit.
+const USERS: &str = "uid_map";
+const GROUPS: &str = "gid_map";
+const MAX_MAP: usize = 64 << 10;
 
 /// A line of `passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,21 +55,42 @@ struct Table {
 
 type Version = (u64, u64, i64, i64, i64, i64);
 
+/// Where a container's numbers mean something: its root directory, and its user namespace with the host's numbers.
+#[derive(Debug)]
+pub(crate) struct Realm {
+    root: OwnedFd,
+    users: Vec<u8>,
+    groups: Vec<u8>,
+}
+
+impl Realm {
+    /// That of the process.
+    pub(crate) fn of(process: &Process) -> Option<Self> {
+        let root = process.open_link("root")?;
+        Some(Self { root, users: process.read(USERS, MAX_MAP)?, groups: process.read(GROUPS, MAX_MAP)? })
+    }
+
+    /// The root directory.
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
 impl Accounts {
-    /// The user with this host id, by the accounts of the root that `process` has.
+    /// The user with this host id.
     ///
     /// *Falco:* user 0 has a name even without an entry.
-    pub(crate) fn user(&self, process: &Process, host_id: u32) -> Option<User> {
-        let id = translated(process, "uid_map", host_id, Direction::Inwards)?;
-        let content = table(&self.users, process, c"etc/passwd");
+    pub(crate) fn user(&self, realm: &Realm, host_id: u32) -> Option<User> {
+        let id = translated(&realm.users, host_id, Direction::Inwards)?;
+        let content = table(&self.users, realm.root(), c"etc/passwd");
         let found = content.as_deref().and_then(|content| User::parse(&find(content, id)?));
         found.or_else(|| (id == 0).then(User::root))
     }
 
     /// The name of the group with this host id.
-    pub(crate) fn group(&self, process: &Process, host_id: u32) -> Option<Vec<u8>> {
-        let id = translated(process, "gid_map", host_id, Direction::Inwards)?;
-        let content = table(&self.groups, process, c"etc/group");
+    pub(crate) fn group(&self, realm: &Realm, host_id: u32) -> Option<Vec<u8>> {
+        let id = translated(&realm.groups, host_id, Direction::Inwards)?;
+        let content = table(&self.groups, realm.root(), c"etc/group");
         let found = content.as_deref().and_then(|content| find(content, id)?.first().map(|name| name.to_vec()));
         found.or_else(|| (id == 0).then(|| b"root".to_vec()))
     }
@@ -88,23 +116,22 @@ fn find(content: &[u8], id: u32) -> Option<Vec<&[u8]>> {
 
 /// The host's number of the user that a task calls `id`; `None` where its user namespace has no such user.
 pub(crate) fn host_user(process: &Process, id: u32) -> Option<u32> {
-    translated(process, "uid_map", id, Direction::Outwards)
+    translated(&process.read(USERS, MAX_MAP)?, id, Direction::Outwards)
 }
 
 /// The host's number of the group that a task calls `id`; `None` where its user namespace has no such group.
 pub(crate) fn host_group(process: &Process, id: u32) -> Option<u32> {
-    translated(process, "gid_map", id, Direction::Outwards)
+    translated(&process.read(GROUPS, MAX_MAP)?, id, Direction::Outwards)
 }
 
-/// Into the task's user namespace, whose numbers the container's files hold, or out of it.
+/// Into the user namespace that a map is of, or out of it.
 #[derive(Clone, Copy)]
 enum Direction {
     Inwards,
     Outwards,
 }
 
-fn translated(process: &Process, map: &str, id: u32, direction: Direction) -> Option<u32> {
-    let map = process.read(map, 64 * 1024)?;
+fn translated(map: &[u8], id: u32, direction: Direction) -> Option<u32> {
     map.split(|byte| *byte == b'\n').find_map(|line| {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(decimal);
         let (inside, outside, count) = (words.next()??, words.next()??, words.next()??);
@@ -120,8 +147,8 @@ fn decimal(word: &[u8]) -> Option<u32> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-fn table(slot: &Mutex<Option<Table>>, process: &Process, path: &CStr) -> Option<Arc<[u8]>> {
-    let (file, facts) = open(process, path)?;
+fn table(slot: &Mutex<Option<Table>>, root: BorrowedFd<'_>, path: &CStr) -> Option<Arc<[u8]>> {
+    let (file, facts) = open(root, path)?;
     let version = version(&facts);
     let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = lock().as_ref().filter(|known| known.version == version) {
@@ -137,10 +164,9 @@ fn version(facts: &FileStat) -> Version {
     (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime, facts.st_mtime_nsec, facts.st_ctime_nsec)
 }
 
-/// A path descriptor of the file `path` below the task's root, and what it is.
-fn open(process: &Process, path: &CStr) -> Option<(OwnedFd, FileStat)> {
-    let root = process.open_link("root")?;
-    let file = found(look_below(root.as_fd(), path))?;
+/// A path descriptor of the file `path` below the root directory, and what it is.
+fn open(root: BorrowedFd<'_>, path: &CStr) -> Option<(OwnedFd, FileStat)> {
+    let file = found(look_below(root, path))?;
     let facts = fstat(&file).ok()?;
     Some((file, facts))
 }

@@ -2,13 +2,13 @@
 //! [`Context`]: what all events of one container share.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::BorrowedFd,
     sync::{Arc, OnceLock},
 };
 
 use super::Clock;
 use crate::{
-    account::Accounts,
+    account::{Accounts, Realm},
     container::Identity,
     names::NameTable,
     process::{Process, ProcessTable},
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     hostname: String,
     init: OnceLock<u32>,
-    root: OnceLock<OwnedFd>,
+    realm: OnceLock<Realm>,
 }
 
 impl Context {
@@ -47,7 +47,7 @@ impl Context {
             clock: Clock::new(),
             hostname: named.unwrap_or_else(own),
             init: OnceLock::new(),
-            root: OnceLock::new(),
+            realm: OnceLock::new(),
         }
     }
 
@@ -60,17 +60,22 @@ impl Context {
     /// processes that join the container, change nothing.
     pub(crate) fn set_init(&self, process: u32) {
         let process = *self.init.get_or_init(|| process);
-        if self.root.get().is_none()
-            && let Some(root) = Process::open(process).and_then(|process| process.open_link("root"))
+        if self.realm.get().is_none()
+            && let Some(realm) = Process::open(process).and_then(|process| Realm::of(&process))
         {
-            self.root.get_or_init(|| root);
+            self.realm.get_or_init(|| realm);
         }
     }
 
     /// The container's root directory as its first program found it, which is what paths in rules begin at: a task may
     /// have taken another one since.
     pub(crate) fn root(&self) -> Option<BorrowedFd<'_>> {
-        self.root.get().map(AsFd::as_fd)
+        self.realm().map(Realm::root)
+    }
+
+    /// What the container's first program had: where numbers of users and groups mean something.
+    pub(super) fn realm(&self) -> Option<&Realm> {
+        self.realm.get()
     }
 
     /// The container's first process, once it is known.

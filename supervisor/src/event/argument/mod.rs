@@ -214,7 +214,7 @@ impl CallEvent<'_> {
         if user == u32::MAX {
             return Rendered::resolved("-1", "<NONE>");
         }
-        Rendered::resolved(user.to_string(), self.user_name(user).unwrap_or_else(|| NO_NAME.into()))
+        Rendered::resolved(user.to_string(), self.user_name(user))
     }
 
     /// A user as the target numbers it.
@@ -222,7 +222,7 @@ impl CallEvent<'_> {
         if user == u32::MAX {
             return self.rendered_user(user);
         }
-        let name = self.thread().and_then(|thread| self.user_name(host_user(thread, user)?));
+        let name = self.thread().and_then(|thread| Some(self.user_name(host_user(thread, user)?)));
         Rendered::resolved(user.to_string(), name.unwrap_or_else(|| NO_NAME.into()))
     }
 
