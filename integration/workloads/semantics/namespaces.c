@@ -102,6 +102,28 @@ static void own_users(void) {
   shown(open("/probe/group-0640", O_RDONLY));
 }
 
+// Its memory belongs to the outer namespace as long as it executes nothing, and nobody of the inner one may look at it.
+static void hidden_in_own_users(void) {
+  uid_t uid = getuid();
+  gid_t gid = getgid();
+  make("file", 0600, "text");
+  attempt("unshare", unshare(CLONE_NEWUSER));
+  map_self(uid, gid);
+  attempt("hide", prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+  shown(open("file", O_RDWR));
+  shown(open("new", O_RDWR | O_CREAT, 0644));
+  shown(open("/dev/null", O_RDWR));
+  shown(open("missing", O_RDONLY));
+  int folder = shown(open(".", O_RDONLY | O_DIRECTORY));
+  shown(openat(folder, "file", O_RDONLY));
+  attempt("mkdir", mkdir("folder", 0755));
+  attempt("rename", renameat(folder, "new", folder, "renamed"));
+  attempt("chmod", chmod("file", 0640));
+  attempt("unlink", unlink("renamed"));
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "nobody"};
+  attempt("connect", connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
+}
+
 static void own_users_and_mounts(void) {
   uid_t uid = getuid();
   gid_t gid = getgid();
@@ -287,6 +309,7 @@ static void settings_of_cloned_network(void) {
 
 FAMILY(namespaces, {"own-mounts", own_mounts}, {"settings-of-cloned-network", settings_of_cloned_network}, {"mounts-of-one-thread", mounts_of_one_thread},
        {"pivoted-root", pivoted_root}, {"nodes-of-own-mounts", nodes_of_own_mounts}, {"own-users", own_users},
+       {"hidden-in-own-users", hidden_in_own_users},
        {"own-users-and-mounts", own_users_and_mounts}, {"own-network", own_network},
        {"networks-of-own-users", networks_of_own_users},
        {"settings-of-own-network", settings_of_own_network}, {"settings-of-one-network", settings_of_one_network}, {"own-ipc", own_ipc}, {"own-hostname", own_hostname},

@@ -189,7 +189,7 @@ impl Means {
                     opener.look(&process, &credentials, look, (&told, afterwards))
                 })
             }
-            Way::Namespace(home) => self.ask(home, |opener| opener.look(process.task(), (request, held), afterwards)),
+            Way::Namespace(home) => self.ask(home, |opener| opener.look(process, (request, held), afterwards)),
         }
     }
 
@@ -277,7 +277,7 @@ impl Means {
                 });
                 Ok(done?.map_err(|error| errno(&error)))
             }
-            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.name(naming, handles, mask)),
+            Way::Namespace(namespace) => self.ask(namespace, |opener| opener.name(process, (naming, handles, mask))),
         }
     }
 

@@ -152,6 +152,11 @@ impl Opener {
         Ok(Self { host_root, own_descriptors, wardrobe, surroundings, mounts, namespace })
     }
 
+    /// The user namespace that the thread lives in.
+    pub(super) fn namespace(&self) -> u64 {
+        self.namespace
+    }
+
     /// Takes off the ids of the last target.
     pub(super) fn undress(&mut self) -> io::Result<()> {
         self.wardrobe.undress()

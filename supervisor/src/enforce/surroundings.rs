@@ -22,6 +22,8 @@ pub(super) struct Surroundings {
     network: Option<u64>,
     ipc: Option<u64>,
     mounts: Option<u64>,
+    /// The thread serves only tasks that live where it does.
+    are_final: bool,
 }
 
 impl Surroundings {
@@ -38,11 +40,19 @@ impl Surroundings {
     /// Takes the calling thread, which must have its own capabilities, into the task's namespaces; says whether it was
     /// elsewhere before.
     pub(super) fn follow(&mut self, process: &Process) -> io::Result<bool> {
+        if self.are_final {
+            return Ok(false);
+        }
         let has_moved = [
             enter(process, "ns/net", CloneFlags::CLONE_NEWNET, &mut self.network)?,
             enter(process, "ns/ipc", CloneFlags::CLONE_NEWIPC, &mut self.ipc)?,
         ];
         Ok(has_moved.contains(&true))
+    }
+
+    /// From now on the thread stays.
+    pub(super) fn stay(&mut self) {
+        self.are_final = true;
     }
 
     /// Takes the calling thread, the only one of its process, into those of the task's namespaces that no file depends on,

@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
     if let Some(Err(error)) = known.map(|watched| ready(&guard, watched)) {
         return refuse(&error);
     }
-    if let Err(error) = sys::outlive_signals() {
+    if let Err(error) = sys::outlive_signals().and_then(|()| sys::leave_keyring()) {
         return refuse(&error.into());
     }
     match sys::go_into_background() {

@@ -347,6 +347,14 @@ impl Process {
         self.root.get().map(Root::Kept)
     }
 
+    /// Makes known what only somebody with more rights could learn: the root directory, and the user namespace's inode.
+    pub(crate) fn introduce(&self, root: Option<OwnedFd>, user_namespace: u64) {
+        if let Some(root) = root {
+            self.root.get_or_init(|| root);
+        }
+        self.user_namespace.get_or_init(|| user_namespace);
+    }
+
     /// The inode of the user namespace; remembered like [`Self::root`].
     pub(crate) fn user_namespace(&self, settled: bool) -> Option<u64> {
         if !settled {

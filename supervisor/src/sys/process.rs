@@ -201,6 +201,17 @@ pub(crate) fn outlive_signals() -> Result<(), SyscallError> {
     Ok(())
 }
 
+/// Gives the calling process an empty session keyring of its own (keyctl(2)), for it and what it starts. What is opened for a
+/// container is opened with our keys, which are to be nobody's; a kernel without keys has none.
+pub(crate) fn leave_keyring() -> Result<(), SyscallError> {
+    // SAFETY: the request takes a null pointer for an anonymous keyring, and touches no memory.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<u8>()) };
+    match Errno::result(joined) {
+        Ok(_) | Err(Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(SyscallError::from_errno("keyctl", errno)),
+    }
+}
+
 /// The signal that gets a watch out of RECV.
 const INTERRUPT: Signal = Signal::SIGUSR1;
 

@@ -11,8 +11,8 @@ pub(crate) struct Home {
     ipc: u64,
     /// The profile of AppArmor's, and the mount namespace in which that names files.
     confined: Option<(Label, u64)>,
-    /// Of mounts and of host names.
-    resident: Option<[u64; 2]>,
+    /// Of mounts, host names, control groups and, since Linux 5.6, time.
+    resident: Option<([u64; 3], Option<u64>)>,
 }
 
 impl Home {
@@ -20,7 +20,8 @@ impl Home {
     /// go nowhere by that (setns(2)). The other end of a Unix connection gets one of who connected (`SO_PEERPIDFD`).
     pub(in crate::enforce) fn resident(process: &Process, label: Option<Label>) -> Option<Self> {
         let user = process.namespace("ns/user")?;
-        let resident = Some([process.namespace("ns/mnt")?, process.namespace("ns/uts")?]);
+        let inode = |name| process.namespace(name);
+        let resident = Some(([inode("ns/mnt")?, inode("ns/uts")?, inode("ns/cgroup")?], inode("ns/time")));
         Some(Self { resident, ..Self::of(process, user, label)? })
     }
 

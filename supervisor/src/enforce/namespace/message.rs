@@ -32,10 +32,11 @@ pub(super) enum ToOpener {
         task: u32,
         /// Who that is on the host.
         person: Person,
-        /// See [`Home::resident`].
+        /// See [`Home::resident`](super::Home::resident).
         is_resident: bool,
     },
-    /// Find a file for a task; comes with the directory where to start, if that is held.
+    /// Find a file for a task; comes with its root directory, and with the directory where to start, if the path says so. They
+    /// are opened by who may: a task can keep its own from the root of its user namespace (`PR_SET_DUMPABLE`, prctl(2)).
     Look {
         /// In the host's numbering.
         task: u32,
@@ -49,7 +50,7 @@ pub(super) enum ToOpener {
         /// In the host's numbering.
         task: u32,
     },
-    /// Make a call on names for the task that was met last; comes with what their paths start from.
+    /// Make a call on names for the task that was met last; comes with its root directory and what their paths start from.
     Name {
         /// What it asks for.
         naming: Naming,

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::{Child, Stdio},
 };
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     control::{Control, ControlError},
     enforce::{
-        Afterwards, DevicePolicy, Errand, Handles, Located, Naming, Opened, Upheaval,
+        Afterwards, DevicePolicy, Errand, Handles, Located, Naming, Opened, Start, Upheaval,
         connecting::Peer,
         credentials::{Fixed, Person},
         opener::{Look, Sight},
@@ -112,14 +112,30 @@ impl NamespaceOpener {
         Pidfd::open(number).map_err(NamespaceError::Start)
     }
 
-    /// See [`Opener::look`].
+    /// See [`Opener::look`](crate::enforce::Opener::look).
     pub(in crate::enforce) fn look(
         &self,
-        task: u32,
-        (request, start): Look<'_>,
+        process: &Process,
+        (request, held): Look<'_>,
         afterwards: Afterwards,
     ) -> Result<Sight, NamespaceError> {
-        self.control.send(&ToOpener::Look { task, request: request.clone(), afterwards }, start.as_slice())?;
+        let failed = |errno| Ok(Sight::Located(Located::Failed(errno)));
+        let Some(root) = process.open_link("root") else { return failed(libc::ESRCH) };
+        let opened = match (held, request.start) {
+            (Some(_), _) | (None, Start::Root) => None,
+            (None, Start::WorkingDirectory) => match process.open_link("cwd") {
+                None => return failed(libc::ESRCH),
+                opened => opened,
+            },
+            (None, Start::Descriptor(number)) => match process.duplicate(number) {
+                None => return failed(libc::EBADF),
+                opened => opened,
+            },
+        };
+        let start = held.or_else(|| opened.as_ref().map(AsFd::as_fd));
+        let descriptors: Vec<_> = [root.as_fd()].into_iter().chain(start).collect();
+        let message = ToOpener::Look { task: process.task(), request: request.clone(), afterwards };
+        self.control.send(&message, &descriptors)?;
         match self.receive()? {
             (FromOpener::File, Some(file)) => self.closed().map(|()| Sight::Opened(file)),
             (FromOpener::Found { handle, is_leased }, Some(descriptor)) => {
@@ -132,7 +148,7 @@ impl NamespaceOpener {
         }
     }
 
-    /// See [`Opener::open`]; for the task that was met, or looked for, last.
+    /// See [`Opener::open`](crate::enforce::Opener::open); for the task that was met, or looked for, last.
     pub(in crate::enforce) fn open(&self, errand: &Errand, may_block: bool) -> Result<Opened, NamespaceError> {
         let (handle, descriptor) = match Handle::of(&errand.located) {
             Ok(parts) => parts,
@@ -163,19 +179,20 @@ impl NamespaceOpener {
         self.done()
     }
 
-    /// See [`Opener::name`]; for the task that was met last.
+    /// See [`Opener::name`](crate::enforce::Opener::name); for the task that was met last.
     pub(in crate::enforce) fn name(
         &self,
-        naming: &Naming,
-        handles: &Handles,
-        mask: u32,
+        process: &Process,
+        (naming, handles, mask): (&Naming, &Handles, u32),
     ) -> Result<Result<(), i32>, NamespaceError> {
-        let (starts, descriptors) = handles.in_order();
+        let Some(root) = process.open_link("root") else { return Ok(Err(libc::ESRCH)) };
+        let (starts, mut descriptors) = handles.in_order();
+        descriptors.insert(0, root.as_fd());
         self.control.send(&ToOpener::Name { naming: naming.clone(), starts, mask }, &descriptors)?;
         self.done()
     }
 
-    /// See [`Opener::connect`]; for the task that was met last.
+    /// See [`Opener::connect`](crate::enforce::Opener::connect); for the task that was met last.
     pub(in crate::enforce) fn connect(
         &self,
         peer: Peer,

@@ -68,7 +68,7 @@ fn serve_on(control: &Control) -> Result<(), String> {
         join(&process, &person, label.as_ref(), is_resident)
     });
     let (mut server, fixed) = match joined {
-        Ok((opener, fixed)) => (Server { opener, devices, met: None, upheaval: Upheaval::new(false) }, fixed),
+        Ok((opener, fixed)) => (Server { opener, devices, met: None, upheaval: Upheaval::new(true) }, fixed),
         Err(error) => {
             control.send(&FromOpener::Unable { cause: error.to_string() }, &[]).map_err(told)?;
             return Err(error.to_string());
@@ -94,6 +94,7 @@ fn join(process: &Process, person: &Person, label: Option<&Label>, is_resident: 
     let mut surroundings = Surroundings::default();
     let (descriptors, root) = (File::open("/proc/self/fd")?, File::open("/")?);
     surroundings.follow(process)?;
+    surroundings.stay();
     enter_cgroups(process)?;
     if is_resident {
         surroundings.settle(process, root.as_fd())?;
@@ -141,7 +142,7 @@ struct Server {
     devices: DevicePolicy,
     /// Who was met, or looked for, last.
     met: Option<(Process, Credentials)>,
-    /// Nothing is remembered here.
+    /// Nothing is remembered here but what comes with each call.
     upheaval: Upheaval,
 }
 
@@ -149,8 +150,8 @@ impl Server {
     fn answer(&mut self, message: ToOpener, held: Vec<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         match message {
             ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
-            ToOpener::Look { task, request, afterwards } => self.look(task, &request, held.first(), afterwards),
-            ToOpener::Meet { task } => match self.known(task) {
+            ToOpener::Look { task, request, afterwards } => self.look(task, &request, held, afterwards),
+            ToOpener::Meet { task } => match self.known(task, None) {
                 Ok(known) => {
                     self.met = Some(known);
                     (FromOpener::Done, None)
@@ -158,8 +159,11 @@ impl Server {
                 Err(answer) => (answer, None),
             },
             ToOpener::Name { naming, starts, mask } => {
+                let mut held = held.into_iter();
+                let root = held.next();
                 let handles = Handles::from_order(starts, held);
                 let done = self.met.as_ref().ok_or_else(unmet).and_then(|(process, credentials)| {
+                    process.introduce(root, self.opener.namespace());
                     self.opener.name(process, credentials, (&naming, &handles, mask), &self.upheaval)
                 });
                 (outcome(done), None)
@@ -189,8 +193,9 @@ impl Server {
     }
 
     /// The task and its credentials now, or what to answer.
-    fn known(&self, task: u32) -> Result<(Process, Credentials), FromOpener> {
+    fn known(&self, task: u32, root: Option<OwnedFd>) -> Result<(Process, Credentials), FromOpener> {
         let process = Process::open(task).ok_or(FromOpener::Failed { errno: libc::ESRCH })?;
+        process.introduce(root, self.opener.namespace());
         match self.opener.credentials_of(&process, &self.upheaval) {
             Ok(credentials) => Ok((process, credentials)),
             Err(error) => Err(FromOpener::Unable { cause: diagnostics::chain(&error) }),
@@ -201,14 +206,16 @@ impl Server {
         &mut self,
         task: u32,
         request: &OpenRequest,
-        start: Option<&OwnedFd>,
+        held: Vec<OwnedFd>,
         afterwards: Afterwards,
     ) -> (FromOpener, Option<OwnedFd>) {
-        let (process, credentials) = match self.known(task) {
+        let mut held = held.into_iter();
+        let (root, start) = (held.next(), held.next());
+        let (process, credentials) = match self.known(task, root) {
             Ok(known) => known,
             Err(answer) => return (answer, None),
         };
-        let look = (request, start.map(AsFd::as_fd));
+        let look = (request, start.as_ref().map(AsFd::as_fd));
         let sight = self.opener.look(&process, &credentials, look, (&self.upheaval, afterwards));
         self.met = Some((process, credentials));
         let (located, is_leased) = match sight {
