@@ -91,6 +91,7 @@ const NODES: &[(&str, u32, u32, u32, Kind)] = &[
     ("rootfs/probe/sticky-way", 0o777, 0, 0, Folder),
     ("rootfs/probe/sticky/fifo", 0o666, USER, USER, Fifo),
     ("rootfs/probe/sticky/file", 0o666, USER, USER, Text("of the user")),
+    ("rootfs/probe/sticky/null", 0o666, USER, USER, Character(1, 3)),
     ("rootfs/probe/sticky/root", 0o666, 0, 0, Text("of root")),
     ("mounts/readonly", 0o755, 0, 0, Folder),
     ("mounts/readonly/file", 0o666, 0, 0, Text("read only")),

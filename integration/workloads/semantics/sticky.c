@@ -12,12 +12,16 @@ static void settings(void) {
   }
 }
 
-// Others' files in a sticky folder: /probe/sticky holds a link, a fifo and a file of user 1000, and a file of root.
+// Others' files in a sticky folder: /probe/sticky holds a link, a fifo, a device and a file of user 1000, and a
+// file of root.
 static void open_others(void) {
   shown(open("/probe/sticky/link", O_RDONLY));
   shown(open("/probe/sticky/link", O_RDWR | O_CREAT, 0600));
   shown(open("/probe/sticky/fifo", O_RDWR | O_NONBLOCK));
   shown(open("/probe/sticky/fifo", O_RDWR | O_CREAT | O_NONBLOCK, 0600));
+  shown(open("/probe/sticky/null", O_RDWR));
+  shown(open("/probe/sticky/null", O_RDWR | O_CREAT, 0600));
+  shown(open("/probe/sticky/link", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   shown(open("/probe/sticky/file", O_RDWR));
   shown(open("/probe/sticky/file", O_RDWR | O_CREAT, 0600));
   shown(open("/probe/sticky/root", O_RDWR));

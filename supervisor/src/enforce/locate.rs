@@ -25,7 +25,7 @@ use super::{
     terminal,
 };
 use crate::{
-    process::{Process, found, is_marked, kernel_path},
+    process::{Process, found, has_lost_name},
     sys::{FileFacts, OpenHow, file_facts, is_never_followed, look_below, open_at},
 };
 
@@ -83,7 +83,7 @@ impl Located {
 fn aliases(root: BorrowedFd<'_>, names: &[String], (file, facts): (BorrowedFd<'_>, &FileFacts)) -> Vec<Vec<u8>> {
     // While a name is removed, the file has one name less already, and that one still leads there (`vfs_unlink`).
     let has_one_name =
-        || facts.links < 2 && !facts.was_changed_lately() && is_on_mount_of(root, facts) && !is_removed(file);
+        || facts.links < 2 && !facts.was_changed_lately() && is_on_mount_of(root, facts) && !has_lost_name(file);
     if names.is_empty() || facts.is(libc::S_IFDIR) || has_one_name() {
         return Vec::new();
     }
@@ -111,11 +111,6 @@ fn aliases_of_missing(root: BorrowedFd<'_>, names: &[String], parent: BorrowedFd
 
 fn is_on_mount_of(root: BorrowedFd<'_>, facts: &FileFacts) -> bool {
     file_facts(root, c"", false).is_ok_and(|root| root.mount == facts.mount)
-}
-
-/// Whether the name is gone by which the file was found; what cannot be learned counts as yes.
-fn is_removed(file: BorrowedFd<'_>) -> bool {
-    kernel_path(file).is_none_or(|name| is_marked(&name))
 }
 
 /// What `name` is in the container.
@@ -184,8 +179,8 @@ impl Lookup<'_> {
         }
         let resolve = scope | libc::RESOLVE_NO_SYMLINKS;
         match self.handle(self.start, path, resolve) {
-            Ok(handle) if handle.is_on_procfs() || self.may_be_protected(&handle.facts) => None,
-            Ok(handle) => Some(self.existing(handle)),
+            Ok(handle) if handle.is_on_procfs() => None,
+            Ok(handle) => self.existing_in_sight(handle, resolve),
             Err(error) if errno(&error) == libc::ENOENT => Some(self.missing(resolve)),
             Err(_) => None,
         }
@@ -205,11 +200,12 @@ impl Lookup<'_> {
                 Err(error) => Attempt::Failed(error),
             };
         }
-        match self.handle(self.start, path, how.resolve | libc::RESOLVE_NO_SYMLINKS) {
-            Ok(handle) if handle.is_on_procfs() || self.may_be_protected(&handle.facts) => return Attempt::Undecided,
-            Ok(handle) => return self.existing(handle).into(),
+        let resolve = how.resolve | libc::RESOLVE_NO_SYMLINKS;
+        match self.handle(self.start, path, resolve) {
+            Ok(handle) if handle.is_on_procfs() => return Attempt::Undecided,
+            Ok(handle) => return self.existing_in_sight(handle, resolve).map_or(Attempt::Undecided, Into::into),
             Err(error) => match errno(&error) {
-                libc::ENOENT => return self.missing(how.resolve | libc::RESOLVE_NO_SYMLINKS).into(),
+                libc::ENOENT => return self.missing(resolve).into(),
                 libc::ELOOP if how.resolve & libc::RESOLVE_NO_SYMLINKS == 0 => {}
                 _ => return Attempt::Failed(error),
             },
@@ -272,11 +268,21 @@ impl Lookup<'_> {
         self.found(handle, refusal)
     }
 
+    /// The same of one that no link led to; `None` where its place matters and is not what the path says any more.
+    fn existing_in_sight(&self, handle: Handle, resolve: u64) -> Option<io::Result<Located>> {
+        if !self.may_be_protected(&handle.facts) {
+            return Some(self.existing(handle));
+        }
+        let directory = self.parent_of(&handle.facts, resolve).ok()?;
+        Some(self.existing_in(handle, || Ok(directory)))
+    }
+
     /// The same where its place may matter: `directory` is the one that it was looked up in.
     fn existing_in(&self, handle: Handle, directory: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Located> {
         let refusal = match self.refusal(&handle.facts) {
-            None if self.may_be_protected(&handle.facts) => {
-                Self::is_protected(&handle.facts, directory()?.as_fd())?.then_some(libc::EACCES)
+            refusal @ (None | Some(libc::ELOOP)) if self.may_be_protected(&handle.facts) => {
+                let is_protected = Self::is_protected(&handle.facts, directory()?.as_fd())?;
+                if is_protected { Some(libc::EACCES) } else { refusal }
             }
             refusal => refusal,
         };
@@ -313,14 +319,15 @@ impl Lookup<'_> {
     fn may_be_protected(&self, facts: &FileFacts) -> bool {
         self.request.has(libc::O_CREAT)
             && facts.user != self.credentials.file_user()
-            && Protection::of(facts).is_some_and(|protection| protection.level() > 0)
+            && !facts.is(libc::S_IFDIR)
+            && Protection::of(facts).is_none_or(|protection| protection.level() > 0)
     }
 
-    /// Whether `fs.protected_regular` or `fs.protected_fifos` keeps somebody's file in a shared directory from being opened
-    /// by a request that would have made it (proc(5); `may_create_in_sticky` of the kernel's `namei.c`). What counts is
-    /// the directory of the look-up, not where the file is when it is asked about.
+    /// Whether somebody's file in a shared directory may not be opened by a request that would have made it: a regular file
+    /// or a FIFO as `fs.protected_regular` and `fs.protected_fifos` say (proc(5)), any other never (`may_create_in_sticky`
+    /// of the kernel's `namei.c`). What counts is the directory of the look-up, not where the file is when it is asked about.
     fn is_protected(facts: &FileFacts, directory: BorrowedFd<'_>) -> io::Result<bool> {
-        let Some(level) = Protection::of(facts).map(Protection::level) else { return Ok(false) };
+        let level = Protection::of(facts).map_or(1, Protection::level);
         let directory = file_facts(directory, c"", false)?;
         let is_sticky = directory.mode & libc::S_ISVTX != 0 && facts.user != directory.user;
         let is_open = directory.mode & 0o002 != 0 || level >= 2 && directory.mode & 0o020 != 0;

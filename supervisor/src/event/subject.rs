@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, fstat};
 use super::{CallEvent, resolve};
 use crate::{
     decode::{Made, Message, RawAddress, SocketAddress, Subject},
-    enforce::Located,
+    enforce::{Located, Start},
     process::{Descriptor, Kind, Layer, Socket, is_marked, kernel_path, layer},
     target::ReadError,
 };
@@ -188,7 +188,7 @@ impl CallEvent<'_> {
     /// The overlay layer of the file that is opened.
     pub(super) fn subject_layer(&self) -> Option<Layer> {
         let found = self.found()?;
-        layer(self.thread()?, &found.file, &kernel_path(&found.file)?, self.context.root())
+        layer(self.thread()?, &found.file, &kernel_path(&found.file, || self.near())?, self.context.root())
     }
 
     /// Whether the open will make a file: it may, and there is none yet.
@@ -256,13 +256,24 @@ impl CallEvent<'_> {
     fn real_path(&self) -> Option<Vec<u8>> {
         match self.file.located.get().map(Arc::as_ref) {
             Some(Located::Missing { parent, name }) => {
-                let directory = kernel_path(parent)?;
+                let directory = kernel_path(parent, || None)?;
                 Some(super::join::join(&directory, name.to_bytes()).into_owned())
             }
             Some(Located::Failed(_)) => None,
-            Some(Located::Existing { file, .. }) => kernel_path(file),
-            None => kernel_path(&self.found()?.file),
+            Some(Located::Existing { file, .. }) => kernel_path(file, || self.near()),
+            None => kernel_path(&self.found()?.file, || self.near()),
         }
+    }
+
+    /// A directory that the path of an open starts from.
+    fn near(&self) -> Option<OwnedFd> {
+        let (register, _) = self.call.paths().next()?;
+        let start = Start::of_descriptor(register.map_or(libc::AT_FDCWD, |register| self.call.int(register)));
+        let held = self.handles().and_then(|handles| handles.start(start)?.try_clone_to_owned().ok());
+        held.or_else(|| match start {
+            Start::Descriptor(number) => self.thread()?.open_link(&format!("fd/{number}")),
+            Start::WorkingDirectory | Start::Root => self.thread()?.open_link("cwd"),
+        })
     }
 
     fn found(&self) -> Option<&Found> {

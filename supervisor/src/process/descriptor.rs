@@ -2,20 +2,22 @@
 //! `/proc/PID/fd/N`: what an open descriptor of a task is.
 
 use std::{
-    ffi::CString,
+    ffi::{CString, OsString},
     os::{
-        fd::{AsFd, AsRawFd as _, BorrowedFd},
-        unix::ffi::OsStringExt,
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt},
     },
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat},
     sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
 };
 
 use super::{
     Process,
+    long_path::long_path,
     unseen::{found, named, opened},
 };
 use crate::sys::look_below;
@@ -107,7 +109,7 @@ impl Process {
     /// The open descriptor `number` of the task.
     pub(crate) fn descriptor(&self, number: i32) -> Option<Descriptor> {
         let path = format!("fd/{number}");
-        let name = self.link(&path)?;
+        let name = self.whole_link(&path)?;
         let kind = match Named::of(&name) {
             Named::Path => self.path_kind(&path),
             Named::Kind(kind) => kind,
@@ -152,7 +154,7 @@ impl Process {
     }
 
     /// Opens a magic link of the directory itself, without reading or writing rights and without side effects.
-    pub(crate) fn open_link(&self, link: &str) -> Option<std::os::fd::OwnedFd> {
+    pub(crate) fn open_link(&self, link: &str) -> Option<OwnedFd> {
         opened(openat(self.directory(), link, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()))
     }
 }
@@ -209,28 +211,55 @@ pub(crate) fn is_marked(name: &[u8]) -> bool {
     name.ends_with(MARK)
 }
 
-/// Where a descriptor of ours leads, as the kernel names it.
-pub(crate) fn kernel_path(file: impl AsFd) -> Option<Vec<u8>> {
-    let own = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    named(readlinkat(AT_FDCWD, own.as_str())).map(OsStringExt::into_vec)
+/// Whether the name is gone by which a descriptor of ours was found; what the kernel does not tell counts as yes.
+pub(crate) fn has_lost_name(file: BorrowedFd<'_>) -> bool {
+    own_link(file).map_or(true, |name| is_marked(name.as_bytes()))
+}
+
+/// Where a descriptor of ours leads, as the kernel names it. A file whose name is too long for the kernel is looked for below
+/// `near`, a directory, and those above it.
+pub(crate) fn kernel_path(file: impl AsFd, near: impl FnOnce() -> Option<OwnedFd>) -> Option<Vec<u8>> {
+    let file = file.as_fd();
+    match own_link(file) {
+        Err(Errno::ENAMETOOLONG) => {
+            let is_directory = fstat(file).is_ok_and(|facts| facts.st_mode & libc::S_IFMT == libc::S_IFDIR);
+            let near = if is_directory { None } else { near() };
+            named(long_path(file, near.as_ref().map(AsFd::as_fd)).map_err(|_unknown| Errno::ENAMETOOLONG))
+        }
+        told => named(told).map(OsStringExt::into_vec),
+    }
+}
+
+fn own_link(file: BorrowedFd<'_>) -> nix::Result<OsString> {
+    readlinkat(AT_FDCWD, format!("/proc/self/fd/{}", file.as_raw_fd()).as_str())
 }
 
 impl Process {
     /// The path behind a magic link of the task's directory, without the mark of a removed file.
     pub(crate) fn path_behind(&self, link: &str) -> Option<Vec<u8>> {
-        let name = self.link(link)?;
+        let name = self.whole_link(link)?;
         Some(if is_marked(&name) { self.unmarked(name, self.file_facts(link).as_ref()) } else { name })
+    }
+
+    /// What a magic link says, however long that is.
+    fn whole_link(&self, link: &str) -> Option<Vec<u8>> {
+        match readlinkat(self.directory(), link) {
+            Err(Errno::ENAMETOOLONG) => kernel_path(self.open_link(link)?, || self.open_link("cwd")),
+            told => named(told).map(OsStringExt::into_vec),
+        }
     }
 
     /// The path of a descriptor of ours, as the task would name it, without the mark of a removed file.
     pub(crate) fn path_of(&self, file: BorrowedFd<'_>) -> Option<Vec<u8>> {
-        let name = kernel_path(file)?;
+        let name = kernel_path(file, || self.open_link("cwd"))?;
         Some(if is_marked(&name) { self.unmarked(name, fstat(file).ok().as_ref()) } else { name })
     }
 
     /// Whether the name is gone by which the file was found.
     pub(crate) fn is_removed(&self, file: BorrowedFd<'_>) -> bool {
-        let Some(name) = kernel_path(file).filter(|name| is_marked(name)) else { return false };
+        let Some(name) = kernel_path(file, || self.open_link("cwd")).filter(|name| is_marked(name)) else {
+            return false;
+        };
         let marked = name.len();
         self.unmarked(name, fstat(file).ok().as_ref()).len() < marked
     }

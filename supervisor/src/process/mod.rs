@@ -11,6 +11,7 @@ mod cgroup;
 mod descriptor;
 mod handle;
 mod interpreter;
+mod long_path;
 mod mount;
 mod socket;
 mod stat;
@@ -20,7 +21,7 @@ mod unseen;
 
 pub(crate) use capability::names as capability_names;
 pub(crate) use cgroup::Cgroup;
-pub(crate) use descriptor::{Descriptor, Kind, is_marked, kernel_path};
+pub(crate) use descriptor::{Descriptor, Kind, has_lost_name, is_marked, kernel_path};
 pub(crate) use handle::{Activity, Auxiliary, Process, auxiliary_of, name_of, read_system_setting};
 pub(crate) use interpreter::{linked_file, loaded_beside};
 pub(crate) use mount::{Layer, layer, mount_root};

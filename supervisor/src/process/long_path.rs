@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Names that do not fit into a page, which is all that the kernel tells of one (`d_path`): directories may lie deeper.
+//!
+//! What it tells begins at the caller's root directory. So a thread of its own makes directories above the file its root,
+//! one after the other, as long as what is below fits, and goes on with the last of them.
+
+use std::{
+    ffi::CStr,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt as _,
+    },
+    thread,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, openat, readlinkat},
+    sched::{CloneFlags, unshare},
+    sys::stat::Mode,
+    unistd::{chroot, fchdir},
+};
+
+use super::handle::proc_root;
+use crate::sys::file_facts;
+
+/// Directories that are looked at: what lies deeper has no name.
+const MAX_STEPS: usize = 4096;
+/// A thread that makes system calls and little else.
+const STACK_BYTES: usize = 128 << 10;
+
+/// The name of `file`, which is too long for the kernel; it is looked for below `near`, a directory, and those above it, or,
+/// for a directory, those above itself.
+pub(super) fn long_path(file: BorrowedFd<'_>, near: Option<BorrowedFd<'_>>) -> io::Result<Vec<u8>> {
+    thread::scope(|scope| {
+        let find = || Finder::new().and_then(|finder| finder.find(file, near));
+        let finder = thread::Builder::new().name("long-path".to_owned()).stack_size(STACK_BYTES);
+        let found = finder.spawn_scoped(scope, find)?.join();
+        found.unwrap_or_else(|_panic| Err(io::Error::other("the thread that looked for a name has panicked")))
+    })
+}
+
+struct Finder {
+    /// Our own descriptors, of which the kernel tells the names.
+    own: OwnedFd,
+    root: OwnedFd,
+}
+
+impl Finder {
+    /// Gives the calling thread a root directory that is its own to change.
+    fn new() -> io::Result<Self> {
+        let proc = proc_root().ok_or(io::ErrorKind::NotFound)?;
+        let (own, root) = (directory(proc, c"self/fd")?, directory(proc, c"/")?);
+        unshare(CloneFlags::CLONE_FS)?;
+        Ok(Self { own, root })
+    }
+
+    fn find(&self, file: BorrowedFd<'_>, near: Option<BorrowedFd<'_>>) -> io::Result<Vec<u8>> {
+        let mut parts = Vec::new();
+        let mut steps = 0;
+        let mut target = file.try_clone_to_owned()?;
+        let mut from = match near {
+            Some(near) => near.try_clone_to_owned()?,
+            None => directory(file, c"..")?,
+        };
+        loop {
+            let (base, part) = self.furthest(&target, from, &mut steps)?;
+            parts.push(part);
+            take_root(&self.root)?;
+            if let Some(name) = self.name(&base)? {
+                parts.push(name);
+                parts.reverse();
+                return Ok(parts.concat());
+            }
+            from = directory(base.as_fd(), c"..")?;
+            target = base;
+        }
+    }
+
+    /// The furthest directory above `target` from which its name still fits, and that name.
+    fn furthest(&self, target: &OwnedFd, from: OwnedFd, steps: &mut usize) -> io::Result<(OwnedFd, Vec<u8>)> {
+        let mut best = None;
+        let mut at = from;
+        loop {
+            *steps += 1;
+            if *steps > MAX_STEPS {
+                return Err(Errno::ENAMETOOLONG.into());
+            }
+            // Once it is the root, nothing is above it.
+            let above = directory(at.as_fd(), c"..")?;
+            take_root(&at)?;
+            let name = self.name(target)?;
+            if name.is_none() && best.is_some() {
+                break;
+            }
+            let is_top = file_facts(above.as_fd(), c"", false)?.is_same_file(&file_facts(at.as_fd(), c"", false)?);
+            if let Some(name) = name {
+                best = Some((at, name));
+            }
+            if is_top {
+                break;
+            }
+            at = above;
+        }
+        best.ok_or_else(|| Errno::ENAMETOOLONG.into())
+    }
+
+    /// The name as the calling thread's root directory shows it; `None` for one that is too long.
+    fn name(&self, file: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+        match readlinkat(&self.own, file.as_raw_fd().to_string().as_str()) {
+            Ok(name) => Ok(Some(name.into_vec())),
+            Err(Errno::ENAMETOOLONG) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn directory(at: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
+    Ok(openat(at, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+fn take_root(root: &OwnedFd) -> nix::Result<()> {
+    fchdir(root)?;
+    chroot(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use nix::sys::stat::mkdirat;
+
+    use super::*;
+
+    #[test]
+    fn a_deep_file_has_its_whole_name() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: not root");
+            return;
+        }
+        let name = "d".repeat(200);
+        let scratch = tempfile::tempdir().unwrap();
+        let mut folder = OwnedFd::from(File::open(scratch.path()).unwrap());
+        let mut expected = scratch.path().to_str().unwrap().to_owned();
+        for _level in 0..60 {
+            mkdirat(&folder, name.as_str(), Mode::S_IRWXU).unwrap();
+            folder = openat(&folder, name.as_str(), OFlag::O_RDONLY, Mode::empty()).unwrap();
+            expected = format!("{expected}/{name}");
+        }
+        assert_eq!(long_path(folder.as_fd(), None).unwrap(), expected.as_bytes());
+        let file = openat(&folder, "file", OFlag::O_RDWR | OFlag::O_CREAT, Mode::S_IRWXU).unwrap();
+        let below = openat(&folder, ".", OFlag::O_RDONLY, Mode::empty()).unwrap();
+        expected.push_str("/file");
+        assert_eq!(long_path(file.as_fd(), Some(below.as_fd())).unwrap(), expected.as_bytes());
+        mkdirat(&folder, "beside", Mode::S_IRWXU).unwrap();
+        let beside = openat(&folder, "beside", OFlag::O_RDONLY, Mode::empty()).unwrap();
+        assert_eq!(long_path(file.as_fd(), Some(beside.as_fd())).unwrap(), expected.as_bytes());
+        let elsewhere = File::open("/usr").unwrap();
+        long_path(file.as_fd(), Some(elsewhere.as_fd())).unwrap_err();
+    }
+}
