@@ -64,6 +64,8 @@ pub(super) enum ToOpener {
         /// Where to.
         peer: Peer,
     },
+    /// The answer to [`FromOpener::Offered`]: the descriptor was taken.
+    Taken,
     /// Open what was found for the task that was met, or looked for, last; comes with the handle.
     Open {
         /// What the task asks for.
@@ -94,6 +96,9 @@ pub(super) enum FromOpener {
     },
     /// Comes with the file.
     File,
+    /// The answer, whose descriptor does not come with it, but stays here under a number until it is taken: a user may have so
+    /// many descriptors in messages at one time, and others of this user's may have used that up (`ETOOMANYREFS`, unix(7)).
+    Offered { number: i32, answer: Box<FromOpener> },
     /// Our own descriptor of what came last is closed.
     Closed,
     /// The call was made.

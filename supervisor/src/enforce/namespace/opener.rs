@@ -35,6 +35,9 @@ pub(crate) enum NamespaceError {
     /// The process cannot be started.
     #[error("cannot start the process that lives with the task")]
     Start(#[source] io::Error),
+    /// What it has opened cannot be taken from it.
+    #[error("cannot take a file from the process that lives with the task")]
+    Take(#[source] io::Error),
     /// It cannot be spoken with.
     #[error("cannot speak with the process that lives with the task")]
     Control(#[from] ControlError),
@@ -211,6 +214,7 @@ impl NamespaceOpener {
             FromOpener::Unable { cause } => Err(NamespaceError::Unable(cause)),
             FromOpener::Entered { .. }
             | FromOpener::Found { .. }
+            | FromOpener::Offered { .. }
             | FromOpener::File
             | FromOpener::Closed
             | FromOpener::Blocks
@@ -220,7 +224,12 @@ impl NamespaceOpener {
 
     fn receive(&self) -> Result<(FromOpener, Option<OwnedFd>), NamespaceError> {
         let (message, descriptors) = self.control.receive()?.ok_or(NamespaceError::Gone)?;
-        Ok((message, descriptors.into_iter().next()))
+        let FromOpener::Offered { number, answer } = message else {
+            return Ok((message, descriptors.into_iter().next()));
+        };
+        let taken = self.reference()?.descriptor(number).map_err(NamespaceError::Take)?;
+        self.control.send(&ToOpener::Taken, &[])?;
+        Ok((*answer, Some(taken)))
     }
 }
 

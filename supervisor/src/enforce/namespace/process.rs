@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, OwnedFd},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -77,14 +77,27 @@ fn serve_on(control: &Control) -> Result<(), String> {
     control.send(&FromOpener::Entered { fixed }, &[]).map_err(told)?;
     while let Some((message, held)) = control.receive().map_err(told)? {
         let (answer, file) = server.answer(message, held);
-        let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
-        control.send(&answer, &descriptors).map_err(told)?;
-        if let Some(file) = file {
-            drop(file);
-            control.send(&FromOpener::Closed, &[]).map_err(told)?;
+        match file {
+            None => control.send(&answer, &[]).map_err(told)?,
+            Some(file) => hand_over(control, answer, file).map_err(told)?,
         }
     }
     Ok(())
+}
+
+/// Answers with a descriptor, and says when it is no longer open here.
+fn hand_over(control: &Control, answer: FromOpener, file: OwnedFd) -> Result<(), ControlError> {
+    match control.send(&answer, &[file.as_fd()]) {
+        Err(ControlError::Socket(error)) if error.source.raw_os_error() == Some(libc::ETOOMANYREFS) => {
+            let offered = FromOpener::Offered { number: file.as_raw_fd(), answer: Box::new(answer) };
+            control.send(&offered, &[])?;
+            // Whatever comes, or nothing, says that it was taken or is not wanted any more.
+            control.receive::<ToOpener>()?;
+        }
+        sent => sent?,
+    }
+    drop(file);
+    control.send(&FromOpener::Closed, &[])
 }
 
 /// Goes to where the task lives, with what belongs to the host opened before: into its user namespace as the root there, or as
@@ -150,6 +163,7 @@ impl Server {
     fn answer(&mut self, message: ToOpener, held: Vec<OwnedFd>) -> (FromOpener, Option<OwnedFd>) {
         match message {
             ToOpener::Enter { .. } => (FromOpener::Unable { cause: "it has a namespace".to_owned() }, None),
+            ToOpener::Taken => (FromOpener::Unable { cause: "nothing was offered".to_owned() }, None),
             ToOpener::Look { task, request, afterwards } => self.look(task, &request, held, afterwards),
             ToOpener::Meet { task } => match self.known(task, None) {
                 Ok(known) => {
