@@ -138,10 +138,10 @@ fn neither_guard_nor_supervisor_ends_by_what_others_are_told_to_end_by() {
     for signal in Signal::iterator().filter(|signal| !left_alone.contains(signal)) {
         all.iter().flatten().for_each(|process| kill(*process, signal).unwrap());
     }
+    assert_eq!([lanner.guards(), lanner.supervisors()], all);
     fs::write(go_on, "").unwrap();
     container.wait(PATIENCE);
     assert_eq!(container.output(), "next\n");
-    assert_eq!([lanner.guards(), lanner.supervisors()], all);
     container.delete();
     lanner.expect_nothing_left();
 }
