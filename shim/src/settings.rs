@@ -4,10 +4,13 @@
 use std::{
     env,
     ffi::OsStr,
-    fs, io,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{self, Path, PathBuf},
 };
 
+use nix::fcntl::OFlag;
 use policy::Mode;
 use serde::{
     Deserialize,
@@ -76,7 +79,7 @@ impl Settings {
         let named = named.map(OsStr::to_owned).or_else(|| env::var_os("LANNER_CONFIG"));
         let file = named.unwrap_or_else(|| DEFAULT_FILE.into());
         let file = path::absolute(&file).map_err(|source| SettingsError::Read { file: file.into(), source })?;
-        let text = fs::read_to_string(&file).map_err(|source| SettingsError::Read { file: file.clone(), source })?;
+        let text = read(&file).map_err(|source| SettingsError::Read { file: file.clone(), source })?;
         let settings = Self::parse(&text, &file)?;
         settings.check_included()?;
         Ok(settings)
@@ -100,8 +103,7 @@ impl Settings {
             check_literal(path, file)?;
             let included = expanded(path).map_err(|source| SettingsError::Read { file: path.clone(), source });
             for included in included? {
-                let text = fs::read_to_string(&included)
-                    .map_err(|source| SettingsError::Read { file: included.clone(), source })?;
+                let text = read(&included).map_err(|source| SettingsError::Read { file: included.clone(), source })?;
                 let keys: Option<Keys> = parsed(&text, &included)?;
                 if let Some(key) = keys.unwrap_or_default().first() {
                     return Err(SettingsError::Included { file: file.clone(), included, key });
@@ -110,6 +112,15 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// The text of a regular file: every command of an engine's would wait with us for whoever writes into a FIFO.
+fn read(path: &Path) -> io::Result<String> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    io::read_to_string(file)
 }
 
 fn parsed<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, SettingsError> {

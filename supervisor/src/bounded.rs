@@ -2,8 +2,9 @@
 //! Reading whole files of which nobody has said how long they are: a wrong path may name a device that never ends.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -34,13 +35,17 @@ pub(crate) fn read_all(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
 }
 
-/// The file's text.
+/// The text of a regular file. Anything else could have its reader wait for ever, and with it whoever waits for that.
 ///
 /// # Errors
 ///
-/// As for [`read`], and `InvalidData` for one that is not UTF-8.
+/// As for [`read`], `InvalidInput` for anything but a regular file, and `InvalidData` for one that is not UTF-8.
 pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    String::from_utf8(read_all(file, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]
@@ -57,6 +62,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("text");
         std::fs::write(&file, "abc").unwrap();
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [&fifo, Path::new("/dev/zero"), folder.path()] {
+            assert_eq!(read_text(path, 3).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{}", path.display());
+        }
+        assert_eq!(read_text(&file, 3).unwrap(), "abc");
         assert_eq!(read(&file, 3).unwrap(), b"abc");
         assert_eq!(read_text(&file, 3).unwrap(), "abc");
         assert_eq!(read(&file, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
