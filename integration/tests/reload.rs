@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Editing the local rules file while containers run.
-#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
 
 use std::{fs, thread, time::Duration};
 
@@ -9,7 +9,13 @@ use integration::{
     Requirement::{self, Program, Root},
     Settings, skipped, wait_for,
 };
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        stat::Mode,
+    },
+    unistd::mkfifo,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PROMISED: Duration = Duration::from_secs(1); // from the edit to its effect
@@ -71,6 +77,15 @@ fn a_file_that_is_removed_leaves_the_rules_in_force_and_raises_one_alert() {
     check_kept(|lanner| fs::remove_file(lanner.rules()).unwrap());
 }
 
+/// Nobody waits for who would write into it.
+#[test]
+fn a_file_that_becomes_a_fifo_leaves_the_rules_in_force_and_raises_one_alert() {
+    check_kept(|lanner| {
+        fs::remove_file(lanner.rules()).unwrap();
+        mkfifo(&lanner.rules(), Mode::S_IRWXU).unwrap();
+    });
+}
+
 #[test]
 fn included_configuration_is_in_force_like_the_main_file() {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
@@ -119,8 +134,29 @@ fn check_kept(spoil: impl Fn(&Lanner)) {
     assert_eq!(internal().len(), 1, "{:#?}", internal());
     assert!(internal().iter().all(|alert| alert.message.contains("lanner_rules.local.yaml")), "{:#?}", internal());
 
-    lanner.write_rules(&rule("mended"));
+    let mended = lanner.folder().join("mended");
+    fs::write(&mended, rule("mended")).unwrap();
+    fs::rename(mended, lanner.rules()).unwrap();
     expect_alerts(&lanner, "mended", PROMISED);
+    container.end();
+    lanner.expect_nothing_left();
+}
+
+#[test]
+fn our_own_log_is_followed_when_it_is_rotated() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(&rule("first")));
+    let log = lanner.folder().join("own/lanner.log");
+    lanner.reconfigure("mode:", &format!("mode: audit\nlog: {{path: {}}}", log.display()));
+    let container = prober(&lanner);
+    expect_alerts(&lanner, "first", PATIENCE);
+    fs::rename(&log, log.with_extension("log.1")).unwrap();
+    wait_for("a new log", PATIENCE, || log.exists().then_some(()));
+    lanner.write_rules(&rule("second"));
+    let said = || fs::read_to_string(&log).unwrap();
+    wait_for("a line in it", PATIENCE, || said().contains("new rules are in force").then_some(()));
     container.end();
     lanner.expect_nothing_left();
 }

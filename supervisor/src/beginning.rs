@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a supervisor puts in place before it answers: configuration, rules, identity, log, counters.
 
-use std::{io, os::fd::BorrowedFd, path::Path, sync::Arc};
+use std::{
+    io,
+    os::fd::BorrowedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use policy::{Mode, Watched};
@@ -12,7 +17,8 @@ use crate::{
     container::{self, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
-    descriptor_limit, diagnostics,
+    descriptor_limit,
+    diagnostics::{self, Throttle},
     enforce::{DevicePolicy, Upheaval, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
@@ -38,6 +44,8 @@ pub(crate) struct Beginning {
     pub(crate) watched: Vec<Watched>,
     /// Why the files do not load, where they do not; it has been reported.
     pub(crate) failure: Option<String>,
+    /// Our own log, which standard error is.
+    pub(crate) log: PathBuf,
 }
 
 /// Why no container can be supervised.
@@ -55,6 +63,9 @@ pub(crate) enum StartError {
     /// There is nothing to watch for: a mistyped path, or a file that something has emptied.
     #[error("no rule is enabled in {0}")]
     NoRules(String),
+    /// Its calls would fail for want of descriptors.
+    #[error("the limit of open files is {0}, which is too low to perform calls for a container (RLIMIT_NOFILE)")]
+    Descriptors(u64),
     /// The run directory is not as the shim makes it.
     #[error(transparent)]
     Directory(#[from] RunDirectoryError),
@@ -117,9 +128,12 @@ impl Beginning {
         sys::check_structure_sizes()?;
         sys::prepare_interrupts()?;
         remember_host().map_err(StartError::Host)?;
-        descriptor_limit::raise();
+        let has_descriptors = descriptor_limit::raise();
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;
+        if mode == Mode::Enforce && !has_descriptors {
+            return Err(StartError::Descriptors(descriptor_limit::current()));
+        }
         let mut changes = ChangeWatcher::new();
         changes.cover_file(config_path, &[]);
         let Choice { config, in_force, sources, failure } = choose(config_path, inherited, mode)?;
@@ -144,12 +158,14 @@ impl Beginning {
             meetings: Meetings::default(),
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
+            told_failure: Throttle::default(),
+            told_lost_alert: Throttle::default(),
         };
         let failure = failure.map(|(cause, alert)| {
             alert.write(&shared);
             cause
         });
-        Ok(Self { shared, changes, sources, watched, failure })
+        Ok(Self { shared, changes, sources, watched, failure, log: config.log })
     }
 }
 

@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Our own log, ours to operators: through `tracing` to standard error. Alerts never go this way.
 
-use std::{error::Error, fmt::Write as _, io};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs::Metadata,
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use nix::{sys::stat::fstat, unistd::dup2_stderr};
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::EnvFilter;
+
+use crate::event_log::open_for_appending;
 
 /// Names the level for a child that has not read the configuration yet.
 pub(crate) const LEVEL_VARIABLE: &str = "LANNER_LOG_LEVEL";
@@ -22,6 +34,29 @@ pub(crate) fn start(level: Level) {
         .try_init();
     // A second start in one process changes nothing, and nothing is lost.
     drop(started);
+}
+
+/// Follows a rotation of the log at `path`, which standard error is: if the path no longer names that file, standard error
+/// becomes the one it names now, or a new one.
+pub(crate) fn follow(path: &Path) -> io::Result<()> {
+    let open = fstat(io::stderr())?;
+    let is_it = |named: &Metadata| (named.ino(), named.dev()) == (open.st_ino, open.st_dev);
+    if path.metadata().is_ok_and(|named| is_it(&named)) {
+        return Ok(());
+    }
+    Ok(dup2_stderr(open_for_appending(path)?)?)
+}
+
+/// Lets one message of a kind through per second: what happens to every call would fill a disk.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(AtomicU64);
+
+impl Throttle {
+    /// Whether this one is let through.
+    pub(crate) fn admits(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.0.swap(now, Ordering::Relaxed) != now
+    }
 }
 
 /// Starts logging at the level that our starter named.

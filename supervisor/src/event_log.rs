@@ -151,7 +151,8 @@ fn id_at(line: &[u8], start: usize) -> Option<&str> {
     str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
 }
 
-fn open_for_appending(path: &Path) -> io::Result<File> {
+/// Opens a log, making the file and its folder where they are missing.
+pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -60,7 +60,8 @@ type State = (u64, u64, u64, i64, i64);
 struct Concern {
     /// Configuration and rule files, the folders of rules, and what those link to.
     texts: BTreeSet<PathBuf>,
-    event_log: PathBuf,
+    /// The event log and our own.
+    logs: [PathBuf; 2],
 }
 
 /// What may have changed.
@@ -68,7 +69,7 @@ struct Concern {
 pub(crate) struct Changes {
     /// Configuration or rule files.
     pub(crate) texts: bool,
-    /// The event log: it may have been rotated.
+    /// A log: it may have been rotated.
     pub(crate) log: bool,
 }
 
@@ -221,7 +222,8 @@ impl Changes {
 
 impl Concern {
     fn of(config: &Config) -> Self {
-        let mut concern = Self { texts: BTreeSet::new(), event_log: from_root(&config.event_log) };
+        let logs = [from_root(&config.event_log), from_root(&config.log)];
+        let mut concern = Self { texts: BTreeSet::new(), logs };
         let files = rules_files::expand(&config.rules.entries);
         let named = config.rules.entries.iter().chain(&config.included).chain(&files).map(PathBuf::as_path);
         for path in named.chain(config.files.iter().map(TextFile::path)) {
@@ -243,7 +245,7 @@ impl Concern {
 
     /// The folders in which a change shows.
     fn folders(&self) -> BTreeSet<PathBuf> {
-        let paths = self.texts.iter().map(PathBuf::as_path).chain([self.event_log.as_path()]);
+        let paths = self.texts.iter().chain(&self.logs).map(PathBuf::as_path);
         let with_parents = paths.flat_map(|path| [Some(path), path.parent()]).flatten();
         with_parents.map(nearest_folder).collect()
     }
@@ -253,13 +255,13 @@ impl Concern {
     /// what may be a new file of rules or configuration.
     fn touched_by(&self, folder: &Path, name: &OsStr) -> Changes {
         let path = folder.join(name);
-        let is_beside_log = self.event_log.parent() == Some(folder)
-            && self
-                .event_log
-                .file_name()
-                .is_some_and(|log| name.as_encoded_bytes().starts_with(log.as_encoded_bytes()));
+        let is_beside = |log: &PathBuf| {
+            let begins_so = |log: &OsStr| name.as_encoded_bytes().starts_with(log.as_encoded_bytes());
+            log.parent() == Some(folder) && log.file_name().is_some_and(begins_so)
+        };
+        let is_beside_log = self.logs.iter().any(is_beside);
         let leads_to_text = self.texts.iter().any(|text| text.starts_with(&path));
-        let leads_to_log = self.event_log.starts_with(&path);
+        let leads_to_log = self.logs.iter().any(|log| log.starts_with(&path));
         Changes {
             texts: leads_to_text || (rules_files::has_yaml_name(&path) && !is_beside_log),
             log: is_beside_log || leads_to_log,
@@ -318,7 +320,8 @@ mod tests {
             let at = |name| installation.at(name).display().to_string();
             let (rules, folder, missing) = (at("rules.yaml"), at("rules.d"), at("later/z.yaml"));
             let files = [rules, folder, missing, at("map/m.yaml")].join(", ");
-            let text = format!("rules_files: [{files}]\nevent_log: {{path: {}}}\n", at("events.jsonl"));
+            let logs = format!("event_log: {{path: {}}}\nlog: {{path: {}}}\n", at("events.jsonl"), at("lanner.log"));
+            let text = format!("rules_files: [{files}]\n{logs}");
             fs::write(installation.at("lanner.yaml"), text).unwrap();
             installation
         }
@@ -343,7 +346,7 @@ mod tests {
             let put = |name: &str, text: &str| fs::write(self.at(name), text).unwrap();
             let changes: [Change<'_>; 11] = [
                 ("nothing", &|| {}, NOTHING),
-                ("our own log", &|| put("lanner.log", "more"), NOTHING),
+                ("our own log", &|| put("lanner.log", "more"), LOG),
                 ("somebody's file", &|| put("notes.txt", "x"), NOTHING),
                 ("an editor's copy", &|| put("rules.yaml~", "x"), NOTHING),
                 ("a record", &|| put("events.jsonl", "more"), LOG),

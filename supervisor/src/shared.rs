@@ -8,6 +8,7 @@ use policy::Mode;
 
 use crate::{
     counters::Counters,
+    diagnostics::Throttle,
     enforce::{DevicePolicy, Upheaval},
     event::Context,
     event_log::EventLog,
@@ -38,4 +39,7 @@ pub(crate) struct Shared {
     pub(crate) meetings: Meetings,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
+    /// What is told of calls that get the failure verdict, and of alerts that cannot be written.
+    pub(crate) told_failure: Throttle,
+    pub(crate) told_lost_alert: Throttle,
 }

@@ -6,7 +6,7 @@ use std::{
     error::Error,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -67,6 +67,8 @@ struct Supervisor {
     watched: HashMap<u32, Watched>,
     names: NameResolver,
     changes: ChangeWatcher,
+    /// Our own log.
+    log: PathBuf,
     reload_at: Option<Instant>,
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
@@ -114,7 +116,8 @@ impl Supervisor {
                 return Err(error);
             }
         };
-        let Beginning { shared, changes, sources, watched, failure } = beginning;
+        let Beginning { shared, changes, sources, watched, failure, log } = beginning;
+        follow(&log);
         let fingerprint = shared.in_force.load().fingerprint;
         control.send(&ToGuard::Ready { fingerprint, watched }, &[])?;
         if let Some(sources) = sources {
@@ -135,6 +138,7 @@ impl Supervisor {
             watched,
             names,
             changes,
+            log,
             reload_at: None,
             last_failure: failure,
             untrapped: Vec::new(),
@@ -179,6 +183,9 @@ impl Supervisor {
             && let Err(error) = self.shared.log.reopen_if_moved()
         {
             tracing::error!(error = &error as &dyn Error, "the event log was moved and cannot be opened anew");
+        }
+        if changes.log {
+            follow(&self.log);
         }
     }
 
@@ -323,6 +330,13 @@ impl Supervisor {
         let deadline = Instant::now() + STOP_PATIENCE;
         self.watched.into_values().for_each(|watched| watched.watch.stop(deadline));
         ExitCode::SUCCESS
+    }
+}
+
+/// Writes to our own log under its name, and not to a file that was it.
+fn follow(log: &Path) {
+    if let Err(error) = diagnostics::follow(log) {
+        tracing::error!(%error, log = %log.display(), "our own log was moved and cannot be opened anew");
     }
 }
 

@@ -85,7 +85,7 @@ struct Ready {
 impl Guard {
     /// Runs until the container is gone, then removes every trace.
     pub(super) fn keep(mut self) {
-        descriptor_limit::raise();
+        let _suffices = descriptor_limit::raise();
         while !self.container_is_gone() {
             match self.wait() {
                 Ok(ready) => self.act(&ready),

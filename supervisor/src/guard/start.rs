@@ -32,7 +32,7 @@ use crate::{
     backoff::Backoff,
     config::{Config, ConfigError},
     diagnostics,
-    event_log::{EventLog, EventLogError},
+    event_log::{EventLog, EventLogError, open_for_appending},
     executable,
     run_directory::{RunDirectory, RunDirectoryError},
     sources::Sources,
@@ -226,11 +226,7 @@ fn close_pipe() {
 }
 
 fn open_log(path: &Path) -> Result<File, StartError> {
-    let failed = |source| StartError::Log { path: path.to_owned(), source };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(failed)
+    open_for_appending(path).map_err(|source| StartError::Log { path: path.to_owned(), source })
 }
 
 fn listen(path: &Path) -> Result<UnixListener, StartError> {

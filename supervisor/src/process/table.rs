@@ -3,22 +3,34 @@
 
 use std::{
     collections::HashMap,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::Process;
+use crate::descriptor_limit;
 
-/// Handles kept at once: with up to four descriptors each they fit twice into the usual soft limit of 1024.
-const CAPACITY: usize = 128;
+/// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have.
+const CAPACITY: RangeInclusive<u64> = 8..=128;
+const DESCRIPTORS_EACH: u64 = 5;
 /// A parent that exits while we look is replaced by the next one; a process whose parents keep dying is given up.
 const ATTEMPTS: usize = 3;
 /// Generations that are followed upwards; real trees end after a dozen.
 const MAX_ANCESTORS: usize = 64;
 
 /// Handles of the tasks that were asked for last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ProcessTable {
+    capacity: usize,
     slots: Mutex<Slots>,
+}
+
+impl Default for ProcessTable {
+    fn default() -> Self {
+        let wanted = descriptor_limit::current() / 4 / DESCRIPTORS_EACH;
+        let capacity = wanted.clamp(*CAPACITY.start(), *CAPACITY.end());
+        Self { capacity: usize::try_from(capacity).unwrap_or(usize::MAX), slots: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +88,7 @@ impl ProcessTable {
 
     fn keep(&self, task: u32, process: &Arc<Process>) {
         let mut slots = self.lock();
-        if slots.by_task.len() >= CAPACITY {
+        if slots.by_task.len() >= self.capacity {
             let oldest = slots.by_task.iter().min_by_key(|(_, (used, _))| *used).map(|(task, _)| *task);
             let gone = oldest.and_then(|task| slots.by_task.remove(&task));
             slots.gone.extend(gone.map(|(_, process)| process));

@@ -273,7 +273,9 @@ impl<'a> Answerer<'a> {
             Ok(Some(words)) => Some(words),
             Ok(None) => return None,
             Err(error) => {
-                tracing::error!(error = &*error, "an alert cannot be written");
+                if shared.told_lost_alert.admits() {
+                    tracing::error!(error = &*error, "an alert cannot be written");
+                }
                 return Some(self.failure("its alert cannot be written"));
             }
         };
@@ -333,7 +335,9 @@ impl<'a> Answerer<'a> {
     /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.
     pub(super) fn failure(&self, why: &'static str) -> Decision {
         self.shared().counters.add(Counter::Failures, 1);
-        tracing::error!(container = %self.shared().context.identity.id, why, "a call gets the failure verdict");
+        if self.shared().told_failure.admits() {
+            tracing::error!(container = %self.shared().context.identity.id, why, "a call gets the failure verdict");
+        }
         let response = match self.shared().mode {
             Mode::Audit => Response::Continue,
             Mode::Enforce => Response::Errno(self.shared().in_force.load().errno.number()),

@@ -242,7 +242,9 @@ impl Verification<'_> {
         match written {
             Ok(()) => drop(shared.counters.add(Counter::Alerts, matches.count())),
             Err(error) => {
-                tracing::error!(%error, "an alert cannot be written");
+                if shared.told_lost_alert.admits() {
+                    tracing::error!(%error, "an alert cannot be written");
+                }
                 return self.unknown();
             }
         }
