@@ -188,6 +188,24 @@ fn a_bundle_without_config_json() {
     });
 }
 
+/// An audited container starts without supervision, and nothing of an earlier start keeps it from that.
+#[test]
+fn a_bundle_of_an_earlier_start_where_supervision_is_gone() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::audit(RULES));
+    let bundle = Bundle::new(&["echo", "ran"]);
+    bundle.write();
+    assert!(run(&lanner, "lanner-runtime", &bundle).output.status.success());
+    lanner.expect_nothing_left();
+    lanner.reconfigure("mode:", "mode: audit\nlanner: /nonexistent");
+    let Outcome { output, log } = run(&lanner, "lanner-runtime", &bundle);
+    let told = format!("{}, stderr: {}, log: {log:#?}", output.status, text(&output.stderr));
+    assert!(output.status.success() && text(&output.stdout).contains("ran"), "{told}");
+    lanner.expect_nothing_left();
+}
+
 #[test]
 fn a_profile_with_a_listener_of_its_own() {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {

@@ -19,6 +19,6 @@ pub use interest::{
     enforced, hooking, is_base, merged, opening_unseen, posing, unwatchable_types, watchable, watched,
 };
 pub use mode::{Mode, UnknownMode};
-pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, misspelt, patched};
+pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, misspelt, patched, unpatched};
 pub use syscall::{Arch, Meaning, Syscall, ipc_call, lookup, socket_call};
 pub use verdict::Verdict;

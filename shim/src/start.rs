@@ -66,23 +66,34 @@ impl Start<'_> {
     pub(crate) fn prepare(&self) -> Result<(), Refusal> {
         let refusal = |mode, cause: StartError| Refusal { mode, cause };
         let bundle = Bundle::open(self.invocation).map_err(|error| refusal(self.mode, error.into()))?;
-        let Some(bundle) = bundle else { return Ok(()) };
+        let Some(mut bundle) = bundle else { return Ok(()) };
         // Only somebody who wants to be stricter writes the annotation, so a misspelt one must not pass as milder.
         let asked = annotated(&bundle).map_err(|error| refusal(Mode::Enforce, error))?;
         let mode = self.mode.tighten(asked);
-        self.supervise(bundle, mode).map_err(|cause| refusal(mode, cause))
+        self.supervise(&mut bundle, mode).map_err(|cause| {
+            // An audited container starts all the same, which the low-level runtime refuses where the profile of an earlier
+            // start names a listener that is gone.
+            let reclaimed = if mode == Mode::Audit { self.reclaim(&mut bundle) } else { Ok(()) };
+            refusal(mode, reclaimed.err().unwrap_or(cause))
+        })
     }
 
-    fn supervise(&self, mut bundle: Bundle, mode: Mode) -> Result<(), StartError> {
+    fn reclaim(&self, bundle: &mut Bundle) -> Result<(), StartError> {
+        let run_dir = text(&self.settings.run_dir)?;
+        let unpatched = bundle.seccomp().and_then(|profile| policy::unpatched(profile, run_dir));
+        unpatched.map_or(Ok(()), |profile| Ok(bundle.write_seccomp(profile)?))
+    }
+
+    fn supervise(&self, bundle: &mut Bundle, mode: Mode) -> Result<(), StartError> {
         // CRIU makes the processes anew with the filters they had; the profile in the bundle is for `exec` alone.
         if self.invocation.restores {
             return Err(StartError::Restored);
         }
         let id = self.id()?;
         bundle.check_spelling()?;
-        self.refuse_evasion(&bundle)?;
+        self.refuse_evasion(bundle)?;
         let directory = RunDirectory::make(&self.settings.run_dir, id)?;
-        let (profile, guard) = match self.profile(&bundle, &directory, id, mode) {
+        let (profile, guard) = match self.profile(bundle, &directory, id, mode) {
             Ok(prepared) => prepared,
             Err(error) => {
                 directory.discard();

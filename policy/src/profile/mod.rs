@@ -185,6 +185,15 @@ pub fn patched(own: Option<&Value>, plan: &Plan<'_>) -> Result<Value, ProfileErr
     Ok(Value::Object(profile))
 }
 
+/// The profile without an earlier patch of ours, whose listener may be gone; `None` where `own` has none.
+#[must_use]
+pub fn unpatched(own: &Value, run_dir: &str) -> Option<Value> {
+    let mut profile = own.as_object()?.clone();
+    reclaim(&mut profile, run_dir);
+    let profile = Value::Object(profile);
+    (profile != *own).then_some(profile)
+}
+
 fn check_plan(plan: &Plan<'_>) -> Result<(), ProfileError> {
     let path = plan.listener_path;
     if path.len() > LISTENER_PATH_MAX {
