@@ -178,6 +178,16 @@ static void no_more_descriptors_nor_file(void) {
   attempt("dirfd", openat(-1, "x", O_RDONLY));
 }
 
+// More are open than the limit allows, and the lowest number is free all the same.
+static void limit_below_most_descriptors(void) {
+  make("file", 0644, "text");
+  for (int number = 100; number < 140; number++) dup2(STDOUT_FILENO, number);
+  limit_descriptors(20);
+  shown(open("file", O_RDONLY));
+  shown(open("new", O_RDWR | O_CREAT, 0600));
+  shown(open("file", O_WRONLY | O_TRUNC));
+}
+
 static void limit_below_open_descriptors(void) {
   make("file", 0644, "text");
   dup2(STDOUT_FILENO, 50);
@@ -297,6 +307,6 @@ FAMILY(context, {"changed-root", changed_root}, {"changed-root-with-folder-outsi
        {"working-folder-of-all-threads", working_folder_of_all_threads}, {"root-of-one-thread", root_of_one_thread},
        {"descriptors-of-one-thread", descriptors_of_one_thread}, {"lowest-descriptor", lowest_descriptor},
        {"no-more-descriptors", no_more_descriptors}, {"no-more-descriptors-nor-file", no_more_descriptors_nor_file},
-       {"limit-below-open-descriptors", limit_below_open_descriptors}, {"file-size-limit", file_size_limit},
+       {"limit-below-open-descriptors", limit_below_open_descriptors}, {"limit-below-most-descriptors", limit_below_most_descriptors}, {"file-size-limit", file_size_limit},
        {"file-size-signal", file_size_signal}, {"folder-shared-by-processes", folder_shared_by_processes},
        {"vfork-child-opens", vfork_child_opens}, {"many-threads", many_threads}, {"large-folder", large_folder});
