@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reads the event log line by line from a position on, over rotation, truncation and removal.
 //!
-//! A reader at the end of a file that is no longer the event log waits [`GRACE`] for late writers and goes on with the
-//! next newer file: rotated siblings first, by time of modification, then the event log itself.
+//! A reader at the end of a file that is no longer the event log waits [`GRACE`] for late writers, unless it was left alone
+//! for as long already, and goes on with the next newer file: rotated siblings first, by time of modification, then the event log itself.
 
 use std::{
     fs::{self, File, Metadata},
     io,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{position::Position, rotation};
@@ -163,7 +163,8 @@ impl LogReader {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(_) | Err(_) => {}
         }
-        if self.replaced_since.get_or_insert_with(Instant::now).elapsed() < self.grace {
+        let has_waited = self.replaced_since.get_or_insert_with(Instant::now).elapsed() >= self.grace;
+        if !has_waited && !is_at_rest(&open.file.metadata()?, self.grace) {
             return Ok(false);
         }
         let next = rotation::next(&self.path, open.modified)?;
@@ -174,6 +175,14 @@ impl LogReader {
         self.replaced_since = None;
         Ok(true)
     }
+}
+
+/// Whether a file was written and renamed longer ago than `grace`, so that nobody writes into it any more.
+fn is_at_rest(metadata: &Metadata, grace: Duration) -> bool {
+    let changed = metadata.mtime().max(metadata.ctime());
+    let changed = u64::try_from(changed).ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    age.is_some_and(|age| age > grace + Duration::from_secs(1))
 }
 
 impl OpenLog {
