@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What Lanner does for a container gives nobody a hold of the host, or of Lanner.
+//! What Lanner does for a container gives nobody a hold of the host or of Lanner, and does not depend on what others do.
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 use std::{
@@ -11,8 +11,9 @@ use std::{
 use integration::{
     Bundle, Container, Lanner, LowLevel,
     Requirement::{self, Program, Root},
-    Settings, UNRELATED, skipped, text,
+    Settings, UNRELATED, skipped, text, workload,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
 /// A user that the container and, by chance, the host have.
@@ -65,5 +66,26 @@ fn a_user_of_the_host_with_the_number_of_a_containers_cannot_signal_its_supervis
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "");
     container.end();
+    lanner.expect_nothing_left();
+}
+
+/// The kernel counts them by user, and so do containers with one map, of which one may use up what all have.
+#[test]
+fn opens_go_on_where_all_descriptors_that_may_be_sent_are_on_their_way() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc"), Program("gcc")]) {
+        return;
+    }
+    let (_, limit) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // As whoever opens for it has, where anybody may raise it.
+    let wanted = limit.max(65_536);
+    let limit = if setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted).is_ok() { wanted } else { limit };
+    let bundle = Bundle::new(&["/bin/inflight"])
+        .file(&workload("inflight"), "/bin/inflight")
+        .text("/etc/hostname", "name\n")
+        .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "hard": limit, "soft": limit}]))
+        .in_user_namespace(300_000, 65_536);
+    let lanner = Lanner::new(&Settings::enforce(UNRELATED).under(LowLevel::Runc));
+    let output = Container::run(&lanner.engine(), &bundle);
+    assert_eq!(text(&output.stdout), "ETOOMANYREFS\nname\n", "{}", text(&output.stderr));
     lanner.expect_nothing_left();
 }
