@@ -84,6 +84,26 @@ static void links_everywhere(void) {
   for (size_t index = 0; index < COUNT(NAMES); index++) shown(open(NAMES[index], O_RDONLY));
 }
 
+// A slash at the end says that a directory is to be made, which no open does, whatever is there.
+static void slashes_behind_new_names(void) {
+  char name[300];
+  mkdir("dir", 0755);
+  make("file", 0644, "text");
+  attempt("links", symlink("dir", "to-dir") | symlink("file", "to-file") | symlink("loop", "loop") | symlink("gone", "nowhere"));
+  static const char *const NAMES[] = {"new/",    "dir/",       "dir//",     "file/",        "to-dir/", "to-file/",
+                                      "loop/",   "nowhere/",   "dir/new/",  "to-dir/new/",  "gone/new/", "file/new/",
+                                      "loop/new/", "dir/./",   "dir/../",   "./",           "/",       "//",
+                                      "/gone/new/", "/proc/self/new/"};
+  for (size_t index = 0; index < COUNT(NAMES); index++) {
+    shown(open(NAMES[index], O_RDONLY | O_CREAT, 0600));
+    shown(open(NAMES[index], O_RDWR | O_CREAT | O_EXCL, 0600));
+    shown(open(NAMES[index], O_RDONLY));
+  }
+  memset(name, 'n', 256);
+  strcpy(name + 256, "/");
+  shown(open(name, O_RDONLY | O_CREAT, 0600));
+}
+
 static void strange_names(void) {
   static const char *const NAMES[] = {"new\nline", "\xff\xfe",          "\033[31m",         " ",  "-",
                                       "*",         "name with blanks ", "\xf0\x9f\x98\x80", "\\", "`"};
@@ -245,6 +265,7 @@ static void unusual_mounts(void) {
 
 FAMILY(paths, {"missing", missing}, {"long-names", long_names}, {"long-way-down", long_way_down},
        {"chain-of-links", chain_of_links}, {"links-everywhere", links_everywhere}, {"strange-names", strange_names},
+       {"slashes-behind-new-names", slashes_behind_new_names},
        {"faults", faults}, {"path-across-two-pages", path_across_two_pages}, {"starting-points", starting_points},
        {"folder-that-is-gone", folder_that_is_gone}, {"folder-that-was-moved", folder_that_was_moved},
        {"kinds-of-files", kinds_of_files}, {"running-program", running_program}, {"read-only-mount", read_only_mount},

@@ -145,24 +145,34 @@ impl Lookup<'_> {
         if request.path.is_empty() {
             return Located::Failed(libc::ENOENT);
         }
-        match self.by_kernel().or_else(|| self.by_walking()) {
-            Ok(located) => located,
-            Err(error) if errno(&error) == libc::ENOTDIR && self.would_make_directory() => {
-                Located::Failed(libc::EISDIR)
-            }
-            Err(error) => Located::Failed(errno(&error)),
+        if let Some(parent) = self.parent_of_directory() {
+            return Located::Failed(self.refusal_of_directory(parent));
         }
+        let located = self.by_kernel().or_else(|| self.by_walking());
+        located.unwrap_or_else(|error| Located::Failed(errno(&error)))
     }
 
-    /// Whether the path names a file that is there and, by a slash at its end, says that it wants to make a directory,
-    /// which no open does.
-    fn would_make_directory(&self) -> bool {
+    /// The path of the directory above, where a slash at the end says that a directory is to be made, which no open does.
+    fn parent_of_directory(&self) -> Option<&[u8]> {
         let path = self.request.path.to_bytes();
-        let length = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-        let name = path.get(..length).filter(|name| name.len() < path.len() && self.request.has(libc::O_CREAT));
-        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
-        let how = OpenHow { flags, mode: 0, resolve: self.request.how.resolve };
-        name.and_then(|name| CString::new(name).ok()).is_some_and(|name| open_at(self.start, &name, how).is_ok())
+        if !path.ends_with(b"/") || !self.request.has(libc::O_CREAT) {
+            return None;
+        }
+        let length = path.iter().rposition(|byte| *byte != b'/')? + 1;
+        let (parent, name) = cut(path.get(..length)?);
+        (!matches!(name, b"." | b"..")).then_some(parent)
+    }
+
+    /// The kernel does not look for such a name, but for what is above it (`open_last_lookups` of its `namei.c`).
+    fn refusal_of_directory(&self, parent: &[u8]) -> i32 {
+        let Ok(parent) = CString::new(if parent.is_empty() { b"." } else { parent }) else { return libc::EINVAL };
+        let mut look = OpenRequest::to_look(self.request.start, parent, libc::O_DIRECTORY);
+        look.how.resolve = self.request.how.resolve;
+        match (Lookup { request: &look, ..*self }).locate() {
+            Located::Existing { refusal: None, .. } => libc::EISDIR,
+            Located::Existing { refusal: Some(errno), .. } | Located::Failed(errno) => errno,
+            Located::Missing { .. } => libc::ENOENT,
+        }
     }
 
     /// What can be found without taking on the task's root directory: a path without symbolic links, which does not lead
@@ -171,6 +181,9 @@ impl Lookup<'_> {
         let (request, path) = (self.request, self.request.path.as_c_str());
         let scope = if path.to_bytes().starts_with(b"/") { libc::RESOLVE_IN_ROOT } else { libc::RESOLVE_BENEATH };
         if request.checks_flags() || request.how.resolve != 0 || request.path.is_empty() {
+            return None;
+        }
+        if self.parent_of_directory().is_some() {
             return None;
         }
         // Below its start, a path may still go upwards from the task's root directory, and stay there.
