@@ -49,7 +49,7 @@ impl Protocol {
         // Fails for everything but sockets.
         getsockopt(&socket, sockopt::AcceptConn)?;
         Ok(match &*sys::socket_protocol(socket)? {
-            b"UNIX" | b"UNIX-STREAM" => Self::Unix,
+            name if name.starts_with(b"UNIX") => Self::Unix,
             b"PPPOE" | b"PPPOL2TP" | b"PPTP" => Self::Tunnel,
             b"UDP" | b"UDPv6" | b"UDP-Lite" | b"UDPLITEv6" | b"RAW" | b"RAWv6" | b"PING" | b"PINGv6" | b"NETLINK"
             | b"PACKET" => Self::Datagrams,

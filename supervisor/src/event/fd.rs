@@ -42,10 +42,10 @@ impl CallEvent<'_> {
                 Some(owned([self.context.identity.id.as_bytes(), b":", &self.subject_directory()?].concat()))
             }
             F::Realpath => {
-                let mut names = self.real_names();
-                names.extend(self.aliases().iter().filter(|alias| !names.contains(alias)).cloned().collect::<Vec<_>>());
-                let mut names: Vec<_> = names.into_iter().map(owned).collect();
-                if names.len() > 1 { Some(Value::Any(names)) } else { names.pop() }
+                let names = self.real_names();
+                let others = self.aliases().iter().filter(|alias| !names.contains(alias));
+                let mut all: Vec<_> = names.iter().chain(others).map(|name| Value::text(name)).collect();
+                if all.len() > 1 { Some(Value::Any(all)) } else { all.pop() }
             }
             F::Dev | F::DevMajor | F::DevMinor => self.device(field),
             F::Ino => i64::try_from(self.subject_facts()?.st_ino).ok().map(Value::Int),

@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct SubjectFile {
     located: OnceCell<Arc<Located>>,
     aliases: OnceCell<Vec<Vec<u8>>>,
+    real_names: OnceCell<Vec<Vec<u8>>>,
     search: Cell<Search>,
     found: OnceCell<Option<Found>>,
     descriptor: OnceCell<Option<Descriptor>>,
@@ -243,7 +244,15 @@ impl CallEvent<'_> {
 
     /// The names that the file of an open really has, in the container's own view: the kernel's, and where that was removed,
     /// what it was.
-    pub(super) fn real_names(&self) -> Vec<Vec<u8>> {
+    pub(super) fn real_names(&self) -> &[Vec<u8>] {
+        // What is not looked for yet has no names, which is not to be remembered.
+        if self.file.located.get().is_none() && self.misses_file() {
+            return &[];
+        }
+        self.file.real_names.get_or_init(|| self.find_real_names())
+    }
+
+    fn find_real_names(&self) -> Vec<Vec<u8>> {
         let Some(name) = self.real_path() else { return Vec::new() };
         let removed = self.thread().filter(|_| is_marked(&name)).and_then(|thread| {
             let facts = fstat(self.found()?.file.as_fd()).ok();

@@ -18,7 +18,7 @@ use nix::{
 use super::{
     Process,
     long_path::long_path,
-    unseen::{found, named, opened},
+    unseen::{named, opened},
 };
 use crate::sys::look_below;
 
@@ -137,6 +137,11 @@ impl Process {
             Ok(told @ 1..) => Some(told),
             Ok(0) | Err(_) => Some(self.descriptors()?.len()),
         }
+    }
+
+    /// Whether the number is taken; the file behind it is not asked.
+    pub(crate) fn has_descriptor(&self, number: i64) -> bool {
+        fstatat(self.directory(), format!("fd/{number}").as_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// What the file behind a magic link of the directory is; follows the link, but no symlink behind it.
@@ -264,17 +269,28 @@ impl Process {
         self.unmarked(name, fstat(file).ok().as_ref()).len() < marked
     }
 
-    /// The name without the mark, unless that is part of it: somebody may call a file so to have it taken for another one.
+    /// The name without the mark, unless that is part of it, or nobody can tell: somebody may call a file so to have it taken
+    /// for another one, and go where its name leads nowhere.
     pub(crate) fn unmarked(&self, mut name: Vec<u8>, facts: Option<&FileStat>) -> Vec<u8> {
-        let is_named_so = || {
-            let root = self.open_link("root")?;
-            let literal = found(look_below(root.as_fd(), &CString::new(self.below_root(&name)?).ok()?))?;
-            let (literal, facts) = (fstat(&literal).ok()?, facts?);
-            Some((literal.st_dev, literal.st_ino) == (facts.st_dev, facts.st_ino))
-        };
-        if is_marked(&name) && !is_named_so().unwrap_or(false) {
+        if is_marked(&name) && self.was_removed(&name, facts) == Some(true) {
             name.truncate(name.len() - MARK.len());
         }
         name
+    }
+
+    /// Whether no file of this name, mark and all, is the one with these facts.
+    fn was_removed(&self, name: &[u8], facts: Option<&FileStat>) -> Option<bool> {
+        let facts = facts?;
+        if facts.st_nlink == 0 {
+            return Some(true);
+        }
+        let root = self.open_link("root")?;
+        match look_below(root.as_fd(), &CString::new(self.below_root(name)?).ok()?) {
+            Ok(literal) => {
+                let literal = fstat(&literal).ok()?;
+                Some((literal.st_dev, literal.st_ino) != (facts.st_dev, facts.st_ino))
+            }
+            Err(error) => matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)).then_some(true),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! one after the other, as long as what is below fits, and goes on with the last of them.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     io,
     os::{
         fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
@@ -25,8 +25,11 @@ use nix::{
 use super::handle::proc_root;
 use crate::sys::file_facts;
 
-/// Directories that are looked at: what lies deeper has no name.
-const MAX_STEPS: usize = 4096;
+/// Directories that are looked at, of which a few milliseconds are spent: what lies deeper has no name.
+const MAX_STEPS: usize = 512;
+/// Levels that are taken at once: many as long as that goes, then fewer. No level is climbed much more than once, as a search
+/// by halves would: each `..` on a bind mount costs the kernel a walk to the mount's top (`path_connected` of its `namei.c`).
+const STRIDES: [usize; 3] = [32, 4, 1];
 /// A thread that makes system calls and little else.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -80,30 +83,43 @@ impl Finder {
 
     /// The furthest directory above `target` from which its name still fits, and that name.
     fn furthest(&self, target: &OwnedFd, from: OwnedFd, steps: &mut usize) -> io::Result<(OwnedFd, Vec<u8>)> {
-        let mut best = None;
         let mut at = from;
-        loop {
-            *steps += 1;
-            if *steps > MAX_STEPS {
+        let mut name = loop {
+            if let Some(name) = self.name_below(&at, target, steps)? {
+                break name;
+            }
+            let above = self.above(&at, c"..")?;
+            if file_facts(above.as_fd(), c"", false)?.is_same_file(&file_facts(at.as_fd(), c"", false)?) {
                 return Err(Errno::ENAMETOOLONG.into());
             }
-            // Once it is the root, nothing is above it.
-            let above = directory(at.as_fd(), c"..")?;
-            take_root(&at)?;
-            let name = self.name(target)?;
-            if name.is_none() && best.is_some() {
-                break;
-            }
-            let is_top = file_facts(above.as_fd(), c"", false)?.is_same_file(&file_facts(at.as_fd(), c"", false)?);
-            if let Some(name) = name {
-                best = Some((at, name));
-            }
-            if is_top {
-                break;
-            }
             at = above;
+        };
+        // From the top of all it does not fit, so that this ends before.
+        for stride in STRIDES {
+            let upwards = CString::new("../".repeat(stride))?;
+            loop {
+                let above = self.above(&at, &upwards)?;
+                let Some(longer) = self.name_below(&above, target, steps)? else { break };
+                (at, name) = (above, longer);
+            }
         }
-        best.ok_or_else(|| Errno::ENAMETOOLONG.into())
+        Ok((at, name))
+    }
+
+    fn above(&self, at: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
+        // Nothing is above the calling thread's root.
+        take_root(&self.root)?;
+        directory(at.as_fd(), path)
+    }
+
+    /// The name of `target` from `root` on, if it fits.
+    fn name_below(&self, root: &OwnedFd, target: &OwnedFd, steps: &mut usize) -> io::Result<Option<Vec<u8>>> {
+        *steps += 1;
+        if *steps > MAX_STEPS {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        take_root(root)?;
+        self.name(target)
     }
 
     /// The name as the calling thread's root directory shows it; `None` for one that is too long.

@@ -414,16 +414,16 @@ fn hold_start(event: &CallEvent<'_>, OpenRequest { start, path, .. }: &OpenReque
     Ok(())
 }
 
+/// Limits of descriptors below which each number is looked at.
+const LOW_LIMIT: i64 = 1024;
+
 /// Whether the target can take one more descriptor: the kernel, too, looks before it opens.
 fn has_free_descriptor(event: &CallEvent<'_>) -> bool {
     let Some(process) = event.caller() else { return false };
     let (Some(taken), Some(limit)) = (process.descriptor_count(), process.descriptor_limit()) else { return false };
-    // Where the limit was lowered under open descriptors, there may be a free number below all the same.
     if i64::try_from(taken).is_ok_and(|taken| taken < limit) {
         return true;
     }
-    // Where the limit was lowered under open descriptors, there may be a free number below it all the same.
-    let is_below = |number: &&i32| i64::from(**number) < limit;
-    let below = process.descriptors().map(|numbers| numbers.iter().filter(is_below).count());
-    below.is_some_and(|below| i64::try_from(below).is_ok_and(|below| below < limit))
+    // Where a low limit was set under open descriptors, there may be a free number below it all the same.
+    limit <= LOW_LIMIT && (0..limit).any(|number| !process.has_descriptor(number))
 }

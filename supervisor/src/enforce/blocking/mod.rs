@@ -34,8 +34,6 @@ use crate::{
 
 /// Opens of one listener that may wait at one time. Each has a thread; a container that wants more gets ENFILE.
 const MAX_WAITING: usize = 1000;
-/// Those of them that each have a process (see [`Client::is_inside`]).
-const MAX_WAITING_INSIDE: usize = 128;
 /// How often waiting targets are looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// The same while one of them connects, which seldom takes long: whoever accepts makes no call that is notified, and must
@@ -192,17 +190,12 @@ struct Call {
     target_tid: u32,
     /// What is opened, unless it is a connect.
     file: Option<FileFacts>,
-    is_inside: bool,
     is_pending: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Waiting {
     fn forget_ended(&mut self) {
         self.calls.retain(|call| !call.course.is_over());
-    }
-
-    fn inside(&self) -> usize {
-        self.calls.iter().filter(|call| call.is_inside).count()
     }
 }
 
@@ -226,10 +219,9 @@ impl Blocking {
     pub(crate) fn start(&self, job: Job, devices: Arc<DevicePolicy>) {
         let course = Arc::new(Course::new(job.attempted_for.is_some()));
         let (target_tid, file, is_pending) = (job.target_tid, job.work.file(), Arc::clone(&job.is_pending));
-        let is_inside = job.work.is_inside();
         let mut waiting = self.waiting();
         waiting.forget_ended();
-        if waiting.calls.len() >= MAX_WAITING || is_inside && waiting.inside() >= MAX_WAITING_INSIDE {
+        if waiting.calls.len() >= MAX_WAITING {
             drop(waiting);
             return job.end(Ended::Failed(libc::ENFILE));
         }
@@ -239,7 +231,7 @@ impl Blocking {
             .iter()
             .filter(|call| call.target_tid == target_tid)
             .for_each(|call| call.look(self.looks_for_signals));
-        waiting.calls.push(Call { course: Arc::clone(&course), target_tid, file, is_inside, is_pending });
+        waiting.calls.push(Call { course: Arc::clone(&course), target_tid, file, is_pending });
         self.have_watched(&mut waiting);
         drop(waiting);
         if let Some(Task { job, course, .. }) = self.pool.take(Task { job, devices, course }) {
