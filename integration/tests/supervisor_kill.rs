@@ -118,6 +118,46 @@ fn accounts(output: &str) -> Vec<Account> {
     output.lines().filter_map(parse).collect()
 }
 
+const SECRET: &str = "
+- rule: secret
+  desc: The file that rules name by its path in the container's first root.
+  condition: evt.type in (open, openat, openat2) and fd.realpath = /secret/file
+  output: opened %fd.realpath
+  priority: WARNING
+  action: deny
+";
+
+/// Names in rules begin at the root that the first program had, which may be in another one when a supervisor begins.
+#[test]
+fn rules_mean_the_first_root_whoever_dies() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(SECRET));
+    let script = "until [ -e /go ]; do :; done; read word </link; echo read $word";
+    let bundle = Bundle::new(&["chroot", "/jail", "/bin/sh", "-c", script])
+        .text("/secret/file", "the secret\n")
+        .text("/jail/beside", "")
+        .set("/process/capabilities/effective", json!(["CAP_SYS_CHROOT"]))
+        .set("/process/capabilities/permitted", json!(["CAP_SYS_CHROOT"]))
+        .set("/process/capabilities/bounding", json!(["CAP_SYS_CHROOT"]));
+    let shell = bundle.inside("/bin/busybox");
+    let bundle = bundle.file(&shell, "/jail/bin/sh");
+    fs::hard_link(bundle.inside("/secret/file"), bundle.inside("/jail/link")).unwrap();
+    let go_on = bundle.inside("/jail/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    thread::sleep(LONG_LIFE);
+    let supervisor = lanner.supervisors()[0];
+    kill(supervisor, Signal::SIGKILL).unwrap();
+    wait_for("another supervisor", PATIENCE, || lanner.supervisors().into_iter().find(|other| *other != supervisor));
+    fs::write(go_on, "").unwrap();
+    container.wait(PATIENCE);
+    assert!(!container.output().contains("secret"), "{}", container.output());
+    assert_eq!(lanner.alerts_of("secret").len(), 1);
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
 /// The host shuts down, or a scope ends: everybody is told, and the container has something to finish.
 #[test]
 fn neither_guard_nor_supervisor_ends_by_what_others_are_told_to_end_by() {

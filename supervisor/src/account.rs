@@ -16,6 +16,7 @@ use std::{
 use nix::sys::stat::{FileStat, fstat};
 
 use crate::{
+    control::Maps,
     plain_file::read_plain,
     process::{Process, found},
     sys::look_below,
@@ -59,15 +60,25 @@ type Version = (u64, u64, i64, i64, i64, i64);
 #[derive(Debug)]
 pub(crate) struct Realm {
     root: OwnedFd,
-    users: Vec<u8>,
-    groups: Vec<u8>,
+    maps: Maps,
 }
 
 impl Realm {
     /// That of the process.
     pub(crate) fn of(process: &Process) -> Option<Self> {
         let root = process.open_link("root")?;
-        Some(Self { root, users: process.read(USERS, MAX_MAP)?, groups: process.read(GROUPS, MAX_MAP)? })
+        let map = |name| String::from_utf8(process.read(name, MAX_MAP)?).ok();
+        Some(Self { root, maps: Maps { users: map(USERS)?, groups: map(GROUPS)? } })
+    }
+
+    /// One that somebody else found.
+    pub(crate) fn new(root: OwnedFd, maps: Maps) -> Self {
+        Self { root, maps }
+    }
+
+    /// The maps of the user namespace.
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.maps
     }
 
     /// The root directory.
@@ -81,7 +92,7 @@ impl Accounts {
     ///
     /// *Falco:* user 0 has a name even without an entry.
     pub(crate) fn user(&self, realm: &Realm, host_id: u32) -> Option<User> {
-        let id = translated(&realm.users, host_id, Direction::Inwards)?;
+        let id = translated(realm.maps.users.as_bytes(), host_id, Direction::Inwards)?;
         let content = table(&self.users, realm.root(), c"etc/passwd");
         let found = content.as_deref().and_then(|content| User::parse(&find(content, id)?));
         found.or_else(|| (id == 0).then(User::root))
@@ -89,7 +100,7 @@ impl Accounts {
 
     /// The name of the group with this host id.
     pub(crate) fn group(&self, realm: &Realm, host_id: u32) -> Option<Vec<u8>> {
-        let id = translated(&realm.groups, host_id, Direction::Inwards)?;
+        let id = translated(realm.maps.groups.as_bytes(), host_id, Direction::Inwards)?;
         let content = table(&self.groups, realm.root(), c"etc/group");
         let found = content.as_deref().and_then(|content| find(content, id)?.first().map(|name| name.to_vec()));
         found.or_else(|| (id == 0).then(|| b"root".to_vec()))

@@ -22,13 +22,22 @@ const MAX_MESSAGE_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Control(OwnedFd);
 
+/// The maps of a user namespace, as `/proc/PID/uid_map` and `gid_map` show them to the host (`user_namespaces(7)`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Maps {
+    pub(crate) users: String,
+    pub(crate) groups: String,
+}
+
 /// Guard to supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum ToSupervisor {
     /// Always the first message. Comes with the guard's lock and socket, which a supervisor keeps for the case that the
     /// guard dies, and with the texts that were in force under a predecessor, if there was one.
     Begin,
+    /// Where the container's numbers and names mean something, as a predecessor found it; comes with the root directory.
+    Realm(Maps),
     /// Watch a listener; comes with two descriptors: the listener and its slots.
     Watch {
         /// Number of the listener within its container, never used twice.
@@ -44,7 +53,7 @@ pub(crate) enum ToSupervisor {
 }
 
 /// Supervisor to a new guard, after the old one died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum ToNewGuard {
     /// A listener; comes with the listener and its slots.
@@ -52,6 +61,8 @@ pub(crate) enum ToNewGuard {
         /// The number it was given.
         listener: u32,
     },
+    /// See [`ToSupervisor::Realm`].
+    Realm(Maps),
     /// The last message; comes with the old guard's lock and socket, the supervisor's process, and the texts in force, if
     /// there are any.
     Complete {
@@ -73,6 +84,8 @@ pub(crate) enum ToGuard {
     },
     /// New rules are in force; comes with their texts, for the next supervisor.
     InForce,
+    /// See [`ToSupervisor::Realm`]; for the next supervisor.
+    Realm(Maps),
     /// The container must not start under this supervisor.
     Failed {
         /// The cause, in words for the person who must fix it.

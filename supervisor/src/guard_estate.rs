@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    account::Realm,
     control::{Control, ControlError, ToNewGuard},
     executable,
     slots::SlotsFile,
@@ -66,6 +67,7 @@ impl GuardEstate {
         directory: &Path,
         config: &Path,
         listeners: impl Iterator<Item = (u32, &'l Listener, &'l SlotsFile)>,
+        realm: Option<&Realm>,
     ) -> Result<Control, NewGuardError> {
         if let Some(mut dead) = self.guard.take() {
             dead.wait()?;
@@ -84,6 +86,9 @@ impl GuardEstate {
         for (number, listener, slots) in listeners {
             control.send(&ToNewGuard::Listener { listener: number }, &[listener.as_fd(), slots.as_fd()])?;
             next_listener = next_listener.max(number.saturating_add(1));
+        }
+        if let Some(realm) = realm {
+            control.send(&ToNewGuard::Realm(realm.maps().clone()), &[realm.root()])?;
         }
         // By its number the guard could take another process for us: whoever inherits it when we die meanwhile.
         let own = Pidfd::own()?;

@@ -18,6 +18,7 @@ use nix::{
 };
 
 use crate::{
+    account::Realm,
     backoff::Backoff,
     beginning::{Beginning, StartError, check_label, load_files},
     control::{Control, ToGuard, ToSupervisor},
@@ -39,6 +40,8 @@ use crate::{
 
 /// How often ended watches are collected while nothing else happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How often it is looked whether the container's first program has begun.
+const REALM_LOOK: Duration = Duration::from_millis(100);
 /// How long the threads of a listener that is gone get to end, all listeners together: one that is inside a file system
 /// that does not answer stays there, and nobody may wait for it.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
@@ -69,6 +72,8 @@ struct Supervisor {
     changes: ChangeWatcher,
     /// Our own log.
     log: PathBuf,
+    /// Whether the guard knows what the container's first program had.
+    realm_is_told: bool,
     reload_at: Option<Instant>,
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
@@ -139,6 +144,7 @@ impl Supervisor {
             names,
             changes,
             log,
+            realm_is_told: false,
             reload_at: None,
             last_failure: failure,
             untrapped: Vec::new(),
@@ -162,6 +168,7 @@ impl Supervisor {
                 self.reload_at = None;
                 self.reload();
             }
+            self.tell_realm();
             if message && !self.read_message() {
                 return self.finish();
             }
@@ -172,6 +179,19 @@ impl Supervisor {
             let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());
             self.round = looks.min().unwrap_or(HOUSEKEEPING);
         }
+    }
+
+    /// Gives the guard what the first program had when it began, for the next supervisor: it may be elsewhere by then.
+    fn tell_realm(&mut self) {
+        let Some(realm) = self.shared.context.realm().filter(|_| !self.realm_is_told && self.guard_due.is_none())
+        else {
+            return;
+        };
+        if let Err(error) = self.control.send(&ToGuard::Realm(realm.maps().clone()), &[realm.root()]) {
+            tracing::error!(error = &error as &dyn Error, "the guard cannot be told of the container's root");
+        }
+        // A guard that takes over is told when it begins.
+        self.realm_is_told = true;
     }
 
     fn note_changes(&mut self) {
@@ -201,7 +221,9 @@ impl Supervisor {
             control.into_iter().chain(files).map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
         // Rounded up, so that a deadline has passed when the wait ends.
         let until = |due: Instant| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        let dues = [self.reload_at, self.guard_due, look];
+        // Until the container's first program is there, which nobody tells this thread.
+        let realm = (!self.realm_is_told && !self.watched.is_empty()).then(|| Instant::now() + REALM_LOOK);
+        let dues = [self.reload_at, self.guard_due, look, realm];
         let patience = dues.into_iter().flatten().map(until).chain([self.round]).min().unwrap_or(self.round);
         match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
             Ok(_) => {}
@@ -218,6 +240,12 @@ impl Supervisor {
     fn read_message(&mut self) -> bool {
         match self.control.receive() {
             Ok(Some((ToSupervisor::Watch { listener }, descriptors))) => self.begin_watch(listener, descriptors),
+            Ok(Some((ToSupervisor::Realm(maps), descriptors))) => {
+                if let Some(root) = descriptors.into_iter().next() {
+                    self.shared.context.set_realm(Realm::new(root, maps));
+                    self.realm_is_told = true;
+                }
+            }
             Ok(Some((ToSupervisor::Gone { listener }, _))) => {
                 if let Some(watched) = self.watched.remove(&listener) {
                     watched.watch.stop(Instant::now() + STOP_PATIENCE);
@@ -242,7 +270,7 @@ impl Supervisor {
     fn replace_guard(&mut self) {
         let listeners = self.watched.iter().map(|(number, watched)| (*number, &watched.listener, &watched.slots));
         let SupervisorArguments { directory, config } = &self.arguments;
-        let started = self.estate.start_guard(directory, config, listeners);
+        let started = self.estate.start_guard(directory, config, listeners, self.shared.context.realm());
         self.guard_since = Instant::now();
         self.guard_due = None;
         match started {

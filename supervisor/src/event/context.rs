@@ -73,8 +73,13 @@ impl Context {
         self.realm().map(Realm::root)
     }
 
+    /// Takes over what a predecessor found: the first program may have gone elsewhere since.
+    pub(crate) fn set_realm(&self, realm: Realm) {
+        self.realm.get_or_init(|| realm);
+    }
+
     /// What the container's first program had: where numbers of users and groups mean something.
-    pub(super) fn realm(&self) -> Option<&Realm> {
+    pub(crate) fn realm(&self) -> Option<&Realm> {
         self.realm.get()
     }
 

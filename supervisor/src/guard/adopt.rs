@@ -21,6 +21,7 @@ use super::{
     supervisor_process::{SupervisorCommand, SupervisorProcess},
 };
 use crate::{
+    account::Realm,
     backoff::Backoff,
     config::Config,
     control::{Control, ControlError, ToNewGuard},
@@ -82,20 +83,19 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         tracing::warn!(%errno, "the guard shares its starter's session");
     }
     let mut custody = Custody::default();
+    let mut realm = None;
     let (lock, socket, supervisor, sources) = loop {
         let Some((message, descriptors)) = control.receive::<ToNewGuard>()? else { return Err(AdoptError::Incomplete) };
         let mut descriptors = descriptors.into_iter();
-        let (Some(first), Some(second)) = (descriptors.next(), descriptors.next()) else {
-            return Err(AdoptError::Incomplete);
-        };
+        let mut next = || descriptors.next().ok_or(AdoptError::Incomplete);
         match message {
             ToNewGuard::Listener { listener } => {
-                custody.adopt(listener, Listener::new(first), SlotsFile::from_descriptor(second));
+                custody.adopt(listener, Listener::new(next()?), SlotsFile::from_descriptor(next()?));
             }
+            ToNewGuard::Realm(maps) => realm = Some(Realm::new(next()?, maps)),
             ToNewGuard::Complete { next_listener } => {
                 custody.skip_to(next_listener);
-                let supervisor = descriptors.next().map(Pidfd::from_descriptor).ok_or(AdoptError::Incomplete)?;
-                break (first, UnixListener::from(second), supervisor, descriptors.next());
+                break (next()?, UnixListener::from(next()?), Pidfd::from_descriptor(next()?), next().ok());
             }
         }
     };
@@ -119,6 +119,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         connections: Vec::new(),
         custody,
         sources,
+        realm,
         backoff: Backoff::default(),
         restart_at: None,
         emergency,

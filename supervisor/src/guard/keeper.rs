@@ -25,6 +25,7 @@ use super::{
     supervisor_process::{SupervisorCommand, SupervisorProcess},
 };
 use crate::{
+    account::Realm,
     backoff::Backoff,
     control::{ToGuard, ToSupervisor},
     descriptor_limit,
@@ -59,6 +60,8 @@ pub(super) struct Guard {
     pub(super) custody: Custody,
     /// The texts in force, for the next supervisor.
     pub(super) sources: Option<OwnedFd>,
+    /// What the container's first program had, for the next supervisor.
+    pub(super) realm: Option<Realm>,
     pub(super) backoff: Backoff,
     /// When the next supervisor is due, while there is none.
     pub(super) restart_at: Option<Instant>,
@@ -217,6 +220,9 @@ impl Guard {
         let Some(supervisor) = &self.supervisor else { return };
         match supervisor.control().receive::<ToGuard>() {
             Ok(Some((ToGuard::InForce, descriptors))) => self.sources = descriptors.into_iter().next(),
+            Ok(Some((ToGuard::Realm(maps), descriptors))) => {
+                self.realm = descriptors.into_iter().next().map(|root| Realm::new(root, maps));
+            }
             Ok(Some((ToGuard::Failed { message }, _))) => tracing::error!(%message, "the supervisor cannot run"),
             Ok(Some((ToGuard::Ready { fingerprint, watched }, _))) => {
                 self.emergency.supervisor_is_ready();
@@ -244,6 +250,9 @@ impl Guard {
 
     fn start_supervisor(&mut self) {
         let started = self.command.start(&self.estate()).and_then(|supervisor| {
+            if let Some(realm) = &self.realm {
+                supervisor.control().send(&ToSupervisor::Realm(realm.maps().clone()), &[realm.root()])?;
+            }
             self.custody.hand_over_all(supervisor.control())?;
             Ok(supervisor)
         });

@@ -115,7 +115,7 @@ impl SupervisorProcess {
         match self.control.receive()? {
             Some((ToGuard::Ready { fingerprint, watched }, _)) => Ok((fingerprint, watched)),
             Some((ToGuard::Failed { message }, _)) => Err(SupervisorError::Refused(message)),
-            Some((ToGuard::InForce, _)) | None => Err(SupervisorError::Ended),
+            Some((ToGuard::InForce | ToGuard::Realm(_), _)) | None => Err(SupervisorError::Ended),
         }
     }
 

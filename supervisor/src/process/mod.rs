@@ -29,7 +29,7 @@ pub(crate) use socket::{End, Socket};
 pub(crate) use stat::Stat;
 pub(crate) use status::Status;
 pub(crate) use table::ProcessTable;
-pub(crate) use unseen::{found, unseen};
+pub(crate) use unseen::{found, overlook, unseen};
 
 #[cfg(test)]
 pub(crate) mod tests;

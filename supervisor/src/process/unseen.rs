@@ -13,6 +13,11 @@ pub(crate) fn unseen() -> u64 {
     COUNT.get()
 }
 
+/// Says that the calling thread did not see something that is there.
+pub(crate) fn overlook() {
+    COUNT.set(COUNT.get() + 1);
+}
+
 /// What was opened; a failure for want of a descriptor is counted.
 pub(super) fn opened<T>(result: Result<T, impl Into<io::Error>>) -> Option<T> {
     counted(result, &[libc::EMFILE, libc::ENFILE])
@@ -34,7 +39,7 @@ fn counted<T>(result: Result<T, impl Into<io::Error>>, errnos: &[i32]) -> Option
         Err(error) => error.into(),
     };
     if error.raw_os_error().is_some_and(|errno| errnos.contains(&errno)) {
-        COUNT.set(COUNT.get() + 1);
+        overlook();
     }
     None
 }

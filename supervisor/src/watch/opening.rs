@@ -24,6 +24,7 @@ use crate::{
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
+    process::overlook,
     slots::{Landlock, Progress},
     sys::{Notification, Response, file_facts},
     target::Target,
@@ -208,8 +209,11 @@ impl Answerer<'_> {
     fn make_known(&self, event: &CallEvent<'_>, found: &Found, in_force: &InForce) {
         let Found::Place(errand) = found else { return event.end_search(None) };
         event.end_search(Some(Arc::clone(&errand.located)));
-        if let Some(root) = self.shared().context.root() {
-            event.set_aliases(errand.located.aliases(root, in_force.ruleset.named_files()));
+        let named = in_force.ruleset.named_files();
+        match self.shared().context.root() {
+            Some(root) => event.set_aliases(errand.located.aliases(root, named)),
+            None if named.is_empty() => {}
+            None => overlook(),
         }
     }
 
