@@ -6,31 +6,34 @@
 //! first looks without symbolic links, which is enough for most paths; then with links, but not through those of `/proc`;
 //! and what touches procfs is walked here, name by name ([`Walk`]).
 
+mod aliases;
+mod protection;
+mod walk;
+
 use std::{
     ffi::{CStr, CString},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use nix::{
-    fcntl::readlinkat,
-    sys::statfs::{PROC_SUPER_MAGIC, fstatfs},
-};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
+use self::{
+    aliases::{aliases, aliases_of_missing},
+    protection::Protection,
+    walk::Walk,
+};
 use super::{
     credentials::{Credentials, Worn},
     opener::errno,
-    procfs::{Link, Privacy, Procfs},
     request::{OpenRequest, bits, cut},
     terminal,
 };
 use crate::{
-    process::{Process, found, has_lost_name},
-    sys::{FileFacts, OpenHow, file_facts, is_never_followed, look_below, open_at},
+    process::Process,
+    sys::{FileFacts, OpenHow, file_facts, open_at},
 };
 
-/// Symbolic links on the way before the kernel gives up with ELOOP (`MAXSYMLINKS`).
-const MAX_LINKS: u32 = 40;
 /// `RESOLVE_*` of a caller that keep a lookup below its start; these go to the kernel in one piece.
 const SCOPED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
 
@@ -78,45 +81,6 @@ impl Located {
             Self::Failed(_) => Vec::new(),
         }
     }
-}
-
-fn aliases(root: BorrowedFd<'_>, names: &[String], (file, facts): (BorrowedFd<'_>, &FileFacts)) -> Vec<Vec<u8>> {
-    // While a name is removed, the file has one name less already, and that one still leads there (`vfs_unlink`).
-    let has_one_name =
-        || facts.links < 2 && !facts.was_changed_lately() && is_on_mount_of(root, facts) && !has_lost_name(file);
-    if names.is_empty() || facts.is(libc::S_IFDIR) || has_one_name() {
-        return Vec::new();
-    }
-    let is_it = |name: &&String| below(root, name).is_some_and(|named| named.is_same_file(facts));
-    names.iter().filter(is_it).map(|name| name.clone().into_bytes()).collect()
-}
-
-/// The file has no name yet: those of `names` that end like it, in the same directory.
-fn aliases_of_missing(root: BorrowedFd<'_>, names: &[String], parent: BorrowedFd<'_>, name: &CStr) -> Vec<Vec<u8>> {
-    let ends_like_it = |(_, last): &(&str, &str)| last.as_bytes() == name.to_bytes();
-    let mut alike = names.iter().filter_map(|name| name.rsplit_once('/')).filter(ends_like_it).peekable();
-    if alike.peek().is_none() {
-        return Vec::new();
-    }
-    let Ok(facts) = file_facts(parent, c"", false) else { return Vec::new() };
-    if is_on_mount_of(root, &facts) {
-        return Vec::new();
-    }
-    let is_it = |(directory, _): &(&str, &str)| {
-        let directory = if directory.is_empty() { "/" } else { directory };
-        below(root, directory).is_some_and(|named| named.is_same_file(&facts))
-    };
-    alike.filter(is_it).map(|(directory, last)| format!("{directory}/{last}").into_bytes()).collect()
-}
-
-fn is_on_mount_of(root: BorrowedFd<'_>, facts: &FileFacts) -> bool {
-    file_facts(root, c"", false).is_ok_and(|root| root.mount == facts.mount)
-}
-
-/// What `name` is in the container.
-fn below(root: BorrowedFd<'_>, name: &str) -> Option<FileFacts> {
-    let file = found(look_below(root, &CString::new(name).ok()?))?;
-    file_facts(file.as_fd(), c"", false).ok()
 }
 
 /// Everything that a lookup needs.
@@ -397,202 +361,6 @@ impl Attempt {
 impl From<io::Result<Located>> for Attempt {
     fn from(result: io::Result<Located>) -> Self {
         result.map_or_else(Self::Failed, Self::Found)
-    }
-}
-
-/// A lookup name by name.
-struct Walk<'a> {
-    lookup: &'a Lookup<'a>,
-    procfs: Procfs<'a>,
-    directory: OwnedFd,
-    /// Names that are still to be looked up, the next one last.
-    names: Vec<Vec<u8>>,
-    links: u32,
-    /// Whether only a directory can stand at the end: the path ends in a slash.
-    wants_directory: bool,
-}
-
-impl<'a> Walk<'a> {
-    fn new(lookup: &'a Lookup<'a>) -> io::Result<Self> {
-        let path = lookup.request.path.to_bytes();
-        let start = if path.starts_with(b"/") { lookup.root } else { lookup.start };
-        let mut walk = Self {
-            lookup,
-            procfs: Procfs::new(lookup.process, lookup.worn),
-            directory: start.try_clone_to_owned()?,
-            names: Vec::new(),
-            links: 0,
-            wants_directory: path.ends_with(b"/"),
-        };
-        walk.push(path);
-        Ok(walk)
-    }
-
-    /// Puts the names of `path` before the remaining ones.
-    fn push(&mut self, path: &[u8]) {
-        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
-        self.names.extend(names.rev().map(<[u8]>::to_vec));
-    }
-
-    fn walk(mut self) -> io::Result<Located> {
-        while let Some(name) = self.names.pop() {
-            let is_last = self.names.is_empty();
-            let name = CString::new(name).map_err(io::Error::other)?;
-            match self.step(&name, is_last) {
-                Ok(Some(file)) if is_last => return self.end(file),
-                Ok(Some(directory)) => self.enter(directory, &name),
-                // A link; its names are the next ones.
-                Ok(None) => {}
-                Err(error) if is_last && errno(&error) == libc::ENOENT && self.lookup.request.has(libc::O_CREAT) => {
-                    let failed = if self.wants_directory { Some(libc::EISDIR) } else { None };
-                    return Ok(failed.map_or(Located::Missing { parent: self.directory, name }, Located::Failed));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // The path was "/" or a link to it.
-        let directory = self.directory.try_clone()?;
-        self.end(directory)
-    }
-
-    fn end(&self, file: OwnedFd) -> io::Result<Located> {
-        let handle = Handle::of(file)?;
-        if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !handle.facts.is(libc::S_IFDIR) {
-            return Ok(Located::Failed(libc::ENOTDIR));
-        }
-        if self.lookup.request.writes() && handle.is_on_procfs() {
-            self.privacy().check_setting(handle.file.as_fd(), &handle.facts)?;
-        }
-        self.lookup.existing_in(handle, || self.directory.try_clone())
-    }
-
-    /// Looks up one name: the file, or `None` where it was a link that was followed.
-    fn step(&mut self, name: &CStr, is_last: bool) -> io::Result<Option<OwnedFd>> {
-        let is_inside = is_on_procfs(self.directory.as_fd());
-        if is_inside {
-            self.privacy().check_name(self.directory.as_fd(), name)?;
-        }
-        let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
-        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
-        let file = open_at(self.directory.as_fd(), name, OpenHow { flags, mode: 0, resolve })?;
-        let facts = file_facts(file.as_fd(), c"", false)?;
-        let is_mount = facts.mount != file_facts(self.directory.as_fd(), c"", false)?.mount;
-        if is_mount && is_on_procfs(file.as_fd()) {
-            self.privacy().check_file(file.as_fd())?;
-        }
-        let keeps = is_last && self.lookup.request.keeps_link() && !self.wants_directory;
-        if !facts.is(libc::S_IFLNK) || keeps {
-            return Ok(Some(file));
-        }
-        self.links += 1;
-        let is_kept = self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0;
-        if self.links > MAX_LINKS || is_kept || is_never_followed(file.as_fd()) {
-            return Err(io::Error::from_raw_os_error(libc::ELOOP));
-        }
-        if is_inside {
-            match self.procfs.follow(self.directory.as_fd(), name)? {
-                Link::Text(text) => self.push(&text),
-                Link::File(_) if self.lookup.request.how.resolve & libc::RESOLVE_NO_MAGICLINKS != 0 => {
-                    return Err(io::Error::from_raw_os_error(libc::ELOOP));
-                }
-                Link::File(file) => {
-                    self.may_jump(file.as_fd())?;
-                    if is_on_procfs(file.as_fd()) {
-                        self.privacy().check_file(file.as_fd())?;
-                    }
-                    // Wherever that is, the names on the way to the link do not lead there.
-                    self.procfs.leave();
-                    return Ok(Some(file));
-                }
-            }
-            return Ok(None);
-        }
-        if is_last {
-            self.may_follow(&facts)?;
-        }
-        let text = readlinkat(&file, c"").map_err(io::Error::from)?;
-        let text = std::os::unix::ffi::OsStringExt::into_vec(text);
-        if text.starts_with(b"/") {
-            self.may_jump(self.lookup.root)?;
-            self.directory = self.lookup.root.try_clone_to_owned()?;
-            self.procfs.leave();
-        }
-        self.wants_directory |= is_last && text.ends_with(b"/");
-        self.push(&text);
-        Ok(None)
-    }
-
-    /// Fails where a link leads to another mount, and the caller wants to stay on this one.
-    fn may_jump(&self, to: BorrowedFd<'_>) -> io::Result<()> {
-        let mount = |file| file_facts(file, c"", false).map(|facts| facts.mount);
-        let stays = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV != 0;
-        if stays && mount(self.directory.as_fd())? != mount(to)? {
-            return Err(io::Error::from_raw_os_error(libc::EXDEV));
-        }
-        Ok(())
-    }
-
-    fn privacy(&self) -> Privacy<'a> {
-        Privacy { process: self.lookup.process, own_descriptors: self.lookup.own_descriptors }
-    }
-
-    fn enter(&mut self, directory: OwnedFd, name: &CStr) {
-        if is_on_procfs(directory.as_fd()) {
-            self.procfs.enter(directory.as_fd(), name.to_bytes());
-        } else {
-            self.procfs.leave();
-        }
-        self.directory = directory;
-    }
-
-    /// `fs.protected_symlinks`: somebody's link in a shared directory, at the end of a path, is followed by its owner and the
-    /// directory's alone (proc(5); `may_follow_link` of the kernel's `namei.c`).
-    fn may_follow(&self, link: &FileFacts) -> io::Result<()> {
-        if link.user == self.lookup.credentials.file_user() || Protection::Symlinks.level() == 0 {
-            return Ok(());
-        }
-        let directory = file_facts(self.directory.as_fd(), c"", false)?;
-        let is_shared = directory.mode & libc::S_ISVTX != 0 && directory.mode & 0o002 != 0;
-        if is_shared && directory.user != link.user {
-            return Err(io::Error::from_raw_os_error(libc::EACCES));
-        }
-        Ok(())
-    }
-}
-
-/// The host's protections of shared directories (proc(5), `/proc/sys/fs`).
-#[derive(Debug, Clone, Copy)]
-enum Protection {
-    Regular,
-    Fifos,
-    Symlinks,
-}
-
-impl Protection {
-    /// The one that is about files of this type, if they are not links.
-    fn of(facts: &FileFacts) -> Option<Self> {
-        match facts.mode & libc::S_IFMT {
-            libc::S_IFREG => Some(Self::Regular),
-            libc::S_IFIFO => Some(Self::Fifos),
-            _ => None,
-        }
-    }
-
-    /// The setting when it was first asked for; an unreadable one counts as the strictest.
-    fn level(self) -> u32 {
-        static LEVELS: std::sync::OnceLock<[u32; 3]> = std::sync::OnceLock::new();
-        let read = || {
-            ["protected_regular", "protected_fifos", "protected_symlinks"].map(|name| {
-                let text = crate::process::read_system_setting(&format!("fs/{name}"));
-                text.and_then(|text| text.trim().parse().ok()).unwrap_or(2)
-            })
-        };
-        let [regular, fifos, symlinks] = *LEVELS.get_or_init(read);
-        match self {
-            Self::Regular => regular,
-            Self::Fifos => fifos,
-            Self::Symlinks => symlinks,
-        }
     }
 }
 

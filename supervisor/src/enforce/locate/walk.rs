@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A look-up name by name, for paths that touch procfs, and for links whose place matters.
+
+use std::{
+    ffi::{CStr, CString},
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+};
+
+use nix::fcntl::readlinkat;
+
+use super::{Handle, Located, Lookup, is_on_procfs, protection::Protection};
+use crate::{
+    enforce::{
+        opener::errno,
+        procfs::{Link, Privacy, Procfs},
+        request::bits,
+    },
+    sys::{FileFacts, OpenHow, file_facts, is_never_followed, open_at},
+};
+
+/// Symbolic links on the way before the kernel gives up with ELOOP (`MAXSYMLINKS`).
+const MAX_LINKS: u32 = 40;
+
+/// A lookup name by name.
+pub(super) struct Walk<'a> {
+    lookup: &'a Lookup<'a>,
+    procfs: Procfs<'a>,
+    directory: OwnedFd,
+    /// Names that are still to be looked up, the next one last.
+    names: Vec<Vec<u8>>,
+    links: u32,
+    /// Whether only a directory can stand at the end: the path ends in a slash.
+    wants_directory: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(lookup: &'a Lookup<'a>) -> io::Result<Self> {
+        let path = lookup.request.path.to_bytes();
+        let start = if path.starts_with(b"/") { lookup.root } else { lookup.start };
+        let mut walk = Self {
+            lookup,
+            procfs: Procfs::new(lookup.process, lookup.worn),
+            directory: start.try_clone_to_owned()?,
+            names: Vec::new(),
+            links: 0,
+            wants_directory: path.ends_with(b"/"),
+        };
+        walk.push(path);
+        Ok(walk)
+    }
+
+    /// Puts the names of `path` before the remaining ones.
+    fn push(&mut self, path: &[u8]) {
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        self.names.extend(names.rev().map(<[u8]>::to_vec));
+    }
+
+    pub(super) fn walk(mut self) -> io::Result<Located> {
+        while let Some(name) = self.names.pop() {
+            let is_last = self.names.is_empty();
+            let name = CString::new(name).map_err(io::Error::other)?;
+            match self.step(&name, is_last) {
+                Ok(Some(file)) if is_last => return self.end(file),
+                Ok(Some(directory)) => self.enter(directory, &name),
+                // A link; its names are the next ones.
+                Ok(None) => {}
+                Err(error) if is_last && errno(&error) == libc::ENOENT && self.lookup.request.has(libc::O_CREAT) => {
+                    let failed = if self.wants_directory { Some(libc::EISDIR) } else { None };
+                    return Ok(failed.map_or(Located::Missing { parent: self.directory, name }, Located::Failed));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // The path was "/" or a link to it.
+        let directory = self.directory.try_clone()?;
+        self.end(directory)
+    }
+
+    fn end(&self, file: OwnedFd) -> io::Result<Located> {
+        let handle = Handle::of(file)?;
+        if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !handle.facts.is(libc::S_IFDIR) {
+            return Ok(Located::Failed(libc::ENOTDIR));
+        }
+        if self.lookup.request.writes() && handle.is_on_procfs() {
+            self.privacy().check_setting(handle.file.as_fd(), &handle.facts)?;
+        }
+        self.lookup.existing_in(handle, || self.directory.try_clone())
+    }
+
+    /// Looks up one name: the file, or `None` where it was a link that was followed.
+    fn step(&mut self, name: &CStr, is_last: bool) -> io::Result<Option<OwnedFd>> {
+        let is_inside = is_on_procfs(self.directory.as_fd());
+        if is_inside {
+            self.privacy().check_name(self.directory.as_fd(), name)?;
+        }
+        let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
+        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
+        let file = open_at(self.directory.as_fd(), name, OpenHow { flags, mode: 0, resolve })?;
+        let facts = file_facts(file.as_fd(), c"", false)?;
+        let is_mount = facts.mount != file_facts(self.directory.as_fd(), c"", false)?.mount;
+        if is_mount && is_on_procfs(file.as_fd()) {
+            self.privacy().check_file(file.as_fd())?;
+        }
+        let keeps = is_last && self.lookup.request.keeps_link() && !self.wants_directory;
+        if !facts.is(libc::S_IFLNK) || keeps {
+            return Ok(Some(file));
+        }
+        self.links += 1;
+        let is_kept = self.lookup.request.how.resolve & libc::RESOLVE_NO_SYMLINKS != 0;
+        if self.links > MAX_LINKS || is_kept || is_never_followed(file.as_fd()) {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        if is_inside {
+            match self.procfs.follow(self.directory.as_fd(), name)? {
+                Link::Text(text) => self.push(&text),
+                Link::File(_) if self.lookup.request.how.resolve & libc::RESOLVE_NO_MAGICLINKS != 0 => {
+                    return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                }
+                Link::File(file) => {
+                    self.may_jump(file.as_fd())?;
+                    if is_on_procfs(file.as_fd()) {
+                        self.privacy().check_file(file.as_fd())?;
+                    }
+                    // Wherever that is, the names on the way to the link do not lead there.
+                    self.procfs.leave();
+                    return Ok(Some(file));
+                }
+            }
+            return Ok(None);
+        }
+        if is_last {
+            self.may_follow(&facts)?;
+        }
+        let text = readlinkat(&file, c"").map_err(io::Error::from)?;
+        let text = std::os::unix::ffi::OsStringExt::into_vec(text);
+        if text.starts_with(b"/") {
+            self.may_jump(self.lookup.root)?;
+            self.directory = self.lookup.root.try_clone_to_owned()?;
+            self.procfs.leave();
+        }
+        self.wants_directory |= is_last && text.ends_with(b"/");
+        self.push(&text);
+        Ok(None)
+    }
+
+    /// Fails where a link leads to another mount, and the caller wants to stay on this one.
+    fn may_jump(&self, to: BorrowedFd<'_>) -> io::Result<()> {
+        let mount = |file| file_facts(file, c"", false).map(|facts| facts.mount);
+        let stays = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV != 0;
+        if stays && mount(self.directory.as_fd())? != mount(to)? {
+            return Err(io::Error::from_raw_os_error(libc::EXDEV));
+        }
+        Ok(())
+    }
+
+    fn privacy(&self) -> Privacy<'a> {
+        Privacy { process: self.lookup.process, own_descriptors: self.lookup.own_descriptors }
+    }
+
+    fn enter(&mut self, directory: OwnedFd, name: &CStr) {
+        if is_on_procfs(directory.as_fd()) {
+            self.procfs.enter(directory.as_fd(), name.to_bytes());
+        } else {
+            self.procfs.leave();
+        }
+        self.directory = directory;
+    }
+
+    /// `fs.protected_symlinks`: somebody's link in a shared directory, at the end of a path, is followed by its owner and the
+    /// directory's alone (proc(5); `may_follow_link` of the kernel's `namei.c`).
+    fn may_follow(&self, link: &FileFacts) -> io::Result<()> {
+        if link.user == self.lookup.credentials.file_user() || Protection::Symlinks.level() == 0 {
+            return Ok(());
+        }
+        let directory = file_facts(self.directory.as_fd(), c"", false)?;
+        let is_shared = directory.mode & libc::S_ISVTX != 0 && directory.mode & 0o002 != 0;
+        if is_shared && directory.user != link.user {
+            return Err(io::Error::from_raw_os_error(libc::EACCES));
+        }
+        Ok(())
+    }
+}
