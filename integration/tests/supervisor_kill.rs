@@ -2,7 +2,7 @@
 //! The supervisor dies again and again under load, and nobody can tell: not the container, not the reader of the log.
 #![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use integration::{
     Alert, Bundle, Container, HangingMount, Lanner, NEVER, PROBES,
@@ -105,6 +105,16 @@ fn expect_work(lanner: &Lanner) {
     wait_for("an alert", PATIENCE, working);
 }
 
+/// Lets the container go on, which reads its last file and leaves nothing.
+#[track_caller]
+fn expect_end(lanner: &Lanner, container: Container, go_on: &Path) {
+    fs::write(go_on, "").unwrap();
+    container.wait(PATIENCE);
+    assert_eq!(container.output(), "next\n");
+    container.delete();
+    lanner.expect_nothing_left();
+}
+
 fn field(alerts: &[Alert], name: &str) -> Tally {
     alerts.iter().map(|alert| alert.text(name)).collect()
 }
@@ -179,11 +189,7 @@ fn neither_guard_nor_supervisor_ends_by_what_others_are_told_to_end_by() {
         all.iter().flatten().for_each(|process| kill(*process, signal).unwrap());
     }
     assert_eq!([lanner.guards(), lanner.supervisors()], all);
-    fs::write(go_on, "").unwrap();
-    container.wait(PATIENCE);
-    assert_eq!(container.output(), "next\n");
-    container.delete();
-    lanner.expect_nothing_left();
+    expect_end(&lanner, container, &go_on);
 }
 
 /// Nothing can be written to the own log, as on a disk that is full; nobody dies of that.
@@ -204,11 +210,7 @@ fn what_cannot_be_said_harms_nobody() {
     kill(guard, Signal::SIGKILL).unwrap();
     wait_for("another guard", PATIENCE, || lanner.guards().into_iter().find(|other| *other != guard));
     expect_work(&lanner);
-    fs::write(go_on, "").unwrap();
-    container.wait(PATIENCE);
-    assert_eq!(container.output(), "next\n");
-    container.delete();
-    lanner.expect_nothing_left();
+    expect_end(&lanner, container, &go_on);
 }
 
 /// The kernel shows a call no longer that a supervisor had received, and nobody else calls here.

@@ -73,20 +73,20 @@ pub fn opening_unseen() -> Vec<Watched> {
 /// The call by which a task shows another program than the one that it runs (`PR_SET_MM`, `prctl(2)`): in a user namespace of
 /// its own everybody may make it, and rules go by the program.
 pub fn posing() -> Watched {
-    let test = |comparison, value| RegisterTest { register: 0, comparison, value };
-    // The kernel looks at the lower half only.
-    let when = vec![test(Comparison::Equal, PR_SET_MM.into()), test(Comparison::AtLeast, 1 << 32)];
-    Watched { when, is_optional: true, ..Watched::always("prctl") }
+    Watched { when: first_is_among(&[PR_SET_MM]), is_optional: true, ..Watched::always("prctl") }
 }
 
 /// The calls that attach a program to a control group (`bpf(2)`): it answers and changes what whoever acts for the group's
 /// sockets asks and does (`getsockopt`, the path of a `connect`).
 pub fn hooking() -> Watched {
+    Watched { when: first_is_among(&BPF_ATTACHING), ..Watched::always("bpf") }
+}
+
+/// Whether the first argument, an `int` of which the kernel looks at the lower half only, is one of these.
+fn first_is_among(values: &[u32]) -> Vec<RegisterTest> {
     let test = |comparison, value| RegisterTest { register: 0, comparison, value };
-    let commands = BPF_ATTACHING.iter().map(|command| test(Comparison::Equal, u64::from(*command)));
-    // The kernel looks at the lower half only.
-    let when = commands.chain([test(Comparison::AtLeast, 1 << 32)]).collect();
-    Watched { when, ..Watched::always("bpf") }
+    let equal = values.iter().map(|value| test(Comparison::Equal, u64::from(*value)));
+    equal.chain([test(Comparison::AtLeast, 1 << 32)]).collect()
 }
 
 /// The calls that are watched beside the [base set](BASE) in enforce mode.

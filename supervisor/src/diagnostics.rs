@@ -4,9 +4,7 @@
 use std::{
     error::Error,
     fmt::Write as _,
-    fs::Metadata,
     io,
-    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -16,7 +14,7 @@ use nix::{sys::stat::fstat, unistd::dup2_stderr};
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::EnvFilter;
 
-use crate::event_log::open_for_appending;
+use crate::event_log::{has_moved, open_for_appending};
 
 /// Names the level for a child that has not read the configuration yet.
 pub(crate) const LEVEL_VARIABLE: &str = "LANNER_LOG_LEVEL";
@@ -40,11 +38,10 @@ pub(crate) fn start(level: Level) {
 /// becomes the one it names now, or a new one.
 pub(crate) fn follow(path: &Path) -> io::Result<()> {
     let open = fstat(io::stderr())?;
-    let is_it = |named: &Metadata| (named.ino(), named.dev()) == (open.st_ino, open.st_dev);
-    if path.metadata().is_ok_and(|named| is_it(&named)) {
-        return Ok(());
+    if has_moved(path, (open.st_dev, open.st_ino))? {
+        dup2_stderr(open_for_appending(path)?)?;
     }
-    Ok(dup2_stderr(open_for_appending(path)?)?)
+    Ok(())
 }
 
 /// Lets one message of a kind through per second: what happens to every call would fill a disk.

@@ -93,12 +93,7 @@ impl EventLog {
     pub(crate) fn reopen_if_moved(&self) -> Result<(), EventLogError> {
         let failed = |source| EventLogError::Open { path: self.path.clone(), source };
         let open = self.file.load().metadata().map_err(failed)?;
-        let moved = match self.path.metadata() {
-            Ok(named) => (named.ino(), named.dev()) != (open.ino(), open.dev()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(failed(error)),
-        };
-        if moved {
+        if has_moved(&self.path, (open.dev(), open.ino())).map_err(failed)? {
             self.file.store(open_for_appending(&self.path).map_err(failed)?.into());
         }
         Ok(())
@@ -149,6 +144,15 @@ impl EventLog {
 fn id_at(line: &[u8], start: usize) -> Option<&str> {
     let rest = line.get(start..)?;
     str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
+}
+
+/// Whether the path no longer names the file of this device and inode.
+pub(crate) fn has_moved(path: &Path, file: (u64, u64)) -> io::Result<bool> {
+    match path.metadata() {
+        Ok(named) => Ok((named.dev(), named.ino()) != file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens a log, making the file and its folder where they are missing.

@@ -28,11 +28,11 @@ use super::{
     locate::{self, Located, Lookup, is_on_procfs},
     naming::{Naming, Place, Wanted},
     request::{OpenRequest, Start, bits},
-    surroundings::{InCgroups, Surroundings, enter_cgroups, go_home, take_root},
+    surroundings::{InCgroups, Surroundings, enter_cgroups, go_home},
 };
 use crate::{
     process::Process,
-    sys::{FileFacts, OpenHow, file_facts, open_at},
+    sys::{FileFacts, OpenHow, file_facts, open_at, take_root},
 };
 
 /// `RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH`: a single name, and nothing else.

@@ -9,12 +9,9 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-use nix::{
-    sched::{CloneFlags, setns, unshare},
-    unistd::{chroot, fchdir},
-};
+use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::process::Process;
+use crate::{process::Process, sys::take_root};
 
 /// Where the calling thread is; `None` until it followed a task.
 #[derive(Debug, Default)]
@@ -115,12 +112,6 @@ impl Drop for InCgroups {
 /// Takes the calling thread into the task's cgroup namespace.
 pub(super) fn enter_cgroups(process: &Process) -> io::Result<()> {
     enter(process, "ns/cgroup", CloneFlags::CLONE_NEWCGROUP, &mut None).map(drop)
-}
-
-/// Makes `root` the calling thread's root and working directory.
-pub(super) fn take_root(root: BorrowedFd<'_>) -> nix::Result<()> {
-    fchdir(root)?;
-    chroot(".")
 }
 
 /// Gives the calling thread the host's root directory back. A supervisor that does not find back would read the container's

@@ -13,7 +13,7 @@ use super::{CallEvent, resolve};
 use crate::{
     decode::{Made, Message, RawAddress, SocketAddress, Subject},
     enforce::{Located, Start},
-    process::{Descriptor, Kind, Layer, Socket, is_marked, kernel_path, layer},
+    process::{Descriptor, Kind, Layer, Socket, is_marked, kernel_path, layer, overlook},
     target::ReadError,
 };
 
@@ -232,9 +232,14 @@ impl CallEvent<'_> {
         self.end_search(Some(file));
     }
 
-    /// Makes known under which other names rules mean the file.
-    pub(crate) fn set_aliases(&self, aliases: Vec<Vec<u8>>) {
-        self.file.aliases.get_or_init(|| aliases);
+    /// Makes known which of the `names` that rules give a file are the found one's, too. Where nobody knows the root that they
+    /// begin at, one of them may be, unseen.
+    pub(crate) fn find_aliases(&self, located: &Located, names: &[String]) {
+        match self.context.root() {
+            Some(root) => _ = self.file.aliases.get_or_init(|| located.aliases(root, names)),
+            None if names.is_empty() => {}
+            None => overlook(),
+        }
     }
 
     /// Names under which rules mean the file, beside its own.

@@ -19,11 +19,10 @@ use nix::{
     fcntl::{OFlag, openat, readlinkat},
     sched::{CloneFlags, unshare},
     sys::stat::Mode,
-    unistd::{chroot, fchdir},
 };
 
 use super::handle::proc_root;
-use crate::sys::file_facts;
+use crate::sys::{file_facts, take_root};
 
 /// Directories that are looked at, of which a few milliseconds are spent: what lies deeper has no name.
 const MAX_STEPS: usize = 512;
@@ -70,7 +69,7 @@ impl Finder {
         loop {
             let (base, part) = self.furthest(&target, from, &mut steps)?;
             parts.push(part);
-            take_root(&self.root)?;
+            take_root(self.root.as_fd())?;
             if let Some(name) = self.name(&base)? {
                 parts.push(name);
                 parts.reverse();
@@ -108,7 +107,7 @@ impl Finder {
 
     fn above(&self, at: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
         // Nothing is above the calling thread's root.
-        take_root(&self.root)?;
+        take_root(self.root.as_fd())?;
         directory(at.as_fd(), path)
     }
 
@@ -118,7 +117,7 @@ impl Finder {
         if *steps > MAX_STEPS {
             return Err(Errno::ENAMETOOLONG.into());
         }
-        take_root(root)?;
+        take_root(root.as_fd())?;
         self.name(target)
     }
 
@@ -134,11 +133,6 @@ impl Finder {
 
 fn directory(at: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
     Ok(openat(at, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
-}
-
-fn take_root(root: &OwnedFd) -> nix::Result<()> {
-    fchdir(root)?;
-    chroot(".")
 }
 
 #[cfg(test)]

@@ -68,7 +68,6 @@ impl<'a> Mount<'a> {
 /// directory, the answer is `None` too. Any other overlay was mounted from inside: its directory is looked for there, and one
 /// that is not found counts as all new.
 pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
-    let is_removed = process.is_removed(file.as_fd());
     let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
     let mount_of = |file: BorrowedFd<'_>| file_facts(file, c"", false).ok().map(|facts| facts.mount);
@@ -77,7 +76,7 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option
     let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
     let mount = mounts.find(|mount| mount.id == id && mount.kind == b"overlay")?;
     let name = OsString::from_vec(mount.option(b"upperdir")?);
-    if is_removed {
+    if process.is_removed(file.as_fd()) {
         return Some(Layer::Upper);
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -9,7 +9,10 @@ use std::{
     ptr,
 };
 
-use nix::time::ClockId;
+use nix::{
+    time::ClockId,
+    unistd::{chroot, fchdir},
+};
 use serde::{Deserialize, Serialize};
 
 /// Arguments of `openat2(2)`.
@@ -87,6 +90,12 @@ pub(crate) fn look_below(root: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedF
         }
     }
     found
+}
+
+/// Makes `root` the calling thread's root and working directory, which must be its own alone (`CLONE_FS`).
+pub(crate) fn take_root(root: BorrowedFd<'_>) -> nix::Result<()> {
+    fchdir(root)?;
+    chroot(".")
 }
 
 /// What `path` from `directory` is; an empty path means the descriptor itself. A symbolic link at its end is not followed

@@ -27,7 +27,7 @@ use crate::{
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
-    process::{Process, is_marked, loaded_beside, overlook, unseen},
+    process::{Process, is_marked, loaded_beside, unseen},
     shared::Shared,
     sys::{Notification, Response},
     target::Target,
@@ -189,12 +189,7 @@ impl Verification<'_> {
         let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
         event.set_thread(self.handle_of(process));
-        let named = in_force.ruleset.named_files();
-        match shared.context.root() {
-            Some(root) => event.set_aliases(file.aliases(root, named)),
-            None if named.is_empty() => {}
-            None => overlook(),
-        }
+        event.find_aliases(&file, in_force.ruleset.named_files());
         event.set_opened(Arc::new(file), name);
         Matches::of(in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches))
     }

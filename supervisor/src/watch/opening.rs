@@ -24,7 +24,6 @@ use crate::{
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
-    process::overlook,
     slots::{Landlock, Progress},
     sys::{Notification, Response, file_facts},
     target::Target,
@@ -101,7 +100,7 @@ impl Answerer<'_> {
             let decision = if is_unmatched {
                 Some(Decision { alerted, ..Decision::CONTINUE })
             } else {
-                self.make_known(&event, &found, in_force);
+                make_known(&event, &found, in_force);
                 self.decide(place, &event, in_force, alerted)
             };
             let Some(decision) = decision else {
@@ -203,18 +202,6 @@ impl Answerer<'_> {
             Located::Existing { .. } | Located::Failed(_) => return None,
         };
         Some(self.delivery().title(event, kind))
-    }
-
-    /// Tells the event which file was found.
-    fn make_known(&self, event: &CallEvent<'_>, found: &Found, in_force: &InForce) {
-        let Found::Place(errand) = found else { return event.end_search(None) };
-        event.end_search(Some(Arc::clone(&errand.located)));
-        let named = in_force.ruleset.named_files();
-        match self.shared().context.root() {
-            Some(root) => event.set_aliases(errand.located.aliases(root, named)),
-            None if named.is_empty() => {}
-            None => overlook(),
-        }
     }
 
     fn find(&mut self, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {
@@ -416,6 +403,13 @@ fn hold_start(event: &CallEvent<'_>, OpenRequest { start, path, .. }: &OpenReque
         }
     }
     Ok(())
+}
+
+/// Tells the event which file was found.
+fn make_known(event: &CallEvent<'_>, found: &Found, in_force: &InForce) {
+    let Found::Place(errand) = found else { return event.end_search(None) };
+    event.end_search(Some(Arc::clone(&errand.located)));
+    event.find_aliases(&errand.located, in_force.ruleset.named_files());
 }
 
 /// Limits of descriptors below which each number is looked at.
