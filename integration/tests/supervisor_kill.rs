@@ -10,7 +10,11 @@ use integration::{
     Settings, Tally, UNRELATED, skipped, wait_for, workload,
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        ptrace,
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, waitpid},
+    },
     unistd::Pid,
 };
 use serde_json::json;
@@ -190,6 +194,40 @@ fn neither_guard_nor_supervisor_ends_by_what_others_are_told_to_end_by() {
     }
     assert_eq!([lanner.guards(), lanner.supervisors()], all);
     expect_end(&lanner, container, &go_on);
+}
+
+/// What becomes of a container whose supervisor is brought to a standstill by `stop`, which may lose it.
+fn go_on_after(stop: impl Fn(Pid)) {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(UNRELATED));
+    let script = "until [ -e /tmp/go ]; do :; done; cat /etc/hostname";
+    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n");
+    let go_on = bundle.inside("/tmp/go");
+    let container = Container::start(&lanner.engine(), bundle);
+    wait_for("the supervisor", PATIENCE, || lanner.supervisors().first().copied().map(&stop));
+    expect_end(&lanner, container, &go_on);
+}
+
+/// Traces a process' threads, each of which stands still, until they are dead.
+fn hold(process: Pid) {
+    for task in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        let task = task.unwrap().file_name().into_string().unwrap().parse().unwrap();
+        ptrace::attach(Pid::from_raw(task)).unwrap();
+    }
+    while waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).is_ok() {}
+}
+
+#[test]
+fn a_supervisor_that_is_stopped_goes_on() {
+    go_on_after(|supervisor| kill(supervisor, Signal::SIGSTOP).unwrap());
+}
+
+/// As one that would wait for itself.
+#[test]
+fn a_supervisor_that_receives_nothing_any_more_is_replaced() {
+    go_on_after(|supervisor| drop(thread::spawn(move || hold(supervisor))));
 }
 
 /// Nothing can be written to the own log, as on a disk that is full; nobody dies of that.

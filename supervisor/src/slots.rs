@@ -5,10 +5,11 @@
 //! slot of a memfd that the guard owns too; a successor finds there what its predecessor left.
 //!
 //! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
-//! more than the last slot that a call was ever parked in; cell 2: whether a task entered a Landlock domain), then slots of
+//! more than the last slot that a call was ever parked in; cell 2: whether a task entered a Landlock domain; cell 3: how many calls
+//! supervisors took up; cell 4: how often their main threads looked after the listener), then slots of
 //! 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free), the number of supervisors that died on it,
-//! where the event log ended before its alert was written (inode, position), how far a call that is made here has come, and
-//! when a supervisor last took it over (unix time).
+//! where the event log ended before its alert was written (inode, position), how far a call that is made here has come,
+//! when a supervisor last took it over (unix time), and whether it was set aside.
 //! The first slot is the supervisor's to receive into, the second one the guard's; the others are for calls that wait for
 //! something else than a decision, and for threads that relieve one of the supervisor's.
 
@@ -66,6 +67,7 @@ pub(crate) struct Slot<'a> {
     log_position: &'a AtomicU64,
     made: &'a AtomicU64,
     adopted: &'a AtomicU64,
+    parked: &'a AtomicU64,
 }
 
 /// How far a call has come that is made for its caller.
@@ -175,6 +177,30 @@ impl Slots {
         self.memory.cells().get(2).is_some_and(|cell| cell.swap(SAID, Ordering::AcqRel) != SAID)
     }
 
+    /// Counts a call that a supervisor has received, or found left by another one.
+    pub(crate) fn count_taken(&self) {
+        if let Some(cell) = self.memory.cells().get(3) {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many calls supervisors took up.
+    pub(crate) fn taken(&self) -> u64 {
+        self.memory.cells().get(3).map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
+    /// Counts a look of the supervisor's main thread.
+    pub(crate) fn count_look(&self) {
+        if let Some(cell) = self.memory.cells().get(4) {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often main threads looked.
+    pub(crate) fn looks(&self) -> u64 {
+        self.memory.cells().get(4).map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
     /// The slot that a supervisor's first thread receives into.
     pub(crate) const OF_SUPERVISOR: usize = 0;
 
@@ -222,7 +248,9 @@ impl Slots {
         // Held until the slot is seen to be taken.
         let reserved = self.reserved();
         let index = self.free(&reserved)?;
-        self.slot(index)?.copy_from(slot);
+        let parked = self.slot(index)?;
+        parked.parked.store(1, Ordering::Relaxed);
+        parked.copy_from(slot);
         drop(reserved);
         slot.clear();
         Some(index)
@@ -232,8 +260,8 @@ impl Slots {
     pub(crate) fn slot(&self, index: usize) -> Option<Slot<'_>> {
         let block = self.memory.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
         let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
-        let [attempts, log_inode, log_position, made, adopted, ..] = rest else { return None };
-        Some(Slot { index, notification, attempts, log_inode, log_position, made, adopted })
+        let [attempts, log_inode, log_position, made, adopted, parked, ..] = rest else { return None };
+        Some(Slot { index, notification, attempts, log_inode, log_position, made, adopted, parked })
     }
 
     fn parked(&self) -> usize {
@@ -257,6 +285,11 @@ impl<'a> Slot<'a> {
     pub(crate) fn notification(&self) -> Option<Notification> {
         let notification = Notification::from_cells(self.notification);
         (notification.id != 0).then_some(notification)
+    }
+
+    /// Whether what it holds was set aside, and may wait for as long as it takes.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) != 0
     }
 
     /// Frees it if it still holds this notification.
@@ -328,7 +361,7 @@ impl<'a> Slot<'a> {
     /// Frees the slot; the kernel wants all cells zero before it writes the next notification. The marks go first, so
     /// that a slot with a notification never carries those of an earlier one.
     pub(crate) fn clear(&self) {
-        for cell in [self.log_inode, self.log_position, self.attempts, self.adopted, self.made] {
+        for cell in [self.log_inode, self.log_position, self.attempts, self.adopted, self.made, self.parked] {
             cell.store(0, Ordering::Relaxed);
         }
         for cell in self.notification {

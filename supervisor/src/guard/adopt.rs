@@ -17,6 +17,7 @@ use super::{
     custody::Custody,
     emergency::Emergency,
     keeper::Guard,
+    pulse::Pulse,
     remembered::Memory,
     supervisor_process::{SupervisorCommand, SupervisorProcess},
 };
@@ -124,6 +125,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         restart_at: None,
         emergency,
         memory,
+        pulse: Pulse::new(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::{
     control::{Control, ControlError, ToSupervisor},
-    slots::SlotsFile,
+    slots::{Slot, SlotsFile},
     sys::{Listener, SyscallError},
 };
 
@@ -15,6 +15,16 @@ struct Held {
     number: u32,
     listener: Listener,
     slots: SlotsFile,
+}
+
+/// What changes on a listener as long as the supervisor does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Signs {
+    /// How many calls were taken up.
+    pub(super) taken: u64,
+    /// How often the main thread looked, where all calls that wait were received. Whoever received one may be held up by the
+    /// container; if another call came, somebody else would receive it.
+    pub(super) looks: Option<u64>,
 }
 
 /// All listeners of one container.
@@ -66,6 +76,11 @@ impl Custody {
         self.held.iter().map(|held| (held.number, held.listener.as_fd()))
     }
 
+    /// Number and signs of life of each listener on which a call waits for the supervisor.
+    pub(super) fn waiting(&self) -> Vec<(u32, Signs)> {
+        self.held.iter().filter_map(|held| Some((held.number, held.signs()?))).collect()
+    }
+
     /// Does something with listener `number` and its page.
     pub(super) fn with(&self, number: u32, act: impl FnMut(&Listener, &SlotsFile)) {
         let mut act = act;
@@ -84,6 +99,18 @@ impl Custody {
 }
 
 impl Held {
+    /// What shows that a supervisor lives, where a call waits for it. A page that cannot be mapped shows nothing.
+    fn signs(&self) -> Option<Signs> {
+        let slots = self.slots.map().ok()?;
+        if self.listener.has_notification() {
+            return Some(Signs { taken: slots.taken(), looks: None });
+        }
+        let is_pending = |slot: Slot<'_>| {
+            !slot.is_parked() && slot.notification().is_some_and(|call| self.listener.is_pending(call.id))
+        };
+        slots.iter().any(is_pending).then(|| Signs { taken: slots.taken(), looks: Some(slots.looks()) })
+    }
+
     fn hand_over(&self, control: &Control) -> Result<(), ControlError> {
         let message = ToSupervisor::Watch { listener: self.number };
         control.send(&message, &[self.listener.as_fd(), self.slots.as_fd()])

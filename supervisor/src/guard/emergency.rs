@@ -5,12 +5,8 @@
 //! [`PATIENCE`], something is wrong with the node, and a container must not stand still for ever because of it: in audit
 //! mode its calls pass, in enforce mode they fail, and the event log says from when to when and how many.
 
-use std::{
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use policy::{Errno, Mode};
 
 use crate::{
@@ -62,6 +58,11 @@ impl Emergency {
         self.since.get_or_insert_with(Instant::now);
     }
 
+    /// Whether a supervisor is ready.
+    pub(super) fn has_supervisor(&self) -> bool {
+        self.since.is_none()
+    }
+
     /// Whether calls are to be answered here and now.
     pub(super) fn is_on(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= PATIENCE)
@@ -107,7 +108,7 @@ impl Emergency {
         // Not the first slot: a supervisor that becomes ready meanwhile receives into that one.
         let Some(slot) = slots.of_guard() else { return };
         for _ in 0..BATCH {
-            if !has_notification(listener) {
+            if !listener.has_notification() {
                 return;
             }
             // Failing to receive is everyday: the target died or was interrupted.
@@ -143,13 +144,6 @@ impl Emergency {
         }
         alert.append(&self.log, about);
     }
-}
-
-/// Whether receiving would find something (RECV waits where it does not).
-fn has_notification(listener: &Listener) -> bool {
-    let mut wanted = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-    let found = poll(&mut wanted, PollTimeout::ZERO).unwrap_or(0);
-    found > 0 && wanted.iter().any(|entry| entry.revents().is_some_and(|events| events.contains(PollFlags::POLLIN)))
 }
 
 #[cfg(test)]

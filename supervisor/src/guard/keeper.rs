@@ -20,9 +20,10 @@ use super::{
     custody::Custody,
     emergency::Emergency,
     handshake::{Connection, Progress},
+    pulse::Pulse,
     remembered::Memory,
     runtime_call::{RuntimeCall, Stage},
-    supervisor_process::{SupervisorCommand, SupervisorProcess},
+    supervisor_process::{Condition, SupervisorCommand, SupervisorProcess},
 };
 use crate::{
     account::Realm,
@@ -38,8 +39,6 @@ use crate::{
 const MAX_CONNECTIONS: usize = 256;
 /// How long a supervisor may take to leave when the container is gone.
 const FINISH_PATIENCE: Duration = Duration::from_secs(2);
-/// How often to look whether the supervisor is [hollow](SupervisorProcess::is_hollow), of which nobody tells.
-const LOOK: Duration = Duration::from_secs(1);
 /// Pause after a failure of accept(2) that will not go away by itself, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,6 +66,7 @@ pub(super) struct Guard {
     pub(super) restart_at: Option<Instant>,
     pub(super) emergency: Emergency,
     pub(super) memory: Memory,
+    pub(super) pulse: Pulse,
 }
 
 /// What a wait has found.
@@ -130,7 +130,7 @@ impl Guard {
         let mut next = || answers.next().is_some_and(|events| !events.is_empty());
         let mut ready = Ready {
             socket: next(),
-            supervisor_ended: self.supervisor.as_ref().is_some_and(|supervisor| next() || supervisor.is_hollow()),
+            supervisor_ended: self.supervisor.is_some() && next(),
             message: self.supervisor.is_some() && next(),
             runtime_ended: self.runtime.is_some() && next(),
             connections: (0..self.connections.len()).filter(|_| next()).collect(),
@@ -148,8 +148,8 @@ impl Guard {
 
     fn timeout(&self) -> PollTimeout {
         let look = self.call.as_ref().map(RuntimeCall::due);
-        let alive = self.supervisor.as_ref().map(|_| Instant::now() + LOOK);
-        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).chain(look).chain(alive).min() else {
+        let pulse = self.supervisor.as_ref().map(|_| self.pulse.due());
+        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).chain(look).chain(pulse).min() else {
             return PollTimeout::NONE;
         };
         // Rounded up, so that the deadline has passed when the wait ends.
@@ -163,6 +163,9 @@ impl Guard {
         }
         if ready.supervisor_ended {
             self.bury_supervisor();
+        }
+        if self.pulse.take_due() {
+            self.feel_pulse();
         }
         // Connections come before the runtime's end: a runtime sends the listener before it leaves.
         if ready.socket {
@@ -234,6 +237,21 @@ impl Guard {
         }
     }
 
+    /// Looks whether the supervisor does its work, of whose failure nobody tells.
+    fn feel_pulse(&mut self) {
+        let Some(supervisor) = &self.supervisor else { return };
+        match supervisor.condition() {
+            Condition::Able => {}
+            Condition::Stopped => supervisor.resume(),
+            Condition::Hollow => return self.bury_supervisor(),
+        }
+        // One that is not ready has a time limit already.
+        if self.emergency.has_supervisor() && self.pulse.is_missing(&self.custody) {
+            supervisor.kill();
+            self.bury_supervisor();
+        }
+    }
+
     fn bury_supervisor(&mut self) {
         if let Some(supervisor) = self.supervisor.take() {
             self.emergency.supervisor_is_lost();
@@ -259,6 +277,7 @@ impl Guard {
         match started {
             Ok(supervisor) => {
                 self.supervisor = Some(supervisor);
+                self.pulse.reset();
                 self.restart_at = None;
             }
             Err(error) => {

@@ -14,6 +14,7 @@ mod custody;
 mod emergency;
 mod handshake;
 mod keeper;
+mod pulse;
 mod remembered;
 mod runtime_call;
 mod start;

@@ -24,6 +24,7 @@ use super::{
     custody::Custody,
     emergency::Emergency,
     keeper::Guard,
+    pulse::Pulse,
     remembered::Memory,
     runtime_call::RuntimeCall,
     supervisor_process::{SupervisorCommand, SupervisorError},
@@ -166,6 +167,7 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
         restart_at: None,
         emergency: Emergency::new(plan.mode, config.enforcement.enforce.errno, event_log, plan.id),
         memory,
+        pulse: Pulse::new(),
     };
     Ok((guard, known))
 }

@@ -50,6 +50,19 @@ pub(super) struct SupervisorProcess {
     started: Instant,
 }
 
+/// How a supervisor is that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Nothing keeps it from its work, as far as the kernel knows.
+    Able,
+    /// It was sent SIGSTOP.
+    Stopped,
+    /// It was killed, and one of its threads cannot end: a file system's server that has read a request of it and does not
+    /// answer holds it up for ever (`request_wait_answer` of the kernel's `fuse/dev.c`). The process does not end then
+    /// either, nor are its descriptors closed, but its first thread is gone.
+    Hollow,
+}
+
 /// A supervisor cannot be started, or does not want to run.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SupervisorError {
@@ -125,15 +138,35 @@ impl SupervisorProcess {
         Self { child: None, process, pidfd, control, started: Instant::now() }
     }
 
-    /// Whether it was killed, and one of its threads cannot end: a file system's server that has read a request of it and
-    /// does not answer holds it up for ever (`request_wait_answer` of the kernel's `fuse/dev.c`). The process does not end
-    /// then either, nor are its descriptors closed, but its first thread is gone.
-    pub(super) fn is_hollow(&self) -> bool {
-        self.process.as_ref().and_then(Process::stat).is_some_and(|stat| stat.state == b'Z')
+    /// What the kernel says of it.
+    pub(super) fn condition(&self) -> Condition {
+        match self.process.as_ref().and_then(Process::stat).map(|stat| stat.state) {
+            Some(b'Z') => Condition::Hollow,
+            Some(b'T') => Condition::Stopped,
+            _ => Condition::Able,
+        }
     }
 
-    /// Collects the process after it has ended, or was found [hollow](Self::is_hollow); how long it lived decides about the
-    /// next one's delay.
+    /// Lets it go on after it was stopped.
+    pub(super) fn resume(&self) {
+        match self.pidfd.resume() {
+            Ok(()) => {
+                tracing::error!("somebody has stopped the supervisor, and its container's calls wait: it goes on")
+            }
+            Err(error) => tracing::error!(%error, "the supervisor is stopped, and cannot be told to go on"),
+        }
+    }
+
+    /// Kills one that does not take up calls.
+    pub(super) fn kill(&self) {
+        match self.pidfd.kill() {
+            Ok(()) => tracing::error!("the supervisor takes up no calls although some wait: it was killed"),
+            Err(error) => tracing::error!(%error, "the supervisor takes up no calls, and cannot be killed"),
+        }
+    }
+
+    /// Collects the process after it has ended, was killed or found [hollow](Condition::Hollow); how long it lived decides
+    /// about the next one's delay.
     pub(super) fn bury(mut self, backoff: &mut Backoff) -> Duration {
         let delay = backoff.next(self.started.elapsed());
         self.ends_within(END_PATIENCE);
@@ -160,7 +193,7 @@ impl SupervisorProcess {
         poll(&mut ended, timeout).unwrap_or(0) != 0
     }
 
-    /// What it ended with; `None` for a hollow one, which is left to whoever adopts our children, or somebody else's child.
+    /// What it ended with; `None` for one that cannot end, which is left to whoever adopts our children, or somebody else's child.
     fn collect(&mut self) -> io::Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         let status = child.try_wait()?;

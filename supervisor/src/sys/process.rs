@@ -145,6 +145,11 @@ impl Pidfd {
         self.signal(Signal::SIGKILL)
     }
 
+    /// Lets the process go on after it was stopped (SIGCONT).
+    pub(crate) fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
     /// Makes a system call return `EINTR` in which a process waits that has called [`prepare_interrupts`].
     pub(crate) fn interrupt(&self) -> io::Result<()> {
         self.signal(INTERRUPT)

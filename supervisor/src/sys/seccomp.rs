@@ -8,6 +8,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::SyscallError;
 
 /// Room for one notification in eight-byte cells; the kernel's structure has 80 bytes in 6.18 and may grow.
@@ -99,6 +101,24 @@ impl Listener {
         // SAFETY: the request takes its flags by value and touches no memory of ours; `self.0` is open.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
         result == 0
+    }
+
+    /// Whether receiving would find something.
+    pub(crate) fn has_notification(&self) -> bool {
+        self.shows(PollFlags::POLLIN)
+    }
+
+    /// Whether every task of the listener is gone.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.shows(PollFlags::POLLHUP)
+    }
+
+    fn shows(&self, event: PollFlags) -> bool {
+        let mut wanted = [PollFd::new(self.as_fd(), event)];
+        match poll(&mut wanted, PollTimeout::ZERO) {
+            Ok(_) => wanted.iter().any(|entry| entry.revents().is_none_or(|events| events.contains(event))),
+            Err(_) => false,
+        }
     }
 
     /// Waits for a notification and lets the kernel write it into `cells`, which must be zero.

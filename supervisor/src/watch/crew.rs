@@ -13,7 +13,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs::File,
     io,
-    os::{fd::AsFd, unix::fs::FileExt as _},
+    os::unix::fs::FileExt as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -22,10 +22,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    unistd::{SysconfVar, sysconf},
-};
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::{
     alerting::AlertId,
@@ -40,7 +37,7 @@ use crate::{
     event_log::Position,
     shared::Shared,
     slots::{Progress, Slot, Slots},
-    sys::{Listener, Notification, ReceiveError},
+    sys::{Notification, ReceiveError},
 };
 
 /// Stack of a thread: decoding and rules use little of it, and a container may have many watches.
@@ -288,6 +285,7 @@ impl Crew {
 
     /// Takes the lead from a thread that has been busy for too long; says whether there was one.
     pub(super) fn relieve(self: &Arc<Self>) -> bool {
+        self.watch.slots.count_look();
         let member = self.lead.member.load(Ordering::Acquire);
         let since = self.lead.busy_since.load(Ordering::Acquire);
         let is_held_up = since != 0 && u128::from(self.lead.now().saturating_sub(since)) > HELD_UP.as_nanos();
@@ -372,7 +370,7 @@ impl Crew {
             }
         }
         slot.clear();
-        !has_hung_up(listener)
+        !listener.has_hung_up()
     }
 
     /// Waits for the lead; `false` if this thread is not needed any more.
@@ -421,6 +419,7 @@ impl Crew {
         origin: Origin,
         member: usize,
     ) {
+        self.watch.slots.count_taken();
         let turn = Turn { crew: self, member, task: notification.target_tid };
         let has_kept_lead = self.lead.during(slot.index(), || {
             if turn.wait_for_earlier(notification) {
@@ -448,13 +447,4 @@ fn is_resident(task: u32, address: u64) -> bool {
     let read =
         File::open(format!("/proc/{task}/pagemap")).and_then(|map| map.read_exact_at(&mut entry, address / size * 8));
     read.is_ok() && u64::from_ne_bytes(entry) & THERE != 0
-}
-
-/// Whether every task of the listener is gone (POLLHUP).
-fn has_hung_up(listener: &Listener) -> bool {
-    let mut wanted = [PollFd::new(listener.as_fd(), PollFlags::empty())];
-    match poll(&mut wanted, PollTimeout::ZERO) {
-        Ok(_) => wanted.iter().any(|entry| entry.any().unwrap_or(true)),
-        Err(_) => false,
-    }
 }
