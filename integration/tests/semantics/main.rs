@@ -126,7 +126,7 @@ fn in_folders_that_everybody_may_write_to() {
     for user in [User::Root, User::FewCapabilities, User::Plain] {
         let stage = Stage { user, families: &["sticky"], ..Stage::default() };
         let (native, enforced) = run_both(LowLevel::Runc, stage);
-        assert_eq!(native.len(), 9);
+        assert_eq!(native.len(), 11);
         expect_equal(&words(LowLevel::Runc, stage), &native, &enforced);
     }
     drop(strict);

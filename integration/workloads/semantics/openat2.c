@@ -120,6 +120,33 @@ static void in_root(void) {
   shown(open_how(AT_FDCWD, "/file", O_RDONLY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS));
 }
 
+// Links at the end of a path that is to be made.
+static void made_behind_links(void) {
+  tree();
+  attempt("links", symlink("new", "dir/dangling") | symlink("../outside", "dir/upwards") | symlink("/top", "dir/from-top") |
+                       symlink("new/", "dir/folder") | symlink("dangling", "dir/twice") | symlink("round", "dir/round") |
+                       symlink("sub/none/new", "dir/nowhere"));
+  static const char *const NAMES[] = {"dir/dangling", "dir/dangling", "dir/upwards",  "dir/from-top", "dir/folder",
+                                      "dir/twice",    "dir/round",    "dir/nowhere",  "dir/near",     "dir/up"};
+  static const unsigned long long RESOLVE[] = {RESOLVE_BENEATH, RESOLVE_IN_ROOT};
+  for (size_t how = 0; how < COUNT(RESOLVE); how++) {
+    for (size_t index = 0; index < COUNT(NAMES); index++) {
+      say("%s", NAMES[index]);
+      shown(open_how(AT_FDCWD, NAMES[index], O_RDWR | O_CREAT | (index ? 0 : O_EXCL), 0600, RESOLVE[how]));
+    }
+    static const char *const MADE[] = {"dir/new", "outside", "top"};
+    for (size_t index = 0; index < COUNT(MADE); index++) attempt(MADE[index], unlink(MADE[index]));
+  }
+  int dir = open("dir", O_RDONLY | O_DIRECTORY);
+  shown(open_how(dir, "from-top", O_RDWR | O_CREAT, 0600, RESOLVE_IN_ROOT));
+  shown(open_how(dir, "upwards", O_RDWR | O_CREAT, 0600, RESOLVE_IN_ROOT));
+  shown(open_how(dir, "upwards", O_RDWR | O_CREAT, 0600, RESOLVE_BENEATH));
+  shown(open_how(dir, "dangling", O_RDWR | O_CREAT | O_NOFOLLOW, 0600, RESOLVE_IN_ROOT));
+  shown(open_how(dir, "dangling", O_RDWR | O_CREAT, 0600, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS));
+  static const char *const THERE[] = {"dir/top", "dir/outside", "dir/new"};
+  for (size_t index = 0; index < COUNT(THERE); index++) attempt(THERE[index], unlink(THERE[index]));
+}
+
 static void within_one_mount(void) {
   tree();
   attempt("link", symlink("/proc", "to-proc"));
@@ -190,6 +217,7 @@ static void cached(void) {
 
 FAMILY(openat2_calls, {"openat2-plain", plain}, {"openat2-sizes", sizes}, {"openat2-faults", faults},
        {"openat2-strict-flags", strict_flags}, {"openat2-beneath", beneath}, {"openat2-in-root", in_root},
+       {"openat2-made-behind-links", made_behind_links},
        {"openat2-within-one-mount", within_one_mount}, {"openat2-no-links", no_links},
        {"openat2-no-magic-links", no_magic_links}, {"openat2-handles", handles},
        {"openat2-cached", cached});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folders that everybody may write to, under the kernel's fs.protected_ settings: links, fifos and files of others.
 #include "check.h"
+#include <linux/openat2.h>
 
 static void settings(void) {
   static const char *const NAMES[] = {"protected_symlinks", "protected_hardlinks", "protected_fifos",
@@ -28,6 +29,20 @@ static void open_others(void) {
   shown(open("/probe/sticky/root", O_RDWR | O_CREAT, 0600));
   shown(open("/probe/sticky/link", O_PATH | O_NOFOLLOW));
   shown(open("/probe/sticky/dangling", O_RDWR | O_CREAT, 0600));
+}
+
+// The same files, by a path that has to stay below the folder, or begins there.
+static void open_others_below(void) {
+  static const char *const NAMES[] = {"link", "fifo", "file", "root", "dangling"};
+  static const unsigned long long RESOLVE[] = {RESOLVE_BENEATH, RESOLVE_IN_ROOT};
+  int folder = open("/probe/sticky", O_PATH);
+  for (size_t how = 0; how < COUNT(RESOLVE); how++) {
+    for (size_t index = 0; index < COUNT(NAMES); index++) {
+      struct open_how make = {O_RDWR | O_CREAT | O_NONBLOCK, 0600, RESOLVE[how]};
+      say("%s", NAMES[index]);
+      shown((int)syscall(SYS_openat2, folder, NAMES[index], &make, sizeof make));
+    }
+  }
 }
 
 // A link of user 1000 in the middle of a path, and the last but one.
@@ -76,6 +91,13 @@ static void others_files_elsewhere_as_stranger(void) {
   open_others_elsewhere();
 }
 
+static void others_files_below(void) { open_others_below(); }
+
+static void others_files_below_as_stranger(void) {
+  become(3000, 3000);
+  open_others_below();
+}
+
 static void others_files_as_user(void) {
   become(USER, USER);
   open_others();
@@ -100,4 +122,6 @@ FAMILY(sticky, {"sticky-settings", settings}, {"sticky-others-files", others_fil
        {"sticky-others-files-as-stranger", others_files_as_stranger}, {"sticky-hard-links", hard_links},
        {"sticky-over-link", over_link}, {"sticky-over-link-as-stranger", over_link_as_stranger},
        {"sticky-others-files-elsewhere", others_files_elsewhere},
-       {"sticky-others-files-elsewhere-as-stranger", others_files_elsewhere_as_stranger});
+       {"sticky-others-files-elsewhere-as-stranger", others_files_elsewhere_as_stranger},
+       {"sticky-others-files-below", others_files_below},
+       {"sticky-others-files-below-as-stranger", others_files_below_as_stranger});

@@ -130,6 +130,11 @@ impl OpenRequest {
         Self { start, path, how, is_small_file: false, checks_flags: false }
     }
 
+    /// The same for another path from the same start.
+    pub(super) fn with_path(&self, path: CString) -> Self {
+        Self { path, ..self.clone() }
+    }
+
     /// Whether all of these `O_*` bits are asked for.
     pub(crate) fn has(&self, flag: i32) -> bool {
         has(self.how.flags, flag)

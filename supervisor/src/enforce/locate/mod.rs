@@ -8,6 +8,7 @@
 
 mod aliases;
 mod protection;
+mod scope;
 mod walk;
 
 use std::{
@@ -21,6 +22,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use self::{
     aliases::{aliases, aliases_of_missing},
     protection::Protection,
+    scope::SCOPED,
     walk::Walk,
 };
 use super::{
@@ -33,9 +35,6 @@ use crate::{
     process::Process,
     sys::{FileFacts, OpenHow, file_facts, open_at},
 };
-
-/// `RESOLVE_*` of a caller that keep a lookup below its start; these go to the kernel in one piece.
-const SCOPED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
 
 /// Devices whose opening does nothing (`memory_open` of the kernel's `drivers/char/mem.c`): null, zero, full, random and
 /// urandom.
@@ -167,15 +166,7 @@ impl Lookup<'_> {
     fn by_kernel(&self) -> Attempt {
         let (how, path) = (self.request.how, self.request.path.as_c_str());
         if how.resolve & SCOPED != 0 {
-            return match self.handle(self.start, path, how.resolve) {
-                Ok(handle) if handle.is_on_procfs() => Attempt::Found(Located::Failed(libc::EXDEV)),
-                Ok(handle) => {
-                    let facts = handle.facts;
-                    self.existing_in(handle, || self.parent_of(&facts, how.resolve)).into()
-                }
-                Err(error) if errno(&error) == libc::ENOENT => self.missing(how.resolve).into(),
-                Err(error) => Attempt::Failed(error),
-            };
+            return self.in_scope(0).into();
         }
         let resolve = how.resolve | libc::RESOLVE_NO_SYMLINKS;
         match self.handle(self.start, path, resolve) {
@@ -298,6 +289,20 @@ impl Lookup<'_> {
             && facts.user != self.credentials.file_user()
             && !facts.is(libc::S_IFDIR)
             && Protection::of(facts).is_none_or(|protection| protection.level() > 0)
+    }
+
+    /// `fs.protected_symlinks`: somebody's link in a shared directory, at the end of a path, is followed by its owner and the
+    /// directory's alone (proc(5); `may_follow_link` of the kernel's `namei.c`).
+    fn may_follow(&self, link: &FileFacts, directory: BorrowedFd<'_>) -> io::Result<()> {
+        if link.user == self.credentials.file_user() || Protection::Symlinks.level() == 0 {
+            return Ok(());
+        }
+        let directory = file_facts(directory, c"", false)?;
+        let is_shared = directory.mode & libc::S_ISVTX != 0 && directory.mode & 0o002 != 0;
+        if is_shared && directory.user != link.user {
+            return Err(io::Error::from_raw_os_error(libc::EACCES));
+        }
+        Ok(())
     }
 
     /// Whether somebody's file in a shared directory may not be opened by a request that would have made it: a regular file

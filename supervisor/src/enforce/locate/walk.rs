@@ -9,18 +9,18 @@ use std::{
 
 use nix::fcntl::readlinkat;
 
-use super::{Handle, Located, Lookup, is_on_procfs, protection::Protection};
+use super::{Handle, Located, Lookup, is_on_procfs};
 use crate::{
     enforce::{
         opener::errno,
         procfs::{Link, Privacy, Procfs},
         request::bits,
     },
-    sys::{FileFacts, OpenHow, file_facts, is_never_followed, open_at},
+    sys::{OpenHow, file_facts, is_never_followed, open_at},
 };
 
 /// Symbolic links on the way before the kernel gives up with ELOOP (`MAXSYMLINKS`).
-const MAX_LINKS: u32 = 40;
+pub(super) const MAX_LINKS: u32 = 40;
 
 /// A lookup name by name.
 pub(super) struct Walk<'a> {
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         if is_last {
-            self.may_follow(&facts)?;
+            self.lookup.may_follow(&facts, self.directory.as_fd())?;
         }
         let text = readlinkat(&file, c"").map_err(io::Error::from)?;
         let text = std::os::unix::ffi::OsStringExt::into_vec(text);
@@ -165,19 +165,5 @@ impl<'a> Walk<'a> {
             self.procfs.leave();
         }
         self.directory = directory;
-    }
-
-    /// `fs.protected_symlinks`: somebody's link in a shared directory, at the end of a path, is followed by its owner and the
-    /// directory's alone (proc(5); `may_follow_link` of the kernel's `namei.c`).
-    fn may_follow(&self, link: &FileFacts) -> io::Result<()> {
-        if link.user == self.lookup.credentials.file_user() || Protection::Symlinks.level() == 0 {
-            return Ok(());
-        }
-        let directory = file_facts(self.directory.as_fd(), c"", false)?;
-        let is_shared = directory.mode & libc::S_ISVTX != 0 && directory.mode & 0o002 != 0;
-        if is_shared && directory.user != link.user {
-            return Err(io::Error::from_raw_os_error(libc::EACCES));
-        }
-        Ok(())
     }
 }
