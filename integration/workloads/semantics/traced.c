@@ -68,6 +68,22 @@ static void traced_and_interrupted(void) {
   follow(child, PTRACE_CONT);
 }
 
+// Children that are handed a tracer, if there is one, made after an exec that failed; they end at once.
+static void children_for_any_tracer(void) {
+  int failed = 0, ended = 0;
+  for (int round = 0; round < 300; round++) {
+    execl("/missing", "x", NULL);
+    for (int child = 0; child < 3; child++) {
+      long made = syscall(SYS_clone, CLONE_PTRACE | SIGCHLD, 0, 0, 0, 0);
+      if (made == 0) syscall(SYS_exit_group, 0);
+      failed += made < 0;
+    }
+    while (waitpid(-1, NULL, WNOHANG) > 0) ended++;
+  }
+  while (wait(NULL) > 0) ended++;
+  say("%d failed, %d ended", failed, ended);
+}
+
 // A tracer of all calls sees the calls and their results as they are.
 static void calls_are_traced(void) {
   pid_t child = fork();
@@ -221,4 +237,4 @@ FAMILY(traced, {"traced-by-own-wish", traced_by_own_wish}, {"traced-with-exec-ev
        {"traced-and-interrupted", traced_and_interrupted}, {"calls-are-traced", calls_are_traced},
        {"path-changed-by-tracer", path_changed_by_tracer}, {"thread-executes-traced", thread_executes_traced},
        {"attached-right-after-exec", attached_right_after_exec}, {"set-user-id-traced", set_user_id_traced},
-       {"tracer-ends", tracer_ends});
+       {"tracer-ends", tracer_ends}, {"children-for-any-tracer", children_for_any_tracer});

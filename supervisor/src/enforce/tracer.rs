@@ -150,9 +150,20 @@ fn interrupt(task: Pid) {
     }
 }
 
-/// Waits for the one task that this thread has seized. It may change its number: a thread that executes becomes its process'
-/// leader.
+/// Waits for the task that this thread has seized, and leaves no tracee behind. It may change its number: a thread that
+/// executes becomes its process' leader.
+///
+/// Between an exec that failed and our interrupt the task runs, and children that it makes then with `CLONE_PTRACE` (clone(2))
+/// are handed its tracer. They stop before they run.
 fn wait_for_stop(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
+    let followed = wait_for_exec(seized, judge);
+    while let Ok(Stop::Event(child, _) | Stop::Signal(child, _) | Stop::Ended(child)) = next_stop(None) {
+        release(child, None);
+    }
+    followed
+}
+
+fn wait_for_exec(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
     loop {
         // A signal that arrived before our interrupt showed is the task's business.
         let (task, signal) = match next_stop(None) {
@@ -164,13 +175,14 @@ fn wait_for_stop(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
                 if task == seized {
                     return Followed::NotExecuted;
                 }
-                // A child that it made after an exec that failed, and handed its tracer on to (`CLONE_PTRACE`, clone(2)).
                 continue;
             }
             Ok(Stop::Event(task, _)) => (task, 0),
             Ok(Stop::Signal(task, signal)) => (task, signal),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Ok(Stop::Ended) | Err(_) => return Followed::NotExecuted,
+            Ok(Stop::Ended(task)) if task != seized => continue,
+            // Or a thread that had become the leader before it ended: then there is nobody left to wait for.
+            Ok(Stop::Ended(_)) | Err(_) => return Followed::NotExecuted,
         };
         if let Err(error) = resume(task, signal) {
             tracing::debug!(%error, %task, "a stopped task is gone");

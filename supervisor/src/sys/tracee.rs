@@ -14,7 +14,7 @@ pub(crate) enum Stop {
     /// It stopped before the delivery of this signal.
     Signal(Pid, i32),
     /// It is gone.
-    Ended,
+    Ended(Pid),
 }
 
 /// Waits for the next report of a tracee, or of `task` alone. Other children of the thread are none of it:
@@ -30,7 +30,7 @@ pub(crate) fn next_stop(task: Option<Pid>) -> io::Result<Stop> {
     }
     let found = Pid::from_raw(found);
     if !libc::WIFSTOPPED(status) {
-        return Ok(Stop::Ended);
+        return Ok(Stop::Ended(found));
     }
     // The kernel puts the event above the sixteen bits of the usual status.
     match status >> 16 {
