@@ -12,7 +12,10 @@ use std::{
 
 use nix::{
     fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2},
-    sys::stat::{Mode, SFlag, fstatat},
+    sys::{
+        stat::{Mode, SFlag, fstatat},
+        statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs},
+    },
 };
 
 use super::{Process, stat::number};
@@ -66,7 +69,7 @@ impl<'a> Mount<'a> {
 /// The file is looked for in the upper directory by name. That is the host's path of the directory that the engine mounted
 /// where the file is on the mount of `root`, the container's root as its first program found it; where we cannot see that
 /// directory, the answer is `None` too. Any other overlay was mounted from inside: its directory is looked for there, and one
-/// that is not found counts as all new.
+/// that is not found counts as all new, as does an overlay that the table does not show.
 pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
     let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
@@ -74,7 +77,12 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option
     // Mounts have the same numbers in every namespace.
     let id = mount_of(file.as_fd())?;
     let mut mounts = table.split(|byte| *byte == b'\n').filter_map(Mount::parse);
-    let mount = mounts.find(|mount| mount.id == id && mount.kind == b"overlay")?;
+    let mount = match mounts.find(|mount| mount.id == id) {
+        Some(mount) if mount.kind == b"overlay" => mount,
+        Some(_) => return None,
+        // It belongs to no tree, or stands behind the end of what is read: nobody but the container mounts so.
+        None => return is_on_overlay(file.as_fd()).then_some(Layer::Upper),
+    };
     let name = OsString::from_vec(mount.option(b"upperdir")?);
     if process.is_removed(file.as_fd()) {
         return Some(Layer::Upper);
@@ -97,6 +105,10 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option
     // A character device in the upper layer may be a whiteout, which hides a removed file.
     let present = facts.is_some_and(|facts| facts.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFCHR.bits());
     Some(if present { Layer::Upper } else { Layer::Lower })
+}
+
+fn is_on_overlay(file: BorrowedFd<'_>) -> bool {
+    fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == OVERLAYFS_SUPER_MAGIC)
 }
 
 /// The directory or file of its file system that the mount with this number shows, as a path there; `None` where the task's
