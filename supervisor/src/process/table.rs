@@ -10,8 +10,9 @@ use std::{
 use super::Process;
 use crate::descriptor_limit;
 
-/// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have.
-const CAPACITY: RangeInclusive<u64> = 8..=128;
+/// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have. Where
+/// more tasks than these call in turns, each call opens its own anew.
+const CAPACITY: RangeInclusive<u64> = 8..=512;
 const DESCRIPTORS_EACH: u64 = 5;
 /// A parent that exits while we look is replaced by the next one; a process whose parents keep dying is given up.
 const ATTEMPTS: usize = 3;
