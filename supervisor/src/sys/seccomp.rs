@@ -141,8 +141,8 @@ impl Listener {
     /// Whether the notification still waits for an answer, and its target therefore still is what it was.
     pub(crate) fn is_pending(&self, id: u64) -> bool {
         // SAFETY: the request reads eight bytes from `id`, which lives across the call.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, ptr::from_ref(&id)) };
-        result == 0
+        let ask = || unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, ptr::from_ref(&id)) };
+        uninterrupted(ask).is_ok()
     }
 
     /// Answers a notification.
@@ -154,14 +154,24 @@ impl Listener {
         };
         let raw = libc::seccomp_notif_resp { id, val, error, flags: u32::try_from(flags).unwrap_or_default() };
         // SAFETY: the request reads one `seccomp_notif_resp` from `raw`, which lives across the call.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, ptr::from_ref(&raw)) };
-        if result == 0 {
+        let send = || unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, ptr::from_ref(&raw)) };
+        uninterrupted(send).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOENT) => SendError::Gone,
+            _ => SendError::Refused(error),
+        })
+    }
+}
+
+/// Makes a request until no signal keeps it from having the listener's lock (`mutex_lock_interruptible` of the kernel's
+/// `seccomp.c`).
+fn uninterrupted(mut request: impl FnMut() -> libc::c_int) -> io::Result<()> {
+    loop {
+        if request() == 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::ENOENT) => Err(SendError::Gone),
-            _ => Err(SendError::Refused(error)),
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
 }
