@@ -31,8 +31,9 @@ use crate::{process::Process, run_directory::Plan, sys::Pidfd};
 
 /// First look at a container whose runtime is still at work: a start takes a tenth of this, and then nobody looks.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
-/// Longest pause between looks. A runtime may pull layers or wait for a hook for minutes.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Longest pause between looks: so long may a container run without its filter behind a hook that takes minutes. A look
+/// takes some 20 ms.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the runtime may take for an answer while a listener could still come, which waits meanwhile.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 /// The same when none can come any more.
