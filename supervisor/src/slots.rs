@@ -4,18 +4,33 @@
 //! A notification that was received and not answered is never delivered again. So the kernel writes it straight into a
 //! slot of a memfd that the guard owns too; a successor finds there what its predecessor left.
 //!
-//! Layout in eight-byte cells: a header of 32 (cell 0: [`Phase`], the task that executed the first program, 0 before; cell 1: one
-//! more than the last slot that a call was ever parked in; cell 2: whether a task entered a Landlock domain; cell 3: how many calls
-//! supervisors took up; cell 4: how often their main threads looked after the listener), then slots of
-//! 32: the kernel's `seccomp_notif` (16 cells, all zero while the slot is free), the number of supervisors that died on it,
-//! where the event log ended before its alert was written (inode, position), how far a call that is made here has come,
-//! when a supervisor last took it over (unix time), and whether it was set aside.
+//! Layout in eight-byte cells: a header of 32, then slots of 32.
+//!
+//! | cell of the header | holds |
+//! |---|---|
+//! | 0 | the task that executed the first program, 0 before ([`Phase`]) |
+//! | 1 | one more than the last thread's slot that was ever taken |
+//! | 2 | whether a task entered a Landlock domain |
+//! | 3 | how many calls supervisors took up |
+//! | 4 | how often their main threads looked after the listener |
+//! | 5 | one more than the last slot that a call was ever parked in |
+//!
+//! | cell of a slot | holds |
+//! |---|---|
+//! | 0 to 15 | the kernel's `seccomp_notif`, all zero while the slot is free |
+//! | 16 | how many supervisors died on it |
+//! | 17, 18 | where the event log ended before its alert was written: inode, position |
+//! | 19 | how far a call that is made here has come |
+//! | 20 | when a supervisor last took it over (unix time) |
+//! | 21 | how many of its alerts stand in the log, doubled, and one more while others are being written |
+//!
 //! The first slot is the supervisor's to receive into, the second one the guard's; the others are for calls that wait for
 //! something else than a decision, and for threads that relieve one of the supervisor's.
 
 use std::{
     collections::BTreeSet,
     num::NonZeroUsize,
+    ops::Range,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -36,14 +51,19 @@ use crate::{
 
 /// Cells of the header and of each slot.
 const BLOCK_CELLS: usize = 32;
-/// Slots: two to receive into, and those of all calls that may wait at one time. Memory is used from the first on.
-const SLOTS: usize = 1023;
+/// Slots that are received into from the beginning: the supervisor's and the guard's.
+const RECEIVING: usize = 2;
+/// Slots of further threads, one each: more than execs may be followed at one time. Calls that wait take none of them, or
+/// 1000 FIFOs would keep programs from being executed.
+const OF_THREADS: Range<usize> = RECEIVING..640;
+/// Slots of calls that wait: more than may at one time.
+const OF_WAITING: Range<usize> = OF_THREADS.end..1664;
+/// All slots. Only the pages of those that are used take memory.
+const SLOTS: usize = OF_WAITING.end;
 /// Bytes of the memfd.
 const LENGTH: NonZeroUsize = NonZeroUsize::new((1 + SLOTS) * BLOCK_CELLS * size_of::<u64>()).unwrap();
 /// A supervisor that has lived so long with a call did not die of it.
 const LONG_LIFE: Duration = Duration::from_mins(1);
-/// Slots that are received into from the beginning: the supervisor's and the guard's.
-const RECEIVING: usize = 2;
 
 /// The memfd behind the page, as the guard holds it and hands it on.
 #[derive(Debug)]
@@ -67,7 +87,7 @@ pub(crate) struct Slot<'a> {
     log_position: &'a AtomicU64,
     made: &'a AtomicU64,
     adopted: &'a AtomicU64,
-    parked: &'a AtomicU64,
+    logged: &'a AtomicU64,
 }
 
 /// How far a call has come that is made for its caller.
@@ -207,7 +227,7 @@ impl Slots {
     /// Sets a free slot aside to be received into; `None` where all are taken.
     pub(crate) fn reserve(&self) -> Option<usize> {
         let mut reserved = self.reserved();
-        let index = self.free(&reserved)?;
+        let index = self.free(OF_THREADS, &reserved)?;
         reserved.insert(index);
         Some(index)
     }
@@ -221,16 +241,20 @@ impl Slots {
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot that nobody uses; from now on it counts as one that may be taken.
-    fn free(&self, reserved: &BTreeSet<usize>) -> Option<usize> {
+    /// A slot of these that nobody uses; from now on it counts as one that may be taken.
+    fn free(&self, mut range: Range<usize>, reserved: &BTreeSet<usize>) -> Option<usize> {
+        let end = self.end_of(&range)?;
         let is_free = |index: &usize| {
             !reserved.contains(index) && self.slot(*index).is_some_and(|slot| slot.notification().is_none())
         };
-        let index = (RECEIVING..SLOTS).find(is_free)?;
-        if let Some(cell) = self.memory.cells().get(1) {
-            cell.fetch_max(u64::try_from(index + 1).ok()?, Ordering::AcqRel);
-        }
+        let index = range.find(is_free)?;
+        end.fetch_max(u64::try_from(index + 1).ok()?, Ordering::AcqRel);
         Some(index)
+    }
+
+    /// The header's cell for one more than the last slot of these that was ever taken.
+    fn end_of(&self, range: &Range<usize>) -> Option<&AtomicU64> {
+        self.memory.cells().get(if *range == OF_THREADS { 1 } else { 5 })
     }
 
     /// The slot that a guard receives into.
@@ -240,17 +264,19 @@ impl Slots {
 
     /// All slots that were ever taken, free now or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
-        (0..RECEIVING.max(self.parked())).filter_map(|index| self.slot(index))
+        let taken = [OF_THREADS, OF_WAITING].into_iter().flat_map(|range| {
+            let end = self.end_of(&range).map_or(0, |cell| cell.load(Ordering::Acquire));
+            range.start..usize::try_from(end).map_or(range.end, |end| end.min(range.end))
+        });
+        (0..RECEIVING).chain(taken).filter_map(|index| self.slot(index))
     }
 
     /// Moves what `slot` holds to a slot where it may stay for long; returns its number, or `None` where all are taken.
     pub(crate) fn park(&self, slot: Slot<'_>) -> Option<usize> {
         // Held until the slot is seen to be taken.
         let reserved = self.reserved();
-        let index = self.free(&reserved)?;
-        let parked = self.slot(index)?;
-        parked.parked.store(1, Ordering::Relaxed);
-        parked.copy_from(slot);
+        let index = self.free(OF_WAITING, &reserved)?;
+        self.slot(index)?.copy_from(slot);
         drop(reserved);
         slot.clear();
         Some(index)
@@ -260,13 +286,8 @@ impl Slots {
     pub(crate) fn slot(&self, index: usize) -> Option<Slot<'_>> {
         let block = self.memory.cells().chunks_exact(BLOCK_CELLS).nth(index + 1)?;
         let (notification, rest) = block.split_first_chunk::<NOTIFICATION_CELLS>()?;
-        let [attempts, log_inode, log_position, made, adopted, parked, ..] = rest else { return None };
-        Some(Slot { index, notification, attempts, log_inode, log_position, made, adopted, parked })
-    }
-
-    fn parked(&self) -> usize {
-        let cell = self.memory.cells().get(1).map_or(0, |cell| cell.load(Ordering::Acquire));
-        usize::try_from(cell).map_or(SLOTS, |parked| parked.min(SLOTS))
+        let [attempts, log_inode, log_position, made, adopted, logged, ..] = rest else { return None };
+        Some(Slot { index, notification, attempts, log_inode, log_position, made, adopted, logged })
     }
 }
 
@@ -287,11 +308,6 @@ impl<'a> Slot<'a> {
         (notification.id != 0).then_some(notification)
     }
 
-    /// Whether what it holds was set aside, and may wait for as long as it takes.
-    pub(crate) fn is_parked(&self) -> bool {
-        self.parked.load(Ordering::Relaxed) != 0
-    }
-
     /// Frees it if it still holds this notification.
     pub(crate) fn clear_of(&self, id: u64) {
         if self.notification().is_some_and(|held| held.id == id) {
@@ -310,17 +326,28 @@ impl<'a> Slot<'a> {
         self.attempts.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Remembers where the event log ends, before an alert of this notification is written.
+    /// Remembers where the event log ends, before alerts of this notification are written.
     pub(crate) fn mark_log(&self, position: Position) {
-        self.log_position.store(position.offset, Ordering::Release);
-        self.log_inode.store(position.inode, Ordering::Release);
+        self.log_position.store(position.offset, Ordering::Relaxed);
+        self.log_inode.store(position.inode, Ordering::Relaxed);
+        self.logged.fetch_or(1, Ordering::Release);
     }
 
-    /// Where the alert of this notification stands, if it was written at all; `None` if writing was never begun.
+    /// Remembers that so many more stand there.
+    pub(crate) fn mark_logged(&self, more: u64) {
+        self.logged.store((self.logged() + more) << 1, Ordering::Release);
+    }
+
+    /// How many stand there for sure.
+    pub(crate) fn logged(&self) -> u64 {
+        self.logged.load(Ordering::Acquire) >> 1
+    }
+
+    /// Where others of this notification stand if they were written; `None` where nobody was just about to write any.
     pub(crate) fn log_mark(&self) -> Option<Position> {
-        let inode = self.log_inode.load(Ordering::Acquire);
-        let offset = self.log_position.load(Ordering::Acquire);
-        (inode != 0).then_some(Position { inode, offset })
+        let is_being_written = self.logged.load(Ordering::Acquire) & 1 != 0;
+        let [inode, offset] = [self.log_inode, self.log_position].map(|cell| cell.load(Ordering::Acquire));
+        is_being_written.then_some(Position { inode, offset })
     }
 
     /// Remembers that the call, or the file that an open makes, is about to be made: a successor that makes it again must
@@ -351,6 +378,7 @@ impl<'a> Slot<'a> {
             (self.log_position, other.log_position),
             (self.made, other.made),
             (self.adopted, other.adopted),
+            (self.logged, other.logged),
         ];
         let cells = self.notification.iter().zip(other.notification).rev();
         for (to, from) in marks.into_iter().chain(cells) {
@@ -358,13 +386,13 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// Frees the slot; the kernel wants all cells zero before it writes the next notification. The marks go first, so
-    /// that a slot with a notification never carries those of an earlier one.
+    /// Frees the slot; the kernel wants all cells zero before it writes the next notification. The id goes last: without it
+    /// the slot may be taken, and a slot with a notification never carries the marks of an earlier one.
     pub(crate) fn clear(&self) {
-        for cell in [self.log_inode, self.log_position, self.attempts, self.adopted, self.made, self.parked] {
+        for cell in [self.log_inode, self.log_position, self.attempts, self.adopted, self.made, self.logged] {
             cell.store(0, Ordering::Relaxed);
         }
-        for cell in self.notification {
+        for cell in self.notification.iter().rev() {
             cell.store(0, Ordering::Release);
         }
     }
@@ -387,7 +415,11 @@ mod tests {
         slot.mark_log(Position { inode: 3, offset: 5 });
         let same = second.iter().next().unwrap();
         assert_eq!(same.notification().map(|notification| notification.id), Some(7));
-        assert_eq!(same.log_mark(), Some(Position { inode: 3, offset: 5 }));
+        assert_eq!((same.log_mark(), same.logged()), (Some(Position { inode: 3, offset: 5 }), 0));
+        slot.mark_logged(2);
+        assert_eq!((same.log_mark(), same.logged()), (None, 2));
+        slot.mark_log(Position { inode: 3, offset: 9 });
+        assert_eq!((same.log_mark(), same.logged()), (Some(Position { inode: 3, offset: 9 }), 2));
         let begin = UNIX_EPOCH + LONG_LIFE;
         let deaths = [0, 1, 60, 120, 181].map(|seconds| same.count_attempt(begin + Duration::from_secs(seconds)));
         assert_eq!(deaths, [1, 2, 3, 4, 1]);
@@ -403,20 +435,23 @@ mod tests {
             let slot = first.slot(Slots::OF_SUPERVISOR).unwrap();
             slot.cells()[0].store(id, Ordering::Release);
             slot.mark_log(Position { inode: id, offset: 9 });
-            assert_eq!(first.park(slot), Some(RECEIVING + usize::try_from(id).unwrap() - 1));
+            assert_eq!(first.park(slot), Some(OF_WAITING.start + usize::try_from(id).unwrap() - 1));
         }
         let ids = |slots: &Slots| -> Vec<_> {
             slots.iter().filter_map(|slot| slot.notification()).map(|notification| notification.id).collect()
         };
         assert_eq!(ids(&second), [1, 2, 3]);
-        let parked = second.slot(RECEIVING + 1).unwrap();
+        let parked = second.slot(OF_WAITING.start + 1).unwrap();
         assert_eq!(parked.log_mark(), Some(Position { inode: 2, offset: 9 }));
         parked.clear();
         assert_eq!(ids(&first), [1, 3]);
-        // A slot that somebody receives into is free and must not be parked in.
-        assert_eq!(first.reserve(), Some(RECEIVING + 1));
+        // Threads have slots of their own, which are found, too.
+        assert_eq!([first.reserve(), first.reserve()], [Some(RECEIVING), Some(RECEIVING + 1)]);
+        first.slot(RECEIVING + 1).unwrap().cells()[0].store(5, Ordering::Release);
+        assert_eq!(ids(&second), [5, 1, 3]);
+        first.slot(RECEIVING + 1).unwrap().clear();
         let slot = first.slot(Slots::OF_SUPERVISOR).unwrap();
         slot.cells()[0].store(4, Ordering::Release);
-        assert_eq!(first.park(slot), Some(RECEIVING + 3));
+        assert_eq!(first.park(slot), Some(OF_WAITING.start + 1));
     }
 }

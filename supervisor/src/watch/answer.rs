@@ -315,7 +315,8 @@ impl<'a> Answerer<'a> {
             return Ok(Some(words));
         }
         if let Origin::Adopted { .. } = origin {
-            matches.forget_first(turn.take_logged(id)?);
+            let logged = usize::try_from(slot.logged())?.saturating_add(turn.take_logged(id)?);
+            matches.forget_first(logged);
         }
         self.lines.clear();
         matches.write_lines(shared, event, id, &mut self.lines)?;
@@ -328,6 +329,7 @@ impl<'a> Answerer<'a> {
         }
         slot.mark_log(shared.log.end()?);
         shared.log.append(&self.lines)?;
+        slot.mark_logged(matches.count());
         shared.counters.add(Counter::Alerts, matches.count());
         Ok(Some(words))
     }

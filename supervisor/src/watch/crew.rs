@@ -120,7 +120,7 @@ impl Turn<'_> {
         let _none_left = self.crew.pass_on(self.member);
     }
 
-    /// How many alerts of this call, which a predecessor received, stand in the log; counts for one time.
+    /// How many alerts of this call, which a predecessor was writing when it died, stand in the log; counts for one time.
     pub(super) fn take_logged(&self, id: AlertId<'_>) -> io::Result<usize> {
         let mut logged = self.crew.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if let Logged::Unknown(marks) = &*logged {
@@ -189,8 +189,9 @@ impl Crew {
             is_over: AtomicBool::new(false),
         };
         let mut seen = HashSet::new();
-        let left = watch.slots.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.notification()?)));
-        // A predecessor that died while it parked a call has left it in two slots.
+        let left: Vec<_> = watch.slots.iter().filter_map(|slot| Some((slot.index(), slot.notification()?))).collect();
+        // A predecessor that died while it parked a call has left it in two slots, of which the later one has the marks.
+        let left = left.into_iter().rev();
         let (left, doubled): (Vec<_>, Vec<_>) = left.partition(|(_, notification)| seen.insert(notification.id));
         doubled.into_iter().filter_map(|(index, _)| watch.slots.slot(index)).for_each(|slot| slot.clear());
         let mark = |(index, call): &(usize, Notification)| Some((call.id, watch.slots.slot(*index)?.log_mark()?));
