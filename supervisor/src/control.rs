@@ -35,7 +35,10 @@ pub(crate) struct Maps {
 pub(crate) enum ToSupervisor {
     /// Always the first message. Comes with the guard's lock and socket, which a supervisor keeps for the case that the
     /// guard dies, and with the texts that were in force under a predecessor, if there was one.
-    Begin,
+    Begin {
+        /// Whether the last descriptor is the process of the low-level runtime, from which no listener has come yet.
+        has_runtime: bool,
+    },
     /// Where the container's numbers and names mean something, as a predecessor found it; comes with the root directory.
     Realm(Maps),
     /// Watch a listener; comes with two descriptors: the listener and its slots.
@@ -68,6 +71,8 @@ pub(crate) enum ToNewGuard {
     Complete {
         /// The number that the next listener gets.
         next_listener: u32,
+        /// See [`ToSupervisor::Begin`].
+        has_runtime: bool,
     },
 }
 
@@ -122,7 +127,7 @@ impl Control {
         self.0
     }
 
-    /// Sends one message.
+    /// Sends one message, without waiting for whoever does not read any more.
     pub(crate) fn send(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> Result<(), ControlError> {
         let bytes = serde_json::to_vec(message).map_err(ControlError::Message)?;
         Ok(sys::send_with_descriptors(self.0.as_fd(), &bytes, descriptors)?)

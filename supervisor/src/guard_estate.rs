@@ -25,6 +25,10 @@ pub(crate) struct GuardEstate {
     socket: OwnedFd,
     /// The texts in force.
     sources: Option<OwnedFd>,
+    /// The process of the low-level runtime, from which no listener had come when we began.
+    runtime: Option<OwnedFd>,
+    /// The number that the next listener gets.
+    next_listener: u32,
     /// A guard that this supervisor has started, to be collected when it ends.
     guard: Option<Child>,
 }
@@ -45,10 +49,17 @@ pub(crate) enum NewGuardError {
 
 impl GuardEstate {
     /// Takes the descriptors that come with the guard's first message; `None` where one is missing.
-    pub(crate) fn new(descriptors: Vec<OwnedFd>) -> Option<Self> {
+    pub(crate) fn new(mut descriptors: Vec<OwnedFd>, has_runtime: bool) -> Option<Self> {
+        let runtime = if has_runtime { Some(descriptors.pop()?) } else { None };
         let mut descriptors = descriptors.into_iter();
         let (lock, socket) = (descriptors.next()?, descriptors.next()?);
-        Some(Self { lock, socket, sources: descriptors.next(), guard: None })
+        Some(Self { lock, socket, sources: descriptors.next(), runtime, next_listener: 0, guard: None })
+    }
+
+    /// Notes that a listener has come, whose number is not given again.
+    pub(crate) fn note_listener(&mut self, number: u32) {
+        self.runtime = None;
+        self.next_listener = self.next_listener.max(number.saturating_add(1));
     }
 
     /// The texts that were in force under a predecessor.
@@ -82,10 +93,8 @@ impl GuardEstate {
             .stdout(Stdio::null())
             .spawn()?;
         self.guard = Some(guard);
-        let mut next_listener = 0;
         for (number, listener, slots) in listeners {
             control.send(&ToNewGuard::Listener { listener: number }, &[listener.as_fd(), slots.as_fd()])?;
-            next_listener = next_listener.max(number.saturating_add(1));
         }
         if let Some(realm) = realm {
             control.send(&ToNewGuard::Realm(realm.maps().clone()), &[realm.root()])?;
@@ -94,7 +103,9 @@ impl GuardEstate {
         let own = Pidfd::own()?;
         let mut last = vec![self.lock.as_fd(), self.socket.as_fd(), own.as_fd()];
         last.extend(self.sources());
-        control.send(&ToNewGuard::Complete { next_listener }, &last)?;
+        last.extend(self.runtime.as_ref().map(AsFd::as_fd));
+        let (next_listener, has_runtime) = (self.next_listener, self.runtime.is_some());
+        control.send(&ToNewGuard::Complete { next_listener, has_runtime }, &last)?;
         Ok(control)
     }
 }

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -34,7 +35,7 @@ use crate::{
     shared::Shared,
     slots::SlotsFile,
     sources::Sources,
-    sys::{Listener, SyscallError},
+    sys::{self, Listener, SyscallError},
     watch::{RunningWatch, Watch},
 };
 
@@ -42,12 +43,14 @@ use crate::{
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How often it is looked whether the container's first program has begun.
 const REALM_LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked whether a reload has ended.
+const RELOAD_LOOK: Duration = Duration::from_millis(20);
 /// How long the threads of a listener that is gone get to end, all listeners together: one that is inside a file system
 /// that does not answer stays there, and nobody may wait for it.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the guard says on the command line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SupervisorArguments {
     /// The container's run directory.
     pub(crate) directory: PathBuf,
@@ -75,6 +78,8 @@ struct Supervisor {
     /// Whether the guard knows what the container's first program had.
     realm_is_told: bool,
     reload_at: Option<Instant>,
+    /// Loads what the files say now: that may take a second, or wait for their file system, and listeners may not wait.
+    reloading: Option<JoinHandle<Result<(Sources, InForce), String>>>,
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
     /// Calls that were named as needed and not trapped.
@@ -110,7 +115,9 @@ impl Supervisor {
     /// Puts everything in place and tells the guard how that went.
     fn start(control: Control, arguments: SupervisorArguments) -> Result<Self, StartError> {
         let mut estate = match control.receive()? {
-            Some((ToSupervisor::Begin, descriptors)) => GuardEstate::new(descriptors).ok_or(StartError::NoBegin)?,
+            Some((ToSupervisor::Begin { has_runtime }, descriptors)) => {
+                GuardEstate::new(descriptors, has_runtime).ok_or(StartError::NoBegin)?
+            }
             _ => return Err(StartError::NoBegin),
         };
         let beginning = match Beginning::prepare(&arguments.directory, &arguments.config, estate.sources()) {
@@ -125,6 +132,7 @@ impl Supervisor {
         follow(&log);
         let fingerprint = shared.in_force.load().fingerprint;
         control.send(&ToGuard::Ready { fingerprint, watched }, &[])?;
+        sys::give_memory_back();
         if let Some(sources) = sources {
             keep_sources(&control, &mut estate, &sources);
         }
@@ -146,6 +154,7 @@ impl Supervisor {
             log,
             realm_is_told: false,
             reload_at: None,
+            reloading: None,
             last_failure: failure,
             untrapped: Vec::new(),
             round: HOUSEKEEPING,
@@ -164,9 +173,12 @@ impl Supervisor {
             if changed {
                 self.note_changes();
             }
-            if self.reload_at.is_some_and(|due| due <= Instant::now()) {
+            if self.reloading.as_ref().is_some_and(JoinHandle::is_finished) {
+                self.end_reload();
+            }
+            if self.reloading.is_none() && self.reload_at.is_some_and(|due| due <= Instant::now()) {
                 self.reload_at = None;
-                self.reload();
+                self.begin_reload();
             }
             self.tell_realm();
             if message && !self.read_message() {
@@ -223,7 +235,11 @@ impl Supervisor {
         let until = |due: Instant| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         // Until the container's first program is there, which nobody tells this thread.
         let realm = (!self.realm_is_told && !self.watched.is_empty()).then(|| Instant::now() + REALM_LOOK);
-        let dues = [self.reload_at, self.guard_due, look, realm];
+        let reload = match &self.reloading {
+            Some(_) => Some(Instant::now() + RELOAD_LOOK),
+            None => self.reload_at,
+        };
+        let dues = [reload, self.guard_due, look, realm];
         let patience = dues.into_iter().flatten().map(until).chain([self.round]).min().unwrap_or(self.round);
         match poll(&mut wanted, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)) {
             Ok(_) => {}
@@ -252,9 +268,10 @@ impl Supervisor {
                 }
             }
             Ok(Some((ToSupervisor::Finish, _))) => return false,
-            Ok(Some((ToSupervisor::Begin, _))) => tracing::error!("the guard begins twice"),
+            Ok(Some((ToSupervisor::Begin { .. }, _))) => tracing::error!("the guard begins twice"),
             Ok(None) => self.bury_guard(),
-            Err(error) => tracing::error!(error = &error as &dyn Error, "the guard's message is lost"),
+            // It may have brought a listener.
+            Err(error) => die(&format!("a message of the guard's is lost: {}", diagnostics::chain(&error))),
         }
         true
     }
@@ -285,13 +302,13 @@ impl Supervisor {
     fn begin_watch(&mut self, number: u32, descriptors: Vec<OwnedFd>) {
         let mut descriptors = descriptors.into_iter();
         let (Some(listener), Some(slots)) = (descriptors.next(), descriptors.next()) else {
-            // They are lost where we have no room for them.
-            die(number, "its descriptors did not come");
+            die(&format!("listener {number} came without its descriptors"));
         };
+        self.estate.note_listener(number);
         self.shared.counters.set_once(Counter::Since, unix_time());
         match self.watch(number, Listener::new(listener), SlotsFile::from_descriptor(slots)) {
             Ok(watched) => drop(self.watched.insert(number, watched)),
-            Err(error) => die(number, &error.to_string()),
+            Err(error) => die(&format!("the watch of listener {number} cannot begin: {error}")),
         }
     }
 
@@ -301,16 +318,32 @@ impl Supervisor {
         Ok(Watched { watch: watch.start(Arc::clone(&self.shared))?, listener, slots })
     }
 
-    /// Compiles what the files say now beside what is in force, and swaps if it loads.
-    fn reload(&mut self) {
+    /// Compiles what the files say now beside what is in force.
+    fn begin_reload(&mut self) {
         // Before they are read.
         self.changes.cover_file(&self.arguments.config, &[]);
-        let loaded = load_files(&self.arguments.config).and_then(|loaded| {
-            let (_, _, in_force) = &loaded;
-            check_label(in_force, self.shared.mode, &self.arguments.directory).map(|()| loaded)
-        });
+        let SupervisorArguments { directory, config } = self.arguments.clone();
+        let mode = self.shared.mode;
+        let load = move || {
+            let loaded = load_files(&config).and_then(|(_, sources, in_force)| {
+                check_label(&in_force, mode, &directory).map(|()| (sources, in_force))
+            });
+            loaded.map_err(|error| diagnostics::chain(&error))
+        };
+        match thread::Builder::new().name("reload".to_owned()).spawn(load) {
+            Ok(reloading) => self.reloading = Some(reloading),
+            Err(error) => {
+                tracing::error!(%error, "the rules cannot be loaded anew for now");
+                self.reload_at = Some(Instant::now() + HOUSEKEEPING);
+            }
+        }
+    }
+
+    /// Swaps what is in force if the files have loaded.
+    fn end_reload(&mut self) {
+        let Some(loaded) = self.reloading.take().and_then(|reloading| reloading.join().ok()) else { return };
         match loaded {
-            Ok((_, sources, in_force)) => {
+            Ok((sources, in_force)) => {
                 self.last_failure = None;
                 if in_force.fingerprint != self.shared.in_force.load().fingerprint {
                     tracing::info!(rules = in_force.ruleset.rules().len(), "new rules are in force");
@@ -319,8 +352,9 @@ impl Supervisor {
                     self.shared.in_force.store(Arc::new(in_force));
                     keep_sources(&self.control, &mut self.estate, &sources);
                 }
+                sys::give_memory_back();
             }
-            Err(error) => self.reload_failed(&error),
+            Err(message) => self.reload_failed(message),
         }
     }
 
@@ -343,8 +377,7 @@ impl Supervisor {
         }
     }
 
-    fn reload_failed(&mut self, error: &StartError) {
-        let message = diagnostics::chain(error);
+    fn reload_failed(&mut self, message: String) {
         if self.last_failure.as_ref() == Some(&message) {
             return;
         }
@@ -368,10 +401,10 @@ fn follow(log: &Path) {
     }
 }
 
-/// Ends a supervisor that cannot begin a watch. That hands the listener to the next one; going on would leave its calls
+/// Ends a supervisor that cannot begin a watch. That hands every listener to the next one; going on would leave calls
 /// waiting for ever.
-fn die(listener: u32, error: &str) -> ! {
-    tracing::error!(listener, error, "a watch cannot begin");
+fn die(error: &str) -> ! {
+    tracing::error!(error, "the supervisor makes way for another one");
     std::process::abort();
 }
 

@@ -23,8 +23,8 @@ pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_wit
 pub(crate) use file::{FileFacts, OpenHow, file_facts, is_never_followed, look_below, open_at, take_root};
 pub(crate) use mapping::Mapping;
 pub(crate) use process::{
-    Background, Pidfd, accept_interrupts, go_into_background, interrupt_thread, is_leader, leave_keyring,
-    outlive_signals, prepare_interrupts, refuse_interrupts,
+    Background, Pidfd, accept_interrupts, give_memory_back, go_into_background, interrupt_thread, is_leader,
+    leave_keyring, outlive_signals, prepare_interrupts, refuse_interrupts,
 };
 pub(crate) use procmap::{FileMapping, next_file_mapping};
 pub(crate) use seccomp::{
