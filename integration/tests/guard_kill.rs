@@ -12,12 +12,13 @@ use std::{
 use integration::{
     Bundle, Container, Lanner, PROBES,
     Requirement::{self, Program, Root},
-    Settings, binary, skipped, wait_for,
+    Settings, binary, skipped, text, wait_for,
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(3); // in which a guard that cannot start would be started a thousand times
@@ -70,6 +71,65 @@ fn a_guard_whose_executable_was_replaced_is_replaced() {
     expect_replacement("supervisor", || lanner.supervisors());
     container.end();
     lanner.expect_nothing_left();
+}
+
+/// The container is still being made, and the new guard has to wait for its listener.
+#[test]
+fn a_guard_is_replaced_before_the_first_listener_has_come() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let (lanner, _program, log) = lanner();
+    let folder = tempfile::tempdir().unwrap();
+    let [begun, go_on] = ["begun", "go"].map(|name| folder.path().join(name));
+    let wait =
+        "for look in $(seq 1000); do [ -e GO ] && break; sleep 0.01; done".replace("GO", go_on.to_str().unwrap());
+    let wait = format!("touch {}; {wait}", begun.display());
+    let bundle = Bundle::new(&["cat", "/etc/hostname"]).text("/etc/hostname", "made\n");
+    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", wait]}]);
+    let bundle = bundle.set("/hooks", json!({"createRuntime": hook}));
+    let engine = lanner.engine();
+    let output = thread::scope(|scope| {
+        let run = scope.spawn(|| Container::run(&engine, &bundle));
+        wait_for("the hook", PATIENCE, || begun.exists().then_some(()));
+        expect_replacement("guard", || lanner.guards());
+        expect_taken_over(&log);
+        fs::write(go_on, "").unwrap();
+        run.join().unwrap()
+    });
+    assert_eq!(text(&output.stdout), "made\n", "{}", text(&output.stderr));
+    lanner.expect_nothing_left();
+}
+
+/// What was rotated away and removed takes no space as soon as nobody has it open.
+#[test]
+fn the_guard_lets_go_of_logs_that_were_rotated_away() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let (lanner, _program, log) = lanner();
+    let container = Container::start(&lanner.engine(), Bundle::new(&SLEEPER));
+    for file in [log.as_path(), &lanner.event_log()] {
+        fs::remove_file(file).unwrap();
+    }
+    let guard = lanner.guards()[0];
+    let is_open = |descriptor: fs::DirEntry| fs::read_link(descriptor.path()).is_ok_and(|name| is_deleted_log(&name));
+    let has_let_go = || {
+        let mut descriptors = fs::read_dir(format!("/proc/{guard}/fd")).unwrap();
+        (!descriptors.any(|descriptor| is_open(descriptor.unwrap()))).then_some(())
+    };
+    wait_for("the guard to let go", PATIENCE, has_let_go);
+    // And what it says is found where one looks for it.
+    kill_one("supervisor", || lanner.supervisors());
+    let is_said = || fs::read_to_string(&log).is_ok_and(|said| said.contains("is replaced")).then_some(());
+    wait_for("the guard's words", PATIENCE, is_said);
+    container.end();
+    lanner.expect_nothing_left();
+}
+
+fn is_deleted_log(name: &Path) -> bool {
+    let name = name.to_string_lossy();
+    name.ends_with(" (deleted)") && (name.contains("lanner.log") || name.contains("events.jsonl"))
 }
 
 #[test]

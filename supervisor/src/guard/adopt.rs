@@ -19,6 +19,7 @@ use super::{
     keeper::Guard,
     pulse::Pulse,
     remembered::Memory,
+    runtime_call::RuntimeCall,
     supervisor_process::{SupervisorCommand, SupervisorProcess},
 };
 use crate::{
@@ -29,10 +30,10 @@ use crate::{
     diagnostics,
     event_log::{EventLog, EventLogError},
     executable,
-    run_directory::{RunDirectory, RunDirectoryError},
+    run_directory::{Plan, RunDirectory, RunDirectoryError},
     slots::SlotsFile,
     sources::{Sources, SourcesError},
-    sys::{Listener, Pidfd},
+    sys::{self, Listener, Pidfd},
 };
 
 /// What the supervisor says on the command line.
@@ -64,6 +65,10 @@ enum AdoptError {
 /// Runs a guard that takes over; the control socket is our standard input.
 pub(crate) fn adopt(arguments: AdoptArguments) -> ExitCode {
     diagnostics::start_as_told();
+    // What was ignored stays so in a program that is executed, but not what had a handler.
+    if let Err(error) = sys::outlive_signals() {
+        tracing::error!(%error, "the guard ends by signals that are sent to all");
+    }
     match take_over(arguments) {
         Ok(guard) => {
             tracing::warn!(directory = %guard.directory.path().display(), "a new guard has taken over");
@@ -85,8 +90,12 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
     }
     let mut custody = Custody::default();
     let mut realm = None;
-    let (lock, socket, supervisor, sources) = loop {
-        let Some((message, descriptors)) = control.receive::<ToNewGuard>()? else { return Err(AdoptError::Incomplete) };
+    let (lock, socket, supervisor, sources, runtime) = loop {
+        let Some((message, mut descriptors)) = control.receive::<ToNewGuard>()? else {
+            return Err(AdoptError::Incomplete);
+        };
+        let has_runtime = matches!(message, ToNewGuard::Complete { has_runtime: true, .. });
+        let runtime = descriptors.pop_if(|_| has_runtime).map(Pidfd::from_descriptor);
         let mut descriptors = descriptors.into_iter();
         let mut next = || descriptors.next().ok_or(AdoptError::Incomplete);
         match message {
@@ -94,15 +103,17 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
                 custody.adopt(listener, Listener::new(next()?), SlotsFile::from_descriptor(next()?));
             }
             ToNewGuard::Realm(maps) => realm = Some(Realm::new(next()?, maps)),
-            ToNewGuard::Complete { next_listener } => {
+            ToNewGuard::Complete { next_listener, .. } => {
                 custody.skip_to(next_listener);
-                break (next()?, UnixListener::from(next()?), Pidfd::from_descriptor(next()?), next().ok());
+                let supervisor = |supervisor| Pidfd::from_descriptor(supervisor);
+                break (next()?, UnixListener::from(next()?), supervisor(next()?), next().ok(), runtime);
             }
         }
     };
     let AdoptArguments { directory: path, config } = arguments;
     let directory = RunDirectory::new(&path);
     let plan = directory.plan()?;
+    let call = runtime.as_ref().and_then(|runtime| call_of(runtime, &plan));
     let settings = settings(&config, sources.as_ref())?;
     let event_log = EventLog::open(&settings.event_log)?;
     let mut emergency = Emergency::new(plan.mode, settings.enforcement.enforce.errno, event_log, plan.id);
@@ -113,8 +124,8 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         directory,
         socket,
         lock,
-        runtime: None,
-        call: None,
+        runtime,
+        call,
         command: SupervisorCommand { directory: path, config, log_level },
         supervisor: Some(SupervisorProcess::adopt(supervisor, control)),
         connections: Vec::new(),
@@ -126,7 +137,16 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         emergency,
         memory,
         pulse: Pulse::new(),
+        log: settings.log,
     })
+}
+
+/// How the low-level runtime was called that has not sent a listener yet; `None` where it has ended since.
+fn call_of(runtime: &Pidfd, plan: &Plan) -> Option<RuntimeCall> {
+    let process = i32::try_from(runtime.number()?).ok()?;
+    RuntimeCall::of(process, plan)
+        .inspect_err(|error| tracing::error!(%error, "a container that starts without a listener would not be found"))
+        .ok()
 }
 
 /// The configuration as the file says, or, if that has become bad, as it was when the rules in force were loaded.

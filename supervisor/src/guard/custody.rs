@@ -22,9 +22,9 @@ struct Held {
 pub(super) struct Signs {
     /// How many calls were taken up.
     pub(super) taken: u64,
-    /// How often the main thread looked, where all calls that wait were received. Whoever received one may be held up by the
-    /// container; if another call came, somebody else would receive it.
-    pub(super) looks: Option<u64>,
+    /// How often the main thread looked, which lets another thread receive where the container holds one up. It does not as
+    /// long as it waits for a file system that has the rules; who has received and answers shows that all is well.
+    pub(super) looks: u64,
 }
 
 /// All listeners of one container.
@@ -102,13 +102,9 @@ impl Held {
     /// What shows that a supervisor lives, where a call waits for it. A page that cannot be mapped shows nothing.
     fn signs(&self) -> Option<Signs> {
         let slots = self.slots.map().ok()?;
-        if self.listener.has_notification() {
-            return Some(Signs { taken: slots.taken(), looks: None });
-        }
-        let is_pending = |slot: Slot<'_>| {
-            !slot.is_parked() && slot.notification().is_some_and(|call| self.listener.is_pending(call.id))
-        };
-        slots.iter().any(is_pending).then(|| Signs { taken: slots.taken(), looks: Some(slots.looks()) })
+        let is_pending = |slot: Slot<'_>| slot.notification().is_some_and(|call| self.listener.is_pending(call.id));
+        let waits = self.listener.has_notification() || slots.iter().any(is_pending);
+        waits.then(|| Signs { taken: slots.taken(), looks: slots.looks() })
     }
 
     fn hand_over(&self, control: &Control) -> Result<(), ControlError> {

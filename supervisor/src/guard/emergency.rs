@@ -133,15 +133,19 @@ impl Emergency {
         slot.clear();
     }
 
+    /// Follows a rotation of the event log, of which nobody has told the guard.
+    pub(super) fn follow_log(&self) {
+        if let Err(error) = self.log.reopen_if_moved() {
+            tracing::error!(error = &error as &dyn std::error::Error, "an alert goes to where the event log was");
+        }
+    }
+
     /// Writes an alert about the container, and says the same in our own log.
     pub(super) fn raise(&self, alert: &InternalAlert) {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
         let about = About { hostname: &hostname, container: &self.container };
         tracing::error!(container = self.container, "{}", alert.message());
-        // Nobody has told the guard that the log was rotated.
-        if let Err(error) = self.log.reopen_if_moved() {
-            tracing::error!(error = &error as &dyn std::error::Error, "an alert goes to where the event log was");
-        }
+        self.follow_log();
         alert.append(&self.log, about);
     }
 }

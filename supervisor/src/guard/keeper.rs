@@ -7,6 +7,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixListener,
     },
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -23,13 +24,13 @@ use super::{
     pulse::Pulse,
     remembered::Memory,
     runtime_call::{RuntimeCall, Stage},
-    supervisor_process::{Condition, SupervisorCommand, SupervisorProcess},
+    supervisor_process::{Condition, SupervisorCommand, SupervisorError, SupervisorProcess},
 };
 use crate::{
     account::Realm,
     backoff::Backoff,
     control::{ToGuard, ToSupervisor},
-    descriptor_limit,
+    descriptor_limit, diagnostics,
     internal_alert::InternalAlert,
     run_directory::RunDirectory,
     sys::{Listener, Pidfd, SyscallError},
@@ -67,6 +68,8 @@ pub(super) struct Guard {
     pub(super) emergency: Emergency,
     pub(super) memory: Memory,
     pub(super) pulse: Pulse,
+    /// Our own log.
+    pub(super) log: PathBuf,
 }
 
 /// What a wait has found.
@@ -148,10 +151,8 @@ impl Guard {
 
     fn timeout(&self) -> PollTimeout {
         let look = self.call.as_ref().map(RuntimeCall::due);
-        let pulse = self.supervisor.as_ref().map(|_| self.pulse.due());
-        let Some(due) = self.restart_at.into_iter().chain(self.emergency.due()).chain(look).chain(pulse).min() else {
-            return PollTimeout::NONE;
-        };
+        let dues = self.restart_at.into_iter().chain(self.emergency.due()).chain(look);
+        let due = dues.fold(self.pulse.due(), Instant::min);
         // Rounded up, so that the deadline has passed when the wait ends.
         let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
@@ -159,13 +160,14 @@ impl Guard {
 
     fn act(&mut self, ready: &Ready) {
         if ready.message {
-            self.read_message();
+            let _is_open = self.read_message();
         }
         if ready.supervisor_ended {
             self.bury_supervisor();
         }
         if self.pulse.take_due() {
             self.feel_pulse();
+            self.follow_logs();
         }
         // Connections come before the runtime's end: a runtime sends the listener before it leaves.
         if ready.socket {
@@ -219,8 +221,9 @@ impl Guard {
         self.emergency.raise(&InternalAlert::no_listener(fate));
     }
 
-    fn read_message(&mut self) {
-        let Some(supervisor) = &self.supervisor else { return };
+    /// Reads one message; `false` where there will be no other.
+    fn read_message(&mut self) -> bool {
+        let Some(supervisor) = &self.supervisor else { return false };
         match supervisor.control().receive::<ToGuard>() {
             Ok(Some((ToGuard::InForce, descriptors))) => self.sources = descriptors.into_iter().next(),
             Ok(Some((ToGuard::Realm(maps), descriptors))) => {
@@ -228,12 +231,27 @@ impl Guard {
             }
             Ok(Some((ToGuard::Failed { message }, _))) => tracing::error!(%message, "the supervisor cannot run"),
             Ok(Some((ToGuard::Ready { fingerprint, watched }, _))) => {
-                self.emergency.supervisor_is_ready();
                 self.memory.remember(fingerprint, &watched);
+                self.hand_over();
             }
             // A closed socket shows as the process' end too.
-            Ok(None) => {}
+            Ok(None) => return false,
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the supervisor's message is lost"),
+        }
+        true
+    }
+
+    /// Gives a supervisor that is ready everything to watch. Not before: until then calls may be answered here.
+    fn hand_over(&mut self) {
+        let Some(supervisor) = &self.supervisor else { return };
+        self.emergency.supervisor_is_ready();
+        let realm = self.realm.as_ref().map_or(Ok(()), |realm| {
+            supervisor.control().send(&ToSupervisor::Realm(realm.maps().clone()), &[realm.root()])
+        });
+        if let Err(error) = realm.and_then(|()| self.custody.hand_over_all(supervisor.control())) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the supervisor cannot be given its listeners");
+            supervisor.kill();
+            self.bury_supervisor();
         }
     }
 
@@ -252,7 +270,17 @@ impl Guard {
         }
     }
 
+    /// Leaves files that were rotated away: their space is free only when nobody has them open.
+    fn follow_logs(&self) {
+        self.emergency.follow_log();
+        if let Err(error) = diagnostics::follow(&self.log) {
+            tracing::error!(%error, log = %self.log.display(), "our own log was moved and cannot be opened anew");
+        }
+    }
+
     fn bury_supervisor(&mut self) {
+        // What it has said still counts.
+        while self.supervisor.as_ref().is_some_and(SupervisorProcess::has_spoken) && self.read_message() {}
         if let Some(supervisor) = self.supervisor.take() {
             self.emergency.supervisor_is_lost();
             self.restart_at = Some(Instant::now() + supervisor.bury(&mut self.backoff));
@@ -260,21 +288,26 @@ impl Guard {
     }
 
     /// What a supervisor needs to outlive us.
-    pub(super) fn estate(&self) -> Vec<BorrowedFd<'_>> {
+    fn estate(&self) -> Vec<BorrowedFd<'_>> {
         let mut estate = vec![self.lock.as_fd(), self.socket.as_fd()];
         estate.extend(self.sources.as_ref().map(AsFd::as_fd));
+        estate.extend(self.runtime_at_work().map(AsFd::as_fd));
         estate
     }
 
+    /// The low-level runtime, until a listener has come from it.
+    fn runtime_at_work(&self) -> Option<&Pidfd> {
+        self.runtime.as_ref().filter(|_| !self.custody.was_used())
+    }
+
+    /// Starts a supervisor process.
+    pub(super) fn new_supervisor(&self) -> Result<SupervisorProcess, SupervisorError> {
+        let begin = ToSupervisor::Begin { has_runtime: self.runtime_at_work().is_some() };
+        self.command.start(&begin, &self.estate())
+    }
+
     fn start_supervisor(&mut self) {
-        let started = self.command.start(&self.estate()).and_then(|supervisor| {
-            if let Some(realm) = &self.realm {
-                supervisor.control().send(&ToSupervisor::Realm(realm.maps().clone()), &[realm.root()])?;
-            }
-            self.custody.hand_over_all(supervisor.control())?;
-            Ok(supervisor)
-        });
-        match started {
+        match self.new_supervisor() {
             Ok(supervisor) => {
                 self.supervisor = Some(supervisor);
                 self.pulse.reset();
@@ -338,7 +371,8 @@ impl Guard {
                 return;
             }
         };
-        let Some(supervisor) = &self.supervisor else { return };
+        // One that is not ready gets all at once when it is.
+        let Some(supervisor) = self.supervisor.as_ref().filter(|_| self.emergency.has_supervisor()) else { return };
         if let Err(error) = self.custody.hand_over(number, supervisor.control()) {
             // The supervisor is dying; its successor is handed everything.
             tracing::debug!(

@@ -168,6 +168,7 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
         emergency: Emergency::new(plan.mode, config.enforcement.enforce.errno, event_log, plan.id),
         memory,
         pulse: Pulse::new(),
+        log: config.log,
     };
     Ok((guard, known))
 }
@@ -175,7 +176,7 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
 /// Starts the first supervisor and lets the shim go on, which must know the calls that the rules need.
 fn begin(mut guard: Guard) -> Result<Guard, StartError> {
     let is_audit = guard.emergency.mode() == Mode::Audit;
-    let supervisor = guard.command.start(&guard.estate())?;
+    let supervisor = guard.new_supervisor()?;
     match supervisor.wait_until_ready(READY_PATIENCE) {
         Ok((fingerprint, watched)) => {
             guard.memory.remember(fingerprint, &watched);

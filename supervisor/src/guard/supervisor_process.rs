@@ -88,10 +88,14 @@ pub(super) enum SupervisorError {
 
 impl SupervisorCommand {
     /// Starts a supervisor whose standard input is the control socket; its log goes where ours goes. `estate` is what
-    /// comes with [`ToSupervisor::Begin`].
-    pub(super) fn start(&self, estate: &[BorrowedFd<'_>]) -> Result<SupervisorProcess, SupervisorError> {
+    /// comes with the message, which is [`ToSupervisor::Begin`].
+    pub(super) fn start(
+        &self,
+        begin: &ToSupervisor,
+        estate: &[BorrowedFd<'_>],
+    ) -> Result<SupervisorProcess, SupervisorError> {
         let (control, theirs) = Control::pair()?;
-        let child = executable::command()
+        let mut child = executable::command()
             .arg("--config")
             .arg(&self.config)
             .arg("supervise")
@@ -103,10 +107,20 @@ impl SupervisorCommand {
             .spawn()
             .map_err(SupervisorError::Spawn)?;
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-        let pidfd = Pidfd::open(pid).map_err(SupervisorError::Spawn)?;
-        control.send(&ToSupervisor::Begin, estate)?;
-        let process = Process::open(child.id());
-        Ok(SupervisorProcess { child: Some(child), process, pidfd, control, started: Instant::now() })
+        let opened = Pidfd::open(pid).map_err(SupervisorError::Spawn);
+        match opened.and_then(|pidfd| control.send(begin, estate).map(|()| pidfd).map_err(SupervisorError::Control)) {
+            Ok(pidfd) => {
+                let process = Process::open(child.id());
+                Ok(SupervisorProcess { child: Some(child), process, pidfd, control, started: Instant::now() })
+            }
+            Err(error) => {
+                // One that lived on would take us for dead.
+                if let Err(error) = child.kill().and_then(|()| child.wait()) {
+                    tracing::error!(%error, "a supervisor that cannot begin cannot be killed");
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -136,6 +150,12 @@ impl SupervisorProcess {
     pub(super) fn adopt(pidfd: Pidfd, control: Control) -> Self {
         let process = pidfd.number().and_then(Process::open);
         Self { child: None, process, pidfd, control, started: Instant::now() }
+    }
+
+    /// Whether a message of it is to be read, or the end of its messages.
+    pub(super) fn has_spoken(&self) -> bool {
+        let mut wanted = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
+        poll(&mut wanted, PollTimeout::ZERO).unwrap_or(0) != 0
     }
 
     /// What the kernel says of it.

@@ -13,7 +13,8 @@ use super::SyscallError;
 /// Most descriptors one message may bring; the kernel closes what does not fit.
 const MAX_DESCRIPTORS: usize = 8;
 
-/// Sends `bytes` with `descriptors` in one message.
+/// Sends `bytes` with `descriptors` in one message, without waiting: fails with EAGAIN where the other side has not read
+/// some hundred of them.
 pub(crate) fn send_with_descriptors(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
@@ -22,13 +23,19 @@ pub(crate) fn send_with_descriptors(
     let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
-    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)
-        .map(drop)
-        .map_err(|errno| SyscallError::from_errno("sendmsg", errno))
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        control,
+        MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
+        None,
+    )
+    .map(drop)
+    .map_err(|errno| SyscallError::from_errno("sendmsg", errno))
 }
 
 /// Receives up to `buffer.len()` bytes and the descriptors that came with them, all close-on-exec. Zero bytes mean that
-/// the other side has closed.
+/// the other side has closed. Fails with ENOBUFS where we have no room for all descriptors; those that did come are closed.
 pub(crate) fn receive_with_descriptors(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -36,8 +43,11 @@ pub(crate) fn receive_with_descriptors(
 ) -> Result<(usize, Vec<OwnedFd>), nix::Error> {
     let mut control = nix::cmsg_space!([RawFd; MAX_DESCRIPTORS]);
     let mut parts = [IoSliceMut::new(buffer)];
-    let message =
+    let mut message =
         recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags | MsgFlags::MSG_CMSG_CLOEXEC)?;
+    // nix tells nothing of what did come where something is missing, so that it would stay open.
+    let is_cut = message.flags.contains(MsgFlags::MSG_CTRUNC);
+    message.flags.remove(MsgFlags::MSG_CTRUNC);
     let mut descriptors = Vec::new();
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(received) = part {
@@ -47,12 +57,12 @@ pub(crate) fn receive_with_descriptors(
             }
         }
     }
-    Ok((message.bytes, descriptors))
+    if is_cut { Err(nix::Error::ENOBUFS) } else { Ok((message.bytes, descriptors)) }
 }
 
 /// Closes every descriptor above standard error: engines hand pipes and sockets down that must not be held open.
 pub(crate) fn close_inherited() -> Result<(), SyscallError> {
-    // SAFETY: called first thing in `main`, before anything in this process owns a descriptor above 2.
+    // SAFETY: called first thing by the guard, before anything in this process owns a descriptor above 2.
     let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
     if result == 0 { Ok(()) } else { Err(SyscallError::last("close_range")) }
 }
