@@ -10,16 +10,15 @@ use std::{
 use super::Process;
 use crate::descriptor_limit;
 
-/// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have. Where
-/// more tasks than these call in turns, each call opens its own anew.
-const CAPACITY: RangeInclusive<u64> = 8..=512;
+/// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have.
+const CAPACITY: RangeInclusive<u64> = 8..=128;
 const DESCRIPTORS_EACH: u64 = 5;
 /// A parent that exits while we look is replaced by the next one; a process whose parents keep dying is given up.
 const ATTEMPTS: usize = 3;
 /// Generations that are followed upwards; real trees end after a dozen.
 const MAX_ANCESTORS: usize = 64;
 
-/// Handles of the tasks that were asked for last.
+/// Handles of tasks that were asked for.
 #[derive(Debug)]
 pub(crate) struct ProcessTable {
     capacity: usize,
@@ -36,10 +35,19 @@ impl Default for ProcessTable {
 
 #[derive(Debug, Default)]
 struct Slots {
-    clock: u64,
-    by_task: HashMap<u32, (u64, Arc<Process>)>,
+    by_task: HashMap<u32, Arc<Process>>,
+    /// What chance decides by.
+    chance: u64,
     /// Handles that had to go: closing what belonged to a dead task takes longer than opening what belongs to the next.
     gone: Vec<Arc<Process>>,
+}
+
+impl Slots {
+    /// A number below `end`: the upper bits of a linear congruential generator, with the numbers of Knuth's MMIX.
+    fn draw(&mut self, end: usize) -> usize {
+        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.chance >> 33).unwrap_or(0) % end.max(1)
+    }
 }
 
 impl ProcessTable {
@@ -48,7 +56,7 @@ impl ProcessTable {
     /// A caller that means a certain task checks afterwards that this one still exists: while a call is pending, the
     /// number of its task cannot be given to another one.
     pub(crate) fn get(&self, task: u32) -> Option<Arc<Process>> {
-        let known = self.touch(task);
+        let known = self.lock().by_task.get(&task).map(Arc::clone);
         if let Some(process) = known.filter(|process| process.exists()) {
             return Some(process);
         }
@@ -78,25 +86,18 @@ impl ProcessTable {
         std::iter::successors(first, |child| self.parent(child)).take(MAX_ANCESTORS).collect()
     }
 
-    fn touch(&self, task: u32) -> Option<Arc<Process>> {
-        let mut slots = self.lock();
-        slots.clock += 1;
-        let now = slots.clock;
-        let (used, process) = slots.by_task.get_mut(&task)?;
-        *used = now;
-        Some(Arc::clone(process))
-    }
-
+    /// Where there are too many, chance decides which one goes: where more tasks call in turns than are kept, the one whose
+    /// call is the longest ago is the next to call.
     fn keep(&self, task: u32, process: &Arc<Process>) {
         let mut slots = self.lock();
         if slots.by_task.len() >= self.capacity {
-            let oldest = slots.by_task.iter().min_by_key(|(_, (used, _))| *used).map(|(task, _)| *task);
-            let gone = oldest.and_then(|task| slots.by_task.remove(&task));
-            slots.gone.extend(gone.map(|(_, process)| process));
+            let place = slots.draw(self.capacity);
+            let unlucky = slots.by_task.keys().nth(place).copied();
+            let gone = unlucky.and_then(|task| slots.by_task.remove(&task));
+            slots.gone.extend(gone);
         }
-        let now = slots.clock;
-        let replaced = slots.by_task.insert(task, (now, Arc::clone(process)));
-        slots.gone.extend(replaced.map(|(_, process)| process));
+        let replaced = slots.by_task.insert(task, Arc::clone(process));
+        slots.gone.extend(replaced);
     }
 
     /// Closes the handles that had to go; to be called after each call, when its task goes on.
