@@ -23,8 +23,9 @@ use serde::Deserialize;
 
 use crate::{runtime, settings::Settings};
 
-/// Loading the stock rules takes milliseconds; kubelet gives a container two minutes.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Loading the stock rules takes milliseconds, and longer where many containers start at once; kubelet gives a container two
+/// minutes.
+const DEADLINE: Duration = Duration::from_secs(50);
 
 /// The ready line names calls at most; more is not a guard talking.
 const MAX_LINE_BYTES: usize = 64 * 1024;

@@ -17,8 +17,8 @@ use nix::{
 /// Engines that use one id at the same time; more than a few is a mistake elsewhere.
 const NAMES: u32 = 100;
 
-/// A directory this young without a lock belongs to a guard that is still starting, which takes 10 s at most.
-const STARTING: Duration = Duration::from_secs(30);
+/// A directory this young without a lock belongs to a guard that is still starting, which takes 50 s at most.
+const STARTING: Duration = Duration::from_secs(90);
 
 /// A directory that this start made.
 #[derive(Debug)]

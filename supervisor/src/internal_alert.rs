@@ -75,6 +75,19 @@ impl InternalAlert {
         }
     }
 
+    /// A call that nothing could be decided or recorded about; `calls` were so by now. Told once a second.
+    pub(crate) fn not_judged(why: &str, calls: u64, mode: Mode) -> Self {
+        let verdict = match mode {
+            Mode::Audit => "passed unjudged",
+            Mode::Enforce => "failed",
+        };
+        Self {
+            rule: "Lanner internal: call not judged",
+            priority: Priority::Critical,
+            message: format!("A call {verdict}, the {calls}. of this container: {why}"),
+        }
+    }
+
     /// New rules need calls that the container's profile, which is fixed at its start, does not notify.
     pub(crate) fn untrapped(calls: &[&str]) -> Self {
         Self {

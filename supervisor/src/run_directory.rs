@@ -2,13 +2,14 @@
 //! The directory of one supervised container: which files it holds, who holds its lock, and the shim's plan.
 
 use std::{
-    fs::{self, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     os::{
         fd::{BorrowedFd, OwnedFd},
         unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use nix::sys::stat::fstat;
@@ -132,6 +133,33 @@ impl RunDirectory {
         Ok(file.into())
     }
 
+    /// Removes directories beside this one that nobody holds: of a start that was killed, or of a guard and a supervisor that
+    /// were killed at once. Their containers' names may never come again.
+    pub(crate) fn remove_stale_siblings(&self) -> Result<(), RunDirectoryError> {
+        let Some(run_dir) = self.0.parent() else { return Ok(()) };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            |source| RunDirectoryError::File { path, source }
+        };
+        let folder = File::open(run_dir).map_err(failed(run_dir))?;
+        // Whoever makes a directory holds this lock, and removes what is stale under its name.
+        if folder.try_lock().is_err() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(run_dir).map_err(failed(run_dir))? {
+            let entry = entry.map_err(failed(run_dir))?;
+            let path = entry.path();
+            // What holds no plan under its container's name is nothing of ours, wherever the configuration has put us.
+            let is_of = |plan: Plan| entry.file_name().as_encoded_bytes().starts_with(plan.id.as_bytes());
+            let is_ours = Self::new(&path).plan().is_ok_and(is_of);
+            // It may go by itself meanwhile.
+            if is_ours && is_stale(&path).unwrap_or(false) {
+                fs::remove_dir_all(&path).map_err(failed(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the directory with all its files, unless it is by now another one than that of the open `lock`.
     pub(crate) fn remove_with(&self, lock: BorrowedFd<'_>) -> Result<(), RunDirectoryError> {
         let named = fs::metadata(self.0.join(LOCK));
@@ -148,9 +176,24 @@ impl RunDirectory {
     }
 }
 
+/// A directory this young without a lock is of a container that is starting, see `shim/src/run_directory.rs`.
+const STARTING: Duration = Duration::from_secs(90);
+
+/// Whether nobody holds the directory any more.
+fn is_stale(path: &Path) -> io::Result<bool> {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => Ok(lock.try_lock().is_ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = fs::metadata(path)?.modified()?;
+            Ok(SystemTime::now().duration_since(made).is_ok_and(|age| age > STARTING))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, thread};
+    use std::thread;
 
     use super::*;
 
@@ -175,6 +218,31 @@ mod tests {
             });
             assert!(matches!(seen, Err(TryLockError::WouldBlock)), "{number}: {seen:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_holds_is_removed_by_whoever_leaves() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [leaving, held, dead, starting, killed] = ["leaving", "held", "dead", "starting", "killed"].map(|name| {
+            let path = scratch.path().join(name);
+            fs::create_dir(&path).unwrap();
+            let plan = format!(r#"{{"id":"{name}","mode":"audit","bundle":"/b","wait_killable":true}}"#);
+            fs::write(path.join("plan.json"), plan).unwrap();
+            path
+        });
+        let strange = scratch.path().join("strange");
+        fs::create_dir(&strange).unwrap();
+        File::open(&strange).unwrap().set_modified(SystemTime::now() - 2 * STARTING).unwrap();
+        let _held = RunDirectory::new(&held).lock().unwrap();
+        drop(RunDirectory::new(&dead).lock().unwrap());
+        File::open(&killed).unwrap().set_modified(SystemTime::now() - 2 * STARTING).unwrap();
+        fs::write(scratch.path().join(".features.json"), "{}").unwrap();
+        let own = RunDirectory::new(&leaving);
+        own.remove_with(std::os::fd::AsFd::as_fd(&own.lock().unwrap())).unwrap();
+        own.remove_stale_siblings().unwrap();
+        let there = [leaving, held, dead, starting, killed].map(|path| path.exists());
+        assert_eq!(there, [false, true, false, true, false]);
+        assert!(strange.exists() && scratch.path().join(".features.json").exists());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
-use policy::Mode;
+use policy::{Mode, Watched};
 
 use super::{
     custody::Custody,
@@ -30,7 +30,7 @@ use crate::{
     account::Realm,
     backoff::Backoff,
     control::{ToGuard, ToSupervisor},
-    descriptor_limit, diagnostics,
+    descriptor_limit, diagnostics, interest,
     internal_alert::InternalAlert,
     run_directory::RunDirectory,
     sys::{Listener, Pidfd, SyscallError},
@@ -232,6 +232,7 @@ impl Guard {
             Ok(Some((ToGuard::Failed { message }, _))) => tracing::error!(%message, "the supervisor cannot run"),
             Ok(Some((ToGuard::Ready { fingerprint, watched }, _))) => {
                 self.memory.remember(fingerprint, &watched);
+                self.name_untrapped(&watched);
                 self.hand_over();
             }
             // A closed socket shows as the process' end too.
@@ -239,6 +240,19 @@ impl Guard {
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the supervisor's message is lost"),
         }
         true
+    }
+
+    /// Says which calls the rules need that the container's profile, which was made before they were known, does not notify.
+    fn name_untrapped(&self, needed: &[Watched]) {
+        match self.directory.trapped() {
+            Ok(trapped) => match interest::missing(needed, &trapped).as_slice() {
+                [] => {}
+                missing => self.emergency.raise(&InternalAlert::untrapped(missing)),
+            },
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "which calls are trapped is not known");
+            }
+        }
     }
 
     /// Gives a supervisor that is ready everything to watch. Not before: until then calls may be answered here.
@@ -408,6 +422,12 @@ impl Guard {
         }
         if let Err(error) = self.directory.remove_with(self.lock.as_fd()) {
             tracing::error!(error = &error as &dyn std::error::Error, "the run directory is left behind");
+        }
+        if let Err(error) = self.directory.remove_stale_siblings() {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a run directory that nobody uses is left behind"
+            );
         }
         drop(self.lock);
         tracing::info!(directory = %self.directory.path().display(), "the container is gone");

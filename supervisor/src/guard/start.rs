@@ -40,8 +40,10 @@ use crate::{
     sys::{self, Background, Pidfd, SyscallError},
 };
 
-/// How long a supervisor may take to load its rules; the shim waits a little longer.
-const READY_PATIENCE: Duration = Duration::from_secs(8);
+/// How long an audited container waits for a supervisor that loads its rules. Where many start at once it takes its time.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(8);
+/// The same for one that must not start without; the shim waits a little longer.
+const ENFORCE_PATIENCE: Duration = Duration::from_secs(40);
 /// Longest path of a Unix socket (unix(7): `sun_path` has 108 bytes with the final NUL).
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -92,7 +94,7 @@ enum Answer {
 /// Runs a guard; returns in the process that the shim started, and in the background when the container is gone.
 pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
     let prepared = sys::close_inherited().map_err(StartError::from).and_then(|()| prepare(arguments));
-    let (guard, known) = match prepared {
+    let Prepared { guard, fingerprint, known } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return refuse(&error),
     };
@@ -111,7 +113,8 @@ pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
         Ok(Background::Child) => {}
         Err(error) => return refuse(&error.into()),
     }
-    let begun = if is_ready { Ok(Guard { restart_at: Some(Instant::now()), ..guard }) } else { begin(guard) };
+    let begun =
+        if is_ready { Ok(Guard { restart_at: Some(Instant::now()), ..guard }) } else { begin(guard, fingerprint) };
     let guard = match begun {
         Ok(guard) => guard,
         Err(error) => return refuse(&error),
@@ -121,12 +124,21 @@ pub(crate) fn run(arguments: &GuardArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A guard before its supervisor.
+struct Prepared {
+    guard: Guard,
+    /// Which version of the texts there is; `None` where they cannot be read.
+    fingerprint: Option<u64>,
+    /// The calls that these need, where somebody has said it.
+    known: Option<Vec<Watched>>,
+}
+
 /// Checks everything that a guard needs, and looks up which calls these rules need if another container's supervisor has
 /// said so already.
 ///
 /// An enforced container must not start before its rules are known to load. An audited one may, if its rules are known: its
 /// calls wait for the supervisor, which starts and loads its rules while the low-level runtime is at work.
-fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), StartError> {
+fn prepare(arguments: &GuardArguments) -> Result<Prepared, StartError> {
     // Rules that cannot be read are the supervisor's to report.
     let (config, fingerprint) = match Sources::read(&arguments.config) {
         Ok((config, sources)) => (config, Some(sources.fingerprint())),
@@ -170,19 +182,28 @@ fn prepare(arguments: &GuardArguments) -> Result<(Guard, Option<Vec<Watched>>), 
         pulse: Pulse::new(),
         log: config.log,
     };
-    Ok((guard, known))
+    Ok(Prepared { guard, fingerprint, known })
 }
 
 /// Starts the first supervisor and lets the shim go on, which must know the calls that the rules need.
-fn begin(mut guard: Guard) -> Result<Guard, StartError> {
+fn begin(mut guard: Guard, fingerprint: Option<u64>) -> Result<Guard, StartError> {
     let is_audit = guard.emergency.mode() == Mode::Audit;
     let supervisor = guard.new_supervisor()?;
-    match supervisor.wait_until_ready(READY_PATIENCE) {
+    match supervisor.wait_until_ready(if is_audit { AUDIT_PATIENCE } else { ENFORCE_PATIENCE }) {
         Ok((fingerprint, watched)) => {
             guard.memory.remember(fingerprint, &watched);
             guard.emergency.supervisor_is_ready();
             guard.supervisor = Some(supervisor);
             ready(&guard, watched)?;
+        }
+        Err(error @ SupervisorError::TooSlow(_)) if is_audit => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the container starts before its supervisor is ready"
+            );
+            // By now another container's may have said it.
+            ready(&guard, fingerprint.and_then(|fingerprint| guard.memory.recall(fingerprint)).unwrap_or_default())?;
+            guard.supervisor = Some(supervisor);
         }
         Err(error) => {
             if let Err(error) = supervisor.finish(Duration::ZERO) {

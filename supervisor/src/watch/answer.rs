@@ -336,9 +336,10 @@ impl<'a> Answerer<'a> {
 
     /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.
     pub(super) fn failure(&self, why: &'static str) -> Decision {
-        self.shared().counters.add(Counter::Failures, 1);
+        let calls = self.shared().counters.add(Counter::Failures, 1);
         if self.shared().told_failure.admits() {
             tracing::error!(container = %self.shared().context.identity.id, why, "a call gets the failure verdict");
+            InternalAlert::not_judged(why, calls, self.shared().mode).write(self.shared());
         }
         let response = match self.shared().mode {
             Mode::Audit => Response::Continue,
