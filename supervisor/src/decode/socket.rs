@@ -11,7 +11,8 @@ use super::{
 };
 use crate::target::{ReadError, Target, Width};
 
-/// `struct sockaddr_storage`: the kernel refuses longer addresses.
+/// `struct sockaddr_storage`: the kernel refuses longer addresses in registers (`move_addr_to_kernel` of `net/socket.c`), and
+/// cuts those of messages.
 const MAX_ADDRESS: usize = 128;
 /// `sun_path` (unix(7)).
 const MAX_UNIX_PATH: usize = 108;
@@ -60,8 +61,14 @@ impl Message {
         // name, its length in 32 bits, pieces, their count
         let (name, name_length) = (words.at(address, 0)?, words.at(address, 1)? & u64::from(u32::MAX));
         let pieces = Pieces { address: words.at(address, 2)?, count: words.at(address, 3)? };
-        Ok(Self { name: (name, if name == 0 { 0 } else { name_length }), pieces })
+        Ok(Self { name: (name, if name == 0 { 0 } else { cut(name_length) }), pieces })
     }
+}
+
+/// The length of a message's name as the kernel takes it: it cuts what is too long, and refuses what is negative
+/// (`__copy_msghdr` of `net/socket.c`, `__get_compat_msghdr` of `net/compat.c`).
+fn cut(length: u64) -> u64 {
+    if length > i32::MAX.unsigned_abs().into() { length } else { length.min(MAX_ADDRESS as u64) }
 }
 
 /// Memory as words of the target's width.

@@ -163,14 +163,24 @@ impl CallEvent<'_> {
                 return None;
             }
         };
-        let read = || RawAddress::read(&self.target, address, length);
+        let read = || self.seen(RawAddress::read(&self.target, address, length));
         (address != 0).then(|| *self.file.raw_address.get_or_init(read))
+    }
+
+    /// What was read, and where memory could not be read, that something was overlooked: the kernel may read it all the same,
+    /// since it also reads memory that is only writable, and since another thread may make it readable by then. What is too
+    /// long is so by a register, and the kernel refuses it. A connect is performed with what was read.
+    fn seen<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
+        if matches!(read, Err(ReadError::Fault | ReadError::Refused(_))) && self.call.layout().name != "connect" {
+            overlook();
+        }
+        read
     }
 
     /// The message header that the call points to.
     pub(super) fn message(&self) -> Option<&Message> {
         let Subject::Message(register) = self.call.layout().subject else { return None };
-        let read = || Message::read(&self.target, self.call.register(register), self.call.width()).ok();
+        let read = || self.seen(Message::read(&self.target, self.call.register(register), self.call.width())).ok();
         self.file.message.get_or_init(read).as_ref()
     }
 

@@ -15,6 +15,7 @@ use super::{PENDING, context, text};
 use crate::{
     decode::{Call, Pieces},
     event::{CallEvent, Context},
+    process::unseen,
     target::{ReadError, Target, Width},
 };
 
@@ -212,5 +213,52 @@ fn an_address_has_the_names_that_rules_compare_it_with() {
             found.push(line);
         });
         assert_eq!(found, expected);
+    }
+}
+
+/// A name of a message in memory that is longer than any address is cut by the kernel; a negative length it refuses, as it
+/// refuses an address in registers that is too long.
+#[test]
+fn an_address_is_read_as_far_as_the_kernel_reads_it() {
+    let mut long = [0; 200];
+    long[..16].copy_from_slice(&socket_address([192, 0, 2, 7]));
+    let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (context, seen) = (context(), Some("192.0.2.7"));
+    let negative = u64::from(u32::MAX);
+    for (length, message, registers) in [
+        (16, seen, seen),
+        (128, seen, seen),
+        (129, seen, None),
+        (200, seen, None),
+        (negative, None, None),
+        (3, None, None),
+    ] {
+        let header = [address(&long), length, 0, 0, 0, 0, 0];
+        let sendmsg = own(&context, "sendmsg", [number(&new), address(&header), 0, 0, 0, 0]);
+        let sendto = own(&context, "sendto", [number(&new), 0, 5, 0, address(&long), length]);
+        let before = unseen();
+        assert_eq!(text(&sendmsg, "fd.rip").as_deref(), message, "{length}");
+        assert_eq!(text(&sendto, "fd.rip").as_deref(), registers, "{length}");
+        assert_eq!(unseen(), before, "{length}");
+    }
+}
+
+/// The kernel reads memory that is only writable, and nobody knows what it reads where nothing is mapped yet.
+#[test]
+fn an_address_that_cannot_be_read_is_overlooked() {
+    let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let context = context();
+    let header = [8_u64, 16, 0, 0, 0, 0, 0];
+    for (call, arguments, overlooked) in [
+        ("sendto", [number(&new), 0, 5, 0, 8, 16], 1),
+        ("sendto", [number(&new), 0, 5, 0, 0, 16], 0),
+        ("sendmsg", [number(&new), address(&header), 0, 0, 0, 0], 1),
+        ("sendmsg", [number(&new), 8, 0, 0, 0, 0], 1),
+        ("bind", [number(&new), 8, 16, 0, 0, 0], 1),
+        ("connect", [number(&new), 8, 16, 0, 0, 0], 0),
+    ] {
+        let (event, before) = (own(&context, call, arguments), unseen());
+        check(&event, &[("fd.rip", None), ("fd.sip.name", None)]);
+        assert_eq!(unseen() - before, overlooked, "{call} {arguments:?}");
     }
 }
