@@ -89,9 +89,11 @@ impl Open {
         self.flags.is_some_and(|flags| has(flags, libc::O_DIRECTORY))
     }
 
-    /// Whether reading is asked for; *Falco:* `creat` is none of the opens that this and [`Self::writes`] know.
+    /// Whether reading is asked for; *Falco:* `creat` is none of the opens that this and [`Self::writes`] know, and what asks
+    /// for neither reading nor writing (both bits, which the kernel wants the rights to both for) reads
+    /// (`open_flags_to_scap` of `flags_table.h`).
     pub(crate) fn reads(&self) -> bool {
-        self.flags.is_some_and(|flags| matches!(access(flags), libc::O_RDONLY | libc::O_RDWR))
+        self.flags.is_some_and(|flags| access(flags) != libc::O_WRONLY)
     }
 
     /// Whether writing is asked for.
@@ -103,9 +105,9 @@ impl Open {
     pub(crate) fn falco_flags(&self) -> u32 {
         let flags = self.flags.unwrap_or(0);
         let access = match access(flags) {
-            libc::O_RDONLY => bits::READ,
             libc::O_WRONLY => bits::WRITE,
-            _ => bits::READ | bits::WRITE,
+            libc::O_RDWR => bits::READ | bits::WRITE,
+            _ => bits::READ,
         };
         let mapped = FALCO_BITS.iter().filter(|(theirs, _)| has(flags, *theirs)).map(|(_, ours)| *ours);
         // *Falco:* tests any bit of O_TMPFILE, which contains O_DIRECTORY (live oracle, open-dir).
@@ -150,5 +152,24 @@ fn has(flags: u64, all_of: i32) -> bool {
 }
 
 fn access(flags: u64) -> i32 {
-    i32::try_from(flags & 3).unwrap_or(libc::O_RDWR)
+    i32::try_from(flags & 3).unwrap_or(libc::O_ACCMODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_is_what_falco_says_it_is() {
+        for (flags, expected) in [
+            (libc::O_RDONLY, (true, false, bits::READ)),
+            (libc::O_WRONLY, (false, true, bits::WRITE)),
+            (libc::O_RDWR, (true, true, bits::READ | bits::WRITE)),
+            (libc::O_ACCMODE, (true, false, bits::READ)),
+            (libc::O_ACCMODE | libc::O_TRUNC, (true, false, bits::READ | bits::TRUNCATE)),
+        ] {
+            let open = Open { flags: Some(u64::from(flags.cast_unsigned())), ..Open::default() };
+            assert_eq!((open.reads(), open.writes(), open.falco_flags()), expected, "{flags:o}");
+        }
+    }
 }
