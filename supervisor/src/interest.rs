@@ -8,7 +8,10 @@
 use policy::{Comparison, Mode, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
-use crate::{decode::Call, in_force::InForce};
+use crate::{
+    decode::{Call, SOCK_PACKET},
+    in_force::InForce,
+};
 
 /// Values of an enumeration that are tried one by one; larger ones are always notified. The kernel's address families and
 /// the common requests of ptrace are below.
@@ -74,7 +77,19 @@ fn watch(ruleset: &Ruleset, syscall: &Syscall) -> Option<Watched> {
     let values = (0..ENUMERATED).filter(value_matches).take(MAX_TESTS);
     let mut tests: Vec<_> = values.map(|value| test(register, Comparison::Equal, value)).collect();
     tests.push(test(register, Comparison::AtLeast, ENUMERATED));
+    let (inet, packet) = (u64::from(libc::AF_INET.unsigned_abs()), u64::from(libc::AF_PACKET.unsigned_abs()));
+    if call.layout().name == "socket" && value_matches(&packet) && !value_matches(&inet) {
+        tests.extend(packet_types());
+    }
     watched(if tests.len() > MAX_TESTS { Vec::new() } else { tests })
+}
+
+/// The types by which a socket of IPv4 is one of packets, with the flags that may stand beside them; behind the last one there
+/// is nothing but registers of which the kernel ignores the upper half.
+fn packet_types() -> [RegisterTest; 4] {
+    let [nonblock, cloexec] = [libc::SOCK_NONBLOCK, libc::SOCK_CLOEXEC].map(|flag| u64::from(flag.unsigned_abs()));
+    let equal = |flags| test(1, Comparison::Equal, SOCK_PACKET | flags);
+    [equal(0), equal(nonblock), equal(cloexec), test(1, Comparison::AtLeast, SOCK_PACKET | nonblock | cloexec)]
 }
 
 fn test(register: usize, comparison: Comparison, value: u64) -> RegisterTest {
@@ -153,8 +168,18 @@ mod tests {
         use Comparison::{AtLeast, Equal, NotEqual};
         check("evt.type = execve", &[]);
         check("evt.type in (open, chdir)", &[("chdir", &[])]);
-        check("evt.type = socket and evt.arg.domain = AF_PACKET", &[("socket", &[(0, Equal, 17), (0, AtLeast, 64)])]);
-        check("evt.type = socket and evt.arg[1] = AF_PACKET", &[("socket", &[(0, Equal, 17), (0, AtLeast, 64)])]);
+        let packets = [
+            (0, Equal, 17),
+            (0, AtLeast, 64),
+            (1, Equal, 10),
+            (1, Equal, 0x80a),
+            (1, Equal, 0x8_000a),
+            (1, AtLeast, 0x8_080a),
+        ];
+        check("evt.type = socket and evt.arg.domain = AF_PACKET", &[("socket", &packets)]);
+        check("evt.type = socket and evt.arg[1] = AF_PACKET", &[("socket", &packets)]);
+        check("evt.type = socket and evt.arg.domain = AF_INET", &[("socket", &[(0, Equal, 2), (0, AtLeast, 64)])]);
+        check("evt.type = socket and evt.arg.domain = AF_ALG", &[("socket", &[(0, Equal, 38), (0, AtLeast, 64)])]);
         check("evt.type = socket and not evt.arg.domain in (AF_UNIX, AF_INET)", &[("socket", &[])]);
         check("evt.type = socket and proc.name = nc", &[("socket", &[])]);
         check("evt.type = sendto and fd.name_changed = true", &[("sendto", &[(4, NotEqual, 0)])]);

@@ -11,6 +11,7 @@ mod flags;
 mod open;
 mod path;
 mod pieces;
+mod registers;
 mod socket;
 mod system;
 
@@ -26,6 +27,7 @@ pub(crate) use flags::{
 };
 pub(crate) use open::Open;
 pub(crate) use pieces::Pieces;
+pub(crate) use registers::SOCK_PACKET;
 pub(crate) use socket::{Message, RawAddress, SocketAddress};
 pub(crate) use system::clone_flags;
 
@@ -39,7 +41,6 @@ pub(crate) struct Call {
     arguments: [u64; 6],
     width: Width,
     is_x32: bool,
-    has_short_ids: bool,
 }
 
 /// A notification that is no call.
@@ -189,9 +190,6 @@ static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {
     table
 });
 
-/// The bits of i386's older ids.
-const SHORT_ID: u32 = 0xffff;
-
 /// A call whose parameters nobody described: it matches by event type and process only.
 static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[], subject: Subject::None };
 
@@ -235,11 +233,10 @@ impl Call {
             Meaning::Ipc => (policy::ipc_call(first), [second, third, fourth, fifth, sixth, 0]),
         };
         let syscall = syscall.ok_or(Undecodable::NoSuchCall)?;
-        // i386 has each of these twice; the calls with wider ids end in `32`.
-        let has_short_ids = width == Width::Four && matches!(syscall.name, "chown" | "lchown");
         let is_x32 = convention == policy::Arch::X32;
-        let call = Self::new(syscall.event_type, width, arguments);
-        Ok(Self { is_x32, has_short_ids: has_short_ids && !is_x32, ..call })
+        let has_short_ids = width == Width::Four && !is_x32;
+        let arguments = if has_short_ids { registers::with_wide_ids(syscall, arguments) } else { arguments };
+        Ok(Self { is_x32, ..Self::new(syscall.event_type, width, arguments) })
     }
 
     /// The call `call`, with the pointer width of its architecture.
@@ -248,7 +245,8 @@ impl Call {
         // *Falco:* a successful execveat is an `execve` (live oracle, execveat-fd), and every exec is judged as one that
         // succeeds: a rule on `execve` alone must not be evaded by the other call.
         let event_type = if layout.name == "execveat" { EXECVE.unwrap_or(call) } else { call };
-        Self { event_type, layout, arguments, width, is_x32: false, has_short_ids: false }
+        let arguments = registers::taken(layout.name, arguments);
+        Self { event_type, layout, arguments, width, is_x32: false }
     }
 
     /// A call of this type with nothing in its registers.
@@ -296,21 +294,12 @@ impl Call {
         self.is_x32
     }
 
-    /// A register as a user or group id, -1 being none; ids of 16 bits are widened as the kernel does it.
-    pub(crate) fn id(&self, index: usize) -> u32 {
-        match self.word(index) {
-            id if !self.has_short_ids => id,
-            id if id & SHORT_ID == SHORT_ID => u32::MAX,
-            id => id & SHORT_ID,
-        }
-    }
-
     /// The event type's name, which is the call's in all cases but one.
     pub(crate) fn type_name(&self) -> &'static str {
         self.event_type.name()
     }
 
-    /// A register; 0 for one that no call has.
+    /// A register as the kernel takes it; 0 for one that no call has.
     pub(crate) fn register(&self, index: usize) -> u64 {
         self.arguments.get(index).copied().unwrap_or(0)
     }

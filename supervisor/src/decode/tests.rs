@@ -38,3 +38,53 @@ fn an_execveat_is_reported_as_execve() {
     let call = Call::decode(0xC000_003E, 322, [0; 6], &NOBODY).unwrap();
     assert_eq!((call.event_type().name(), call.layout().name), ("execve", "execveat"));
 }
+
+/// What rules see, and what is performed, is what the kernel takes of a register.
+#[test]
+fn registers_are_taken_as_the_kernel_takes_them() {
+    const X86_64: u32 = 0xC000_003E;
+    const I386: u32 = 0x4000_0003;
+    const ABOVE: u64 = 1 << 32;
+    const NONE: u64 = 0xffff_ffff;
+    #[track_caller]
+    fn check((arch, number): (u32, i32), registers: [u64; 4], expected: [u64; 4]) {
+        let [first, second, third, fourth] = registers;
+        let call = Call::decode(arch, number, [first, second, third, fourth, 0, 0], &NOBODY).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|place| call.register(place)), expected, "{}", call.layout().name);
+    }
+    // ioctl, chmod, fchmod, fchmodat, mkdir, mkdirat, mknod, mknodat
+    check((X86_64, 16), [3, ABOVE | 0x541b, ABOVE | 7, 0], [3, 0x541b, ABOVE | 7, 0]);
+    check((X86_64, 90), [9, 0x1_0000 | 0o4755, 0, 0], [9, 0o4755, 0, 0]);
+    check((X86_64, 91), [9, 0o10_4755, 0, 0], [9, 0o4755, 0, 0]);
+    check((X86_64, 268), [9, 9, ABOVE | 0o4755, 0], [9, 9, 0o4755, 0]);
+    check((X86_64, 83), [9, 0x1_0000 | 0o4777, 0, 0], [9, 0o777, 0, 0]);
+    check((X86_64, 258), [9, 9, ABOVE | 0o1777, 0], [9, 9, 0o1777, 0]);
+    check((X86_64, 133), [9, 0x1_0000 | 0o10_0644, 5, 0], [9, 0o10_0644, 5, 0]);
+    check((X86_64, 259), [9, 9, 0x1_0000 | 0o10_0644, 5], [9, 9, 0o10_0644, 5]);
+    // Ids of 16 bits: lchown, setuid, setgid, fchown, setresuid, setresgid, chown, and the same calls with wider ones.
+    for (short, wide) in [(16, 198), (95, 207), (182, 212)] {
+        let given = [0x1_0009, 0x1_03e8, 0x7_ffff, 9];
+        check((I386, short), given, [0x1_0009, 1000, NONE, 9]);
+        check((I386, wide), given, given);
+    }
+    for number in [23, 46] {
+        check((I386, number), [0x1_03e8, 0x1_0009, 9, 9], [1000, 0x1_0009, 9, 9]);
+        check((I386, number), [0xffff, 9, 9, 9], [NONE, 9, 9, 9]);
+    }
+    for number in [164, 170] {
+        check((I386, number), [0x1_03e8, 0xffff, 0x1_0000, 9], [1000, NONE, 0, 9]);
+    }
+    for number in [70, 71] {
+        check((I386, number), [0x1_03e8, 0xffff, 0x1_0000, 9], [1000, NONE, 0x1_0000, 9]);
+    }
+    for number in [138, 139] {
+        check((I386, number), [0x1_03e8, 0x1_0009, 9, 9], [1000, 0x1_0009, 9, 9]);
+    }
+    check((X86_64, 105), [0x1_03e8, 9, 9, 9], [0x1_03e8, 9, 9, 9]);
+    check((X86_64, 0x4000_0069), [0x1_03e8, 9, 9, 9], [0x1_03e8, 9, 9, 9]);
+    // A socket of packets, in the obsolete way.
+    check((X86_64, 41), [ABOVE | 2, ABOVE | 0x8_080a, 3, 0], [17, ABOVE | 0x8_080a, 3, 0]);
+    check((X86_64, 41), [2, 3, 3, 0], [2, 3, 3, 0]);
+    check((X86_64, 41), [10, 10, 3, 0], [10, 10, 3, 0]);
+    check((I386, 359), [2, 10, 3, 0], [17, 10, 3, 0]);
+}

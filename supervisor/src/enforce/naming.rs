@@ -145,7 +145,7 @@ impl Deed {
         let make_directory = |mode| Ok(Self::MakeDirectory { mode: call.word(mode) });
         let make_node = |mode, device| Ok(Self::MakeNode { mode: call.word(mode), device: call.word(device) });
         let owner = |user, follows, takes_empty| {
-            Ok(Self::SetOwner { user: call.id(user), group: call.id(user + 1), follows, takes_empty })
+            Ok(Self::SetOwner { user: call.word(user), group: call.word(user + 1), follows, takes_empty })
         };
         Some(match call.layout().name {
             "mkdir" => make_directory(1),

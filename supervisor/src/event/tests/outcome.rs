@@ -48,6 +48,7 @@ fn calls_without_the_capability_they_need_fail() {
         ("unshare", [bits(libc::CLONE_FILES), 0], "SUCCESS"),
         ("chroot", [0, 0], "EPERM"),
         ("socket", [17, 3], "EPERM"),
+        ("socket", [2, 10], "EPERM"),
         ("socket", [2, 3], "SUCCESS"),
         ("userfaultfd", [1, 0], "SUCCESS"),
         ("bpf", [0, 0], "SUCCESS"),
