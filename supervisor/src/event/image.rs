@@ -331,9 +331,17 @@ impl Interpreter {
     }
 }
 
-/// Whether a path is spelled like the link to a running program.
+/// Whether a path is spelled like the link to a running program: `/proc/self/exe`, `/proc/N/exe`, `/proc/N/task/M/exe`.
 fn is_own_program(path: &[u8]) -> bool {
-    path.starts_with(b"/proc/") && path.ends_with(b"/exe")
+    let is_number = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_digit);
+    let Some(names) = path.strip_prefix(b"/proc/").and_then(|names| names.strip_suffix(b"/exe")) else { return false };
+    let names: Vec<_> = names.split(|byte| *byte == b'/').collect();
+    match names.as_slice() {
+        [b"self" | b"thread-self"] => true,
+        [process] => is_number(process),
+        [process, b"task", thread] => is_number(process) && is_number(thread),
+        _ => false,
+    }
 }
 
 /// *Falco:* a program in memory is named without the slash that the kernel puts before it (live oracle, exec-memfd).
@@ -380,6 +388,28 @@ mod tests {
         check(b"#!\n/bin/sh", None);
         check(b"\x7fELF", None);
         check(b"", None);
+    }
+
+    #[test]
+    fn only_links_of_procfs_are_running_programs() {
+        for path in ["/proc/self/exe", "/proc/thread-self/exe", "/proc/1/exe", "/proc/12/task/34/exe"] {
+            assert!(is_own_program(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/proc/../tmp/exe",
+            "/proc/exe",
+            "/proc//exe",
+            "/proc/self/../tmp/exe",
+            "/proc/self/root/tmp/exe",
+            "/proc/1/cwd/exe",
+            "/proc/1/task/self/exe",
+            "/proc/self/task/1/exe",
+            "/tmp/proc/self/exe",
+            "proc/self/exe",
+            "/proc/self/exe/",
+        ] {
+            assert!(!is_own_program(path.as_bytes()), "{path}");
+        }
     }
 
     #[test]
