@@ -18,12 +18,12 @@ use nix::sys::{
 
 use super::{CallEvent, file::may_execute, join::file_name, resolve};
 use crate::{
-    process::{self, Auxiliary, Process},
+    process::{self, Auxiliary, MAX_FIRST_ARGUMENT, Process},
     target::{Limits, PATH_MAX, Strings, Text},
 };
 
-/// Bytes of `argv` and `envp` that are read: Falco keeps 4096 of each, and of `argv[0]` 4096 more.
-const LIMITS: Limits = Limits { count: 8192, bytes: 2 * 4096 };
+/// What is read of `argv` and `envp`.
+const LIMITS: Limits = Limits { count: 8192, first: MAX_FIRST_ARGUMENT, bytes: MAX_ARGUMENTS };
 /// Bytes that Falco keeps of the arguments behind the first.
 const MAX_ARGUMENTS: usize = 4096;
 /// The kernel's limit of a task's name (`TASK_COMM_LEN` without the terminator).

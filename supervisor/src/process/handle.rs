@@ -31,7 +31,11 @@ use crate::{
 };
 
 /// Bytes of `cmdline` and `environ` that are read: what Falco keeps of each, plus the program's name before it.
-const MAX_STRINGS: usize = 2 * 4096;
+const MAX_STRINGS: usize = MAX_FIRST_ARGUMENT + 4096;
+/// Bytes that are kept of a program's name before its arguments, as Falco keeps them.
+pub(crate) const MAX_FIRST_ARGUMENT: usize = 4096;
+/// Bytes of one argument with its terminator that the kernel hands over to a program (`MAX_ARG_STRLEN`).
+const MAX_ARGUMENT: usize = 32 * 4096;
 /// `stat` needs some 300 bytes.
 const MAX_FILE: usize = 16 * 1024;
 /// `status` needs 1500 bytes, and eleven for each of up to 65,536 supplementary groups (`NGROUPS_MAX`), which stand before
@@ -374,7 +378,10 @@ impl Process {
 
     /// `argv` as the process shows it now; empty for a zombie or kernel thread.
     pub(crate) fn arguments(&self) -> Option<Strings> {
-        self.read("cmdline", MAX_STRINGS).map(|content| Strings::from_terminated(&content))
+        let content = self.read("cmdline", MAX_STRINGS)?;
+        let is_whole = content.len() < MAX_STRINGS || first_text(&content).len() < MAX_FIRST_ARGUMENT;
+        let content = if is_whole { content } else { self.read("cmdline", MAX_ARGUMENT + MAX_STRINGS)? };
+        Some(cut_arguments(&content))
     }
 
     /// The environment the program was started with, as the process shows it now.
@@ -476,9 +483,36 @@ impl Process {
     }
 }
 
+/// The texts of a program's arguments, the first one cut at its limit, and all at theirs.
+fn cut_arguments(content: &[u8]) -> Strings {
+    let first = first_text(content);
+    let kept = first.get(..MAX_FIRST_ARGUMENT).unwrap_or(first);
+    let rest = content.get(first.len()..).unwrap_or_default();
+    let rest = rest.get(..MAX_STRINGS - kept.len()).unwrap_or(rest);
+    Strings::from_terminated(&[kept, rest].concat())
+}
+
+fn first_text(content: &[u8]) -> &[u8] {
+    content.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_takes_no_room_from_the_arguments() {
+        for length in [0, 10, 4095, 4096, 4097, 8191, 8192, 20_000] {
+            let first = vec![b'a'; length];
+            let strings = cut_arguments(&[&first, b"\0x\0".as_slice(), &[b'y'; 9000], b"\0"].concat());
+            let expected = length.min(4096);
+            assert_eq!(strings.get(0), Some(&first[..expected]), "{length}");
+            assert_eq!(strings.get(1), Some(b"x".as_slice()), "{length}");
+            assert_eq!(strings.get(2).map(<[u8]>::len), Some(8192 - expected - 3), "{length}");
+        }
+        assert_eq!(cut_arguments(b"").len(), 0);
+        assert_eq!(cut_arguments(&[b'a'; 9000]).total(), 4096);
+    }
 
     #[test]
     fn the_kernels_message_is_read_in_either_width() {

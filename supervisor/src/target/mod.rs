@@ -141,7 +141,9 @@ impl Strings {
 pub(crate) struct Limits {
     /// Texts.
     pub(crate) count: usize,
-    /// Bytes of all texts with one terminator each; the text that crosses the limit is cut.
+    /// Bytes of the first text, whose rest is left out: it must not take the others' room.
+    pub(crate) first: usize,
+    /// Bytes of all other texts with one terminator each; the text that crosses the limit is cut.
     pub(crate) bytes: usize,
 }
 
@@ -230,8 +232,10 @@ impl<'a> Target<'a> {
                 break;
             }
             text.clear();
-            self.append(pointer, left, &mut texts, &mut text)?;
-            left = left.saturating_sub(text.len() + 1);
+            self.append(pointer, if index == 0 { limits.first } else { left }, &mut texts, &mut text)?;
+            if index > 0 {
+                left = left.saturating_sub(text.len() + 1);
+            }
             strings.push(&text);
         }
         self.confirm(Ok(strings))

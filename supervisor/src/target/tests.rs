@@ -4,7 +4,7 @@
 use super::*;
 
 const PENDING: &dyn Fn() -> bool = &|| true;
-const ALL: Limits = Limits { count: 100, bytes: 4096 };
+const ALL: Limits = Limits { count: 100, first: 4096, bytes: 4096 };
 
 fn own() -> Target<'static> {
     Target::new(std::process::id(), PENDING)
@@ -21,10 +21,10 @@ fn lists_stop_at_null_and_at_their_limits() {
     pointers.push(0);
     let all = own().strings(address(&pointers), Width::Eight, ALL).unwrap();
     assert_eq!((all.len(), all.get(9), all.total()), (10, Some(b"text9".as_slice()), 50));
-    let few = own().strings(address(&pointers), Width::Eight, Limits { count: 3, bytes: 4096 }).unwrap();
+    let few = own().strings(address(&pointers), Width::Eight, Limits { count: 3, ..ALL }).unwrap();
     assert_eq!(few.len(), 3);
-    let short = own().strings(address(&pointers), Width::Eight, Limits { count: 100, bytes: 8 }).unwrap();
-    assert_eq!(short.iter().collect::<Vec<_>>(), [b"text0".as_slice(), b"te"]);
+    let short = own().strings(address(&pointers), Width::Eight, Limits { first: 3, bytes: 8, ..ALL }).unwrap();
+    assert_eq!(short.iter().collect::<Vec<_>>(), [b"tex".as_slice(), b"text1", b"te"]);
     assert_eq!(own().strings(0, Width::Eight, ALL).unwrap().len(), 0);
     assert_eq!(own().strings(8, Width::Eight, ALL), Err(ReadError::Fault));
 }

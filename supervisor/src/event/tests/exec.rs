@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     check, context, event,
-    stopped::{CODE, Stopped, is, shell, write_program},
+    stopped::{CODE, Stopped, is, leader, shell, write_program},
     text, value,
 };
 
@@ -70,6 +70,26 @@ fn the_name_of_a_program_that_was_loaded_does_not_come_from_its_memory() {
     memory.write_all_at(b"/bin/dog", address).unwrap();
     event.set_executed(None);
     check(&event, &[("evt.arg.filename", "/bin/dog"), ("proc.name", "cat"), ("proc.cmdline", "cat /dev/null")]);
+}
+
+/// A name of a program takes no room from its arguments, before it runs and after.
+#[test]
+fn a_long_name_does_not_hide_the_arguments() {
+    let context = context();
+    for length in [10, 4095, 4096, 8185, 20_000] {
+        let script = format!("kill -STOP $$; printf -v name %{length}s; exec -a \"${{name// /a}}\" /bin/cat forbidden");
+        let mut bash = leader("bash");
+        bash.args(["-c", &script]).env_clear();
+        let mut stopped = Stopped::start(bash, is(libc::SYS_execve));
+        let [before, after] = [0, 1].map(|_| event(&context, &stopped));
+        let name = "a".repeat(length.min(4096));
+        let expected = [("proc.exe", &*name), ("proc.args", "forbidden"), ("proc.cmdline", "cat forbidden")];
+        check(&before, &expected);
+        assert!(stopped.advance(|_, _, _| true));
+        after.set_executed(None);
+        check(&after, &expected);
+        assert!(before.exec_arguments() == after.exec_arguments(), "{length}");
+    }
 }
 
 /// `fs::canonicalize` is disallowed for good reasons that do not hold for a test's own root.
