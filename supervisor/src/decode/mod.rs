@@ -80,8 +80,8 @@ pub(crate) enum Subject {
     Created(Made),
     /// The descriptor in the first register, a socket whose address the two given registers hold: pointer and length.
     Address(usize, usize),
-    /// The descriptor in the first register, a socket; the given register points to a `struct msghdr`, which may hold an
-    /// address.
+    /// The descriptor in the first register, a socket; the given register points to a `struct msghdr`, or several, which may
+    /// hold an address.
     Message(usize),
 }
 
@@ -190,6 +190,9 @@ static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {
     table
 });
 
+/// Messages that one call sends; the kernel leaves out more (`UIO_MAXIOV`).
+const MAX_MESSAGES: u64 = 1024;
+
 /// A call whose parameters nobody described: it matches by event type and process only.
 static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[], subject: Subject::None };
 
@@ -269,9 +272,14 @@ impl Call {
         self.layout.category == "io_read"
     }
 
+    /// How many messages the call has (`__sys_sendmmsg` of the kernel's `socket.c`).
+    pub(crate) fn messages(&self) -> u64 {
+        if self.layout.name == "sendmmsg" { MAX_MESSAGES.min(self.word(2).into()) } else { 1 }
+    }
+
     /// Whether the data of the call lies in pieces.
     pub(crate) fn is_scattered(&self) -> bool {
-        matches!(self.layout.name, "sendmsg" | "writev" | "pwritev")
+        matches!(self.layout.name, "sendmsg" | "sendmmsg" | "writev" | "pwritev")
     }
 
     /// What rules are indexed by.

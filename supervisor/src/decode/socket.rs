@@ -40,6 +40,8 @@ pub(super) static LAYOUTS: &[Layout] = &[
     moving("send", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
     moving("sendto", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Address(4, 5)),
     moving("sendmsg", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Tuple], Subject::Message(1)),
+    // *Falco:* has an event for each message.
+    moving("sendmmsg", "io_write", &[Outcome, Descriptor(0), Unknown, Data, Tuple], Subject::Message(1)),
     moving("recv", "io_read", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
     moving("recvfrom", "io_read", &[Outcome, Data, Tuple, Descriptor(0), Number(2)], Subject::Descriptor(0)),
     moving("recvmsg", "io_read", &[Outcome, Unknown, Data, Tuple, Unknown, Descriptor(0)], Subject::Descriptor(0)),
@@ -55,9 +57,11 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The message header at `address`.
-    pub(crate) fn read(target: &Target<'_>, address: u64, width: Width) -> Result<Self, ReadError> {
+    /// The message header at `place` of an array at `address`: each is a `struct mmsghdr`, eight words long.
+    pub(crate) fn read(target: &Target<'_>, address: u64, place: u64, width: Width) -> Result<Self, ReadError> {
         let words = Words { target, width };
+        let offset = u64::try_from(width.bytes()).ok().and_then(|bytes| place.checked_mul(8 * bytes));
+        let address = offset.and_then(|offset| address.checked_add(offset)).ok_or(ReadError::Fault)?;
         // name, its length in 32 bits, pieces, their count
         let (name, name_length) = (words.at(address, 0)?, words.at(address, 1)? & u64::from(u32::MAX));
         let pieces = Pieces { address: words.at(address, 2)?, count: words.at(address, 3)? };

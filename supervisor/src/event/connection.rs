@@ -64,7 +64,7 @@ impl CallEvent<'_> {
     }
 
     /// The beginning of what is sent, or of what waits to be received.
-    pub(super) fn data(&self) -> Option<Vec<u8>> {
+    pub(crate) fn data(&self) -> Option<Vec<u8>> {
         if self.call.receives() {
             let mut buffer = [0; MAX_DATA];
             let (length, _) = self.subject_socket()?.peek(&mut buffer)?;
@@ -79,7 +79,7 @@ impl CallEvent<'_> {
     }
 
     /// How much the call moves at most. What a message will bring stands in no register.
-    pub(super) fn data_length(&self) -> Option<u64> {
+    pub(crate) fn data_length(&self) -> Option<u64> {
         if self.call.is_scattered() {
             return self.pieces()?.length(&self.target, self.call.width()).ok();
         }

@@ -28,6 +28,8 @@ pub(super) struct SubjectFile {
     descriptor: OnceCell<Option<Descriptor>>,
     raw_address: OnceCell<Result<RawAddress, ReadError>>,
     address: OnceCell<Option<SocketAddress>>,
+    /// Which of several messages the event is about.
+    message_place: Cell<u64>,
     message: OnceCell<Option<Message>>,
     socket: OnceCell<Option<Socket>>,
 }
@@ -137,7 +139,7 @@ impl CallEvent<'_> {
     }
 
     /// The address in the target's memory; `None` where the call gives none.
-    pub(super) fn subject_address(&self) -> Option<&SocketAddress> {
+    pub(crate) fn subject_address(&self) -> Option<&SocketAddress> {
         let parse = || {
             let address = self.raw_address()?.ok()?;
             if self.call.layout().category == "io_write" { address.parse_sent() } else { address.parse() }
@@ -177,10 +179,17 @@ impl CallEvent<'_> {
         read
     }
 
-    /// The message header that the call points to.
+    /// Says which of the call's messages the event is about, if not the first.
+    pub(crate) fn set_message(&self, place: u64) {
+        self.file.message_place.set(place);
+    }
+
+    /// The header of the message that the event is about.
     pub(super) fn message(&self) -> Option<&Message> {
         let Subject::Message(register) = self.call.layout().subject else { return None };
-        let read = || self.seen(Message::read(&self.target, self.call.register(register), self.call.width())).ok();
+        let place = self.file.message_place.get();
+        let read =
+            || self.seen(Message::read(&self.target, self.call.register(register), place, self.call.width())).ok();
         self.file.message.get_or_init(read).as_ref()
     }
 

@@ -16,6 +16,7 @@ use super::{
     alerting::{AlertId, Matches},
     crew::Turn,
     delivery::Delivery,
+    messages::strictest,
 };
 use crate::{
     counters::Counter,
@@ -223,7 +224,7 @@ impl<'a> Answerer<'a> {
         if self.performs_call(&in_force, &call) {
             return self.perform_call(place, (call, target), &in_force);
         }
-        let event = CallEvent::new(&shared.context, call, target, shared.context.clock.tick());
+        let event = strictest(&shared.context, &in_force, call, target);
         let decision = self.decide(place, &event, &in_force, None)?;
         if decision.response == Response::Continue
             && let Some(dodge) = call.dodge()

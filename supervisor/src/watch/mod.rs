@@ -11,6 +11,7 @@ mod crew;
 mod delivery;
 mod executing;
 mod life;
+mod messages;
 mod opening;
 mod performing;
 mod waiting;

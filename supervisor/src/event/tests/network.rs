@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::IoSlice,
-    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     sync::Arc,
 };
@@ -170,7 +170,7 @@ fn an_address_has_the_names_that_rules_compare_it_with() {
     ];
     context.names.replace(names.iter().map(|(name, addresses)| (name, addresses.as_slice())));
     let (me, none, both) = (Some("me.test"), Some(""), Some("api.test,www.test"));
-    let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let new = UdpSocket::bind("127.0.0.1:0").unwrap();
     let cases = [
         ("sendto", [number(&client), 0, 5, 0, 0, 0], [me, me, me, me]),
         ("sendto", [number(&client), 0, 5, 0, address(&known), 16], [me, me, me, me]),
@@ -222,7 +222,7 @@ fn an_address_has_the_names_that_rules_compare_it_with() {
 fn an_address_is_read_as_far_as_the_kernel_reads_it() {
     let mut long = [0; 200];
     long[..16].copy_from_slice(&socket_address([192, 0, 2, 7]));
-    let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let new = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (context, seen) = (context(), Some("192.0.2.7"));
     let negative = u64::from(u32::MAX);
     for (length, message, registers) in [
@@ -246,7 +246,7 @@ fn an_address_is_read_as_far_as_the_kernel_reads_it() {
 /// The kernel reads memory that is only writable, and nobody knows what it reads where nothing is mapped yet.
 #[test]
 fn an_address_that_cannot_be_read_is_overlooked() {
-    let new = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let new = UdpSocket::bind("127.0.0.1:0").unwrap();
     let context = context();
     let header = [8_u64, 16, 0, 0, 0, 0, 0];
     for (call, arguments, overlooked) in [
@@ -261,4 +261,26 @@ fn an_address_that_cannot_be_read_is_overlooked() {
         check(&event, &[("fd.rip", None), ("fd.sip.name", None)]);
         assert_eq!(unseen() - before, overlooked, "{call} {arguments:?}");
     }
+}
+
+#[test]
+fn each_of_several_messages_has_its_own_address_and_data() {
+    let new = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (one, two) = (socket_address([192, 0, 2, 7]), socket_address([192, 0, 2, 8]));
+    let pieces = [IoSlice::new(b"abc"), IoSlice::new(b"defg")];
+    let headers = [
+        [address(&one), 16, address(&pieces), 1, 0, 0, 0, 0],
+        [address(&two), 16, address(&pieces[1..]), 1, 0, 0, 0, 0],
+    ];
+    let context = context();
+    let arguments = [number(&new), address(&headers), 1 << 32 | 2, 0, 0, 0];
+    assert_eq!(own(&context, "sendmmsg", arguments).call().messages(), 2);
+    for (place, [ip, data, length]) in [(0, ["192.0.2.7", "abc", "3"]), (1, ["192.0.2.8", "defg", "4"])] {
+        let event = own(&context, "sendmmsg", arguments);
+        event.set_message(place);
+        check(&event, &[("fd.sip", Some(ip)), ("evt.buffer", Some(data)), ("evt.buflen", Some(length))]);
+        check(&event, &[("fd.type", Some("ipv4")), ("fd.sport", Some("443")), ("evt.category", Some("io_write"))]);
+    }
+    assert_eq!(own(&context, "sendmmsg", [number(&new), 0, 5000, 0, 0, 0]).call().messages(), 1024);
+    assert_eq!(own(&context, "sendmsg", arguments).call().messages(), 1);
 }
