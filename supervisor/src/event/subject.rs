@@ -142,9 +142,21 @@ impl CallEvent<'_> {
     pub(crate) fn subject_address(&self) -> Option<&SocketAddress> {
         let parse = || {
             let address = self.raw_address()?.ok()?;
-            if self.call.layout().category == "io_write" { address.parse_sent() } else { address.parse() }
+            address.parse_as(self.family_taken(address.family()?)?)
         };
         self.file.address.get_or_init(parse).as_ref()
+    }
+
+    /// The family that the socket takes an address for which says that it is of `family`; `None` where it ignores such a one.
+    fn family_taken(&self, family: i32) -> Option<i32> {
+        match (self.call.layout().name, family) {
+            ("bind", libc::AF_INET) => Some(family),
+            ("bind", _) => Some(self.subject_socket().map_or(family, |socket| socket.family_bound_to(family))),
+            (_, libc::AF_UNSPEC) if self.call.layout().category == "io_write" => {
+                self.subject_socket()?.family_sent_to()
+            }
+            _ => Some(family),
+        }
     }
 
     /// The address that the kernel will use: it ignores one that is given with what a connected TCP socket sends

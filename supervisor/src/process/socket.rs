@@ -15,6 +15,7 @@ use nix::sys::socket::{
 };
 
 use super::{Kind, Process};
+use crate::sys;
 
 /// An end of a connection.
 pub(crate) type End = (IpAddr, u16);
@@ -23,7 +24,10 @@ pub(crate) type End = (IpAddr, u16);
 #[derive(Debug)]
 pub(crate) struct Socket {
     descriptor: OwnedFd,
+    /// Falco's family, which is that of the own address.
     family: AddressFamily,
+    /// The kernel's.
+    domain: AddressFamily,
 }
 
 impl Process {
@@ -40,8 +44,9 @@ impl Socket {
         let own: SockaddrStorage = getsockname(descriptor.as_raw_fd()).ok()?;
         // Falco's type of a socket is that of its addresses (`parse_connect_exit` of parsers.cpp).
         let is_ipv4 = end(&own).is_some_and(|(address, _)| address.is_ipv4());
-        let family = if is_ipv4 { AddressFamily::Inet } else { own.family()? };
-        Some(Self { descriptor, family })
+        let domain = own.family()?;
+        let family = if is_ipv4 { AddressFamily::Inet } else { domain };
+        Some(Self { descriptor, family, domain })
     }
 
     /// Falco's type of the descriptor.
@@ -65,6 +70,30 @@ impl Socket {
             SockType::Raw => Some("raw"),
             _ => None,
         }
+    }
+
+    /// The family that the socket takes an address for which it sends to and which says none; `None` where it ignores such an
+    /// address. That of IPv6 differs by protocol (`udpv6_sendmsg`, `rawv6_sendmsg` and `l2tp_ip6_sendmsg` of the kernel), of
+    /// IPv4 all that take it read it as an address of IPv4 (`udp_sendmsg`, `raw_sendmsg`, `l2tp_ip_sendmsg`).
+    pub(crate) fn family_sent_to(&self) -> Option<i32> {
+        match self.domain {
+            AddressFamily::Inet => Some(libc::AF_INET),
+            AddressFamily::Inet6 => (!self.protocol()?.starts_with(b"UDP")).then_some(libc::AF_INET6),
+            _ => None,
+        }
+    }
+
+    /// The family that the socket takes an address for which it is bound to and which says that it is of `family`: raw ones of
+    /// IPv4 do not look at that (`raw_bind` of the kernel), others of IPv4 let none stand for their own (`__inet_bind`).
+    pub(crate) fn family_bound_to(&self, family: i32) -> i32 {
+        let is_taken = self.domain == AddressFamily::Inet
+            && (family == libc::AF_UNSPEC || self.protocol().is_some_and(|name| name == b"RAW"));
+        if is_taken { libc::AF_INET } else { family }
+    }
+
+    /// The name of what it speaks.
+    fn protocol(&self) -> Option<Vec<u8>> {
+        sys::socket_protocol(self.descriptor.as_fd()).ok()
     }
 
     /// The own end, unless it is not bound to anything yet.

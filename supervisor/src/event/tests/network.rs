@@ -5,11 +5,12 @@ use std::{
     fs::File,
     io::IoSlice,
     net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     sync::Arc,
 };
 
 use ::rules::{LoadOptions, Loader};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 use super::{PENDING, context, text};
 use crate::{
@@ -260,6 +261,44 @@ fn an_address_that_cannot_be_read_is_overlooked() {
         let (event, before) = (own(&context, call, arguments), unseen());
         check(&event, &[("fd.rip", None), ("fd.sip.name", None)]);
         assert_eq!(unseen() - before, overlooked, "{call} {arguments:?}");
+    }
+}
+
+#[test]
+fn an_address_of_no_family_is_one_of_its_sockets() {
+    // 10.0.0.1 of IPv4, ::1 of IPv6, of the family in front.
+    let given = |family: u8| {
+        let mut bytes = [0; 28];
+        bytes[..8].copy_from_slice(&[family, 0, 1, 187, 10, 0, 0, 1]);
+        bytes[23] = 1;
+        bytes
+    };
+    let raw = |family| socket(family, SockType::Raw, SockFlag::empty(), SockProtocol::Raw).unwrap();
+    let udp = |name| OwnedFd::from(UdpSocket::bind(name).unwrap());
+    let four = [udp("127.0.0.1:0"), raw(AddressFamily::Inet)];
+    let six = [udp("[::1]:0"), raw(AddressFamily::Inet6)];
+    let (context, none, other) = (context(), given(0), given(40));
+    let (ipv4, ipv6) = (Some("10.0.0.1"), Some("::1"));
+    for (name, socket, address_given, expected) in [
+        ("sendto", &four[0], &none, ipv4),
+        ("sendto", &four[1], &none, ipv4),
+        ("sendto", &six[0], &none, None),
+        ("sendto", &six[1], &none, ipv6),
+        ("sendto", &four[1], &other, None),
+        ("bind", &four[0], &none, ipv4),
+        ("bind", &four[0], &other, None),
+        ("bind", &four[1], &none, ipv4),
+        ("bind", &four[1], &other, ipv4),
+        ("bind", &six[0], &none, None),
+        ("bind", &six[1], &other, None),
+        ("connect", &four[0], &none, None),
+    ] {
+        let start = address(address_given);
+        let arguments =
+            if name == "sendto" { [number(socket), 0, 5, 0, start, 28] } else { [number(socket), start, 28, 0, 0, 0] };
+        let event = own(&context, name, arguments);
+        let field = if name == "bind" { "fd.sip" } else { "fd.rip" };
+        assert_eq!(text(&event, field).as_deref(), expected, "{name} {socket:?} {}", address_given[0]);
     }
 }
 
