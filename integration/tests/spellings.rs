@@ -35,6 +35,9 @@ const RESULTS: &str = "sendmsg-long -1
 sendmmsg-first -1
 sendmmsg-last -1
 sendto-write-only -1
+open-write-only -1
+sendto-none -1
+open-none -14
 connect-nowhere -14
 sendto-too-long -22
 bind-unspecified -1

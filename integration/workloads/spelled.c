@@ -38,11 +38,18 @@ static void send_messages(void) {
   struct mmsghdr both[3] = {{.msg_hdr = to_other}, {.msg_hdr = to_other}, {.msg_hdr = to_denied}};
   say("sendmmsg-first", native(sendmmsg(fd, both + 2, 1, 0)));
   say("sendmmsg-last", native(sendmmsg(fd, both, 3, 0)));
-  // Memory that is only writable: the kernel reads it, another process may not.
+  // Memory that is only writable: the kernel reads it, process_vm_readv does not.
   struct sockaddr_in *hidden = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   *hidden = denied;
   mprotect(hidden, 4096, PROT_WRITE);
   say("sendto-write-only", native(sendto(fd, "x", 1, 0, (struct sockaddr *)hidden, sizeof *hidden)));
+  mprotect(hidden, 4096, PROT_READ | PROT_WRITE);
+  strcpy((char *)hidden, "/tmp/file");
+  mprotect(hidden, 4096, PROT_WRITE);
+  say("open-write-only", native(open((char *)hidden, O_RDONLY)));
+  mprotect(hidden, 4096, PROT_NONE);
+  say("sendto-none", native(sendto(fd, "x", 1, 0, (struct sockaddr *)hidden, sizeof *hidden)));
+  say("open-none", native(open((char *)hidden, O_RDONLY)));
   say("connect-nowhere", native(connect(fd, (struct sockaddr *)8, sizeof denied)));
   say("sendto-too-long", native(sendto(fd, "x", 1, 0, (struct sockaddr *)room, sizeof room[0] + 1)));
 }

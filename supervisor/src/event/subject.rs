@@ -182,7 +182,7 @@ impl CallEvent<'_> {
     }
 
     /// What was read, and where memory could not be read, that something was overlooked: the kernel may read it all the same,
-    /// since it also reads memory that is only writable, and since another thread may make it readable by then. What is too
+    /// since it also reads secret memory (`memfd_secret(2)`), and since another thread may map it by then. What is too
     /// long is so by a register, and the kernel refuses it. A connect is performed with what was read.
     fn seen<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
         if matches!(read, Err(ReadError::Fault | ReadError::Refused(_))) && self.call.layout().name != "connect" {

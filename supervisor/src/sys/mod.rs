@@ -26,7 +26,7 @@ pub(crate) use process::{
     Background, Pidfd, accept_interrupts, give_memory_back, go_into_background, interrupt_thread, is_leader,
     leave_keyring, outlive_signals, prepare_interrupts, refuse_interrupts,
 };
-pub(crate) use procmap::{FileMapping, next_file_mapping};
+pub(crate) use procmap::{FileMapping, is_accessible, next_file_mapping};
 pub(crate) use seccomp::{
     InjectError, Listener, NOTIFICATION_CELLS, Notification, ReceiveError, Response, SendError, check_structure_sizes,
     supports_wait_killable,

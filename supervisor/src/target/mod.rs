@@ -13,6 +13,8 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::process::read_hidden;
+
 /// Bytes of a path with its terminator: the kernel refuses longer ones with ENAMETOOLONG.
 pub(crate) const PATH_MAX: usize = 4096;
 /// Granularity of reads; pages are never smaller on the architectures we know.
@@ -292,7 +294,7 @@ impl<'a> Target<'a> {
         }
         let remote = RemoteIoVec { base, len: buffer.len() };
         match process_vm_readv(Pid::from_raw(task), &mut [IoSliceMut::new(buffer)], &[remote]) {
-            Ok(0) | Err(Errno::EFAULT) => Err(ReadError::Fault),
+            Ok(0) | Err(Errno::EFAULT) => read_hidden(self.tid, address, buffer).ok_or(ReadError::Fault),
             Ok(length) => Ok(length),
             Err(Errno::ESRCH) => Err(ReadError::Gone),
             Err(errno) => Err(ReadError::Refused(errno)),

@@ -244,7 +244,7 @@ fn an_address_is_read_as_far_as_the_kernel_reads_it() {
     }
 }
 
-/// The kernel reads memory that is only writable, and nobody knows what it reads where nothing is mapped yet.
+/// Nobody knows what the kernel reads where nothing is mapped yet.
 #[test]
 fn an_address_that_cannot_be_read_is_overlooked() {
     let new = UdpSocket::bind("127.0.0.1:0").unwrap();
