@@ -171,7 +171,7 @@ impl SupervisorProcess {
     pub(super) fn resume(&self) {
         match self.pidfd.resume() {
             Ok(()) => {
-                tracing::error!("somebody has stopped the supervisor, and its container's calls wait: it goes on")
+                tracing::error!("somebody has stopped the supervisor, and its container's calls wait: it goes on");
             }
             Err(error) => tracing::error!(%error, "the supervisor is stopped, and cannot be told to go on"),
         }
