@@ -128,8 +128,8 @@ fn the_guard_lets_go_of_logs_that_were_rotated_away() {
 }
 
 fn is_deleted_log(name: &Path) -> bool {
-    let name = name.to_string_lossy();
-    name.ends_with(" (deleted)") && (name.contains("lanner.log") || name.contains("events.jsonl"))
+    let is_log = |log: &str| name.ends_with(format!("{log} (deleted)"));
+    is_log("lanner.log") || is_log("events.jsonl")
 }
 
 #[test]
