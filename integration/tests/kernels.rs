@@ -56,7 +56,7 @@ cat: can't open '/etc/secret': Operation not permitted
 bundle
 sh: /banned/echo: Operation not permitted
 allowed
-sh: can't open /proc/self/mem: Permission denied
+own memory
   Notice opened /etc/secret (denied: EPERM)
   Notice executed /banned/echo (denied: EPERM)
 ";

@@ -47,8 +47,8 @@ struct family {
   static const struct check checks_of_##title[] = {__VA_ARGS__}; \
   const struct family title = {#title, checks_of_##title, COUNT(checks_of_##title)}
 
-extern const struct family flags, openat2_calls, paths, rights, sticky, context, namespaces, proc, devices, waiting, effects,
-    others, foreign, names, connections, exec_errors, exec_image, exec_state, traced;
+extern const struct family flags, openat2_calls, paths, rights, sticky, context, namespaces, proc, own_files, devices,
+    waiting, effects, others, foreign, names, connections, exec_errors, exec_image, exec_state, traced;
 
 // Words of the outcome.
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -73,6 +73,8 @@ void run_thread(void (*run)(void));  // runs in a thread, to its end
 pid_t thread_id(void);
 void execute(char *const argv[]);    // in a child; says how it failed or ended
 void become(uid_t uid, gid_t gid);   // without further groups and capabilities
+void keep_capabilities(uint32_t low); // none but these, of the first 32
+void drop_effective_capabilities(void);
 void nap(int milliseconds);
 int within(int milliseconds, int (*condition)(void));
 void report_through(int fd);         // a child's words go there, to be read by say_reports

@@ -6,12 +6,6 @@
 #include <sys/fsuid.h>
 #include <sys/xattr.h>
 
-static void keep_capabilities(uint32_t low) {
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {{low, low, 0}, {0, 0, 0}};
-  attempt("capset", syscall(SYS_capset, &header, data));
-}
-
 // Opens what others left for everybody, for a group and for nobody.
 static void open_all(void) {
   static const char *const NAMES[] = {

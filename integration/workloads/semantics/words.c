@@ -4,6 +4,7 @@
 #include <sys/time.h>
 #include <dirent.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 
 void say(const char *format, ...) {
@@ -202,6 +203,20 @@ void execute(char *const argv[]) {
 
 void become(uid_t uid, gid_t gid) {
   if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) say("cannot become %u", uid);
+}
+
+void keep_capabilities(uint32_t low) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {{low, low, 0}, {0, 0, 0}};
+  attempt("capset", syscall(SYS_capset, &header, data));
+}
+
+void drop_effective_capabilities(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {0};
+  attempt("capget", syscall(SYS_capget, &header, data));
+  data[0].effective = data[1].effective = 0;
+  attempt("capset", syscall(SYS_capset, &header, data));
 }
 
 void nap(int milliseconds) {

@@ -97,6 +97,41 @@ pub(crate) enum CredentialsError {
     Refused(#[from] io::Error),
 }
 
+// Of `linux/capability.h`.
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
+const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
+const CAP_SYS_PTRACE: u64 = 1 << 19;
+
+/// What a file of procfs is to the task that it is opened for. A process may look at itself whatever its rights are
+/// (`same_thread_group` in `__ptrace_may_access` of the kernel's `ptrace.c`), and no thread of ours belongs to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kinship {
+    /// The task's rights decide, since it is not surely one of its own process.
+    #[default]
+    None,
+    /// One of its own process, which mode and owner decide about.
+    Own,
+    /// The directory of its own process' descriptors or mappings, which is open to it whatever mode and owner say
+    /// (`proc_fd_permission` of `fs/proc/fd.c`).
+    Descriptors,
+    /// The name of one of its threads, which it may change whatever mode and owner say (`proc_tid_comm_permission` of
+    /// `fs/proc/base.c`).
+    ThreadName,
+}
+
+impl Kinship {
+    /// The capabilities that stand for it. Of whoever opened these files, the kernel asks for none of them later.
+    fn capabilities(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Own => CAP_SYS_PTRACE,
+            Self::Descriptors => CAP_SYS_PTRACE | CAP_DAC_READ_SEARCH,
+            Self::ThreadName => CAP_DAC_OVERRIDE,
+        }
+    }
+}
+
 /// What must be unchanged where a call is made for a task that does not wait for it any more, and may have gone on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -190,8 +225,12 @@ impl Wardrobe {
     }
 
     fn put_on(&self) -> io::Result<()> {
+        self.put_on_with(Kinship::None)
+    }
+
+    fn put_on_with(&self, kinship: Kinship) -> io::Result<()> {
         let capabilities = self.worn.as_ref().map_or(0, |worn| worn.capabilities);
-        self.own.with_effective(capabilities).apply()
+        self.own.with_effective(capabilities | kinship.capabilities()).apply()
     }
 }
 
@@ -202,6 +241,26 @@ impl Worn<'_> {
         let result = action();
         self.0.put_on()?;
         Ok(result)
+    }
+
+    /// Does something as the task, and where that is refused, as the task that what is asked for is kin to.
+    pub(super) fn as_kin<T>(
+        &self,
+        kinship: impl FnOnce() -> io::Result<Kinship>,
+        action: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let refused = match action() {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM)) => error,
+            done => return done,
+        };
+        let kinship = kinship()?;
+        if kinship == Kinship::None {
+            return Err(refused);
+        }
+        self.0.put_on_with(kinship)?;
+        let done = action();
+        self.0.put_on()?;
+        done
     }
 }
 

@@ -337,7 +337,7 @@ impl Opener {
         };
         let plain = match &located {
             // On procfs, what was found may count for nothing (see [`Self::look_around`]).
-            Located::Existing { file, facts, refusal: None }
+            Located::Existing { file, facts, refusal: None, .. }
                 if afterwards == Afterwards::OpenPlain && (is_off_procfs || !is_on_procfs(file.as_fd())) =>
             {
                 open_plain(self.own_descriptors.as_fd(), (file.as_fd(), facts), request)?
@@ -360,7 +360,7 @@ impl Opener {
             Located::Failed(errno) | Located::Existing { refusal: Some(errno), .. } => return Opened::Failed(*errno),
             Located::Existing { facts, .. } if !devices.allows(facts, request) => return Opened::Failed(libc::EPERM),
             Located::Existing { facts, .. } if !may_block && locate::may_wait(facts) => return Opened::Blocks,
-            Located::Existing { file, facts, .. } => {
+            Located::Existing { file, facts, kinship, .. } => {
                 let probe_lease = facts.is(libc::S_IFREG) && !may_block;
                 if request.has(libc::O_TMPFILE) {
                     umask(Mode::from_bits_truncate(*mask));
@@ -369,10 +369,8 @@ impl Opener {
                     Ok(in_cgroups) => in_cgroups,
                     Err(error) => return Opened::Failed(errno(&error)),
                 };
-                let opened = self
-                    .wardrobe
-                    .wear(credentials)
-                    .and_then(|_worn| reopen(self.own_descriptors.as_fd(), file.as_fd(), request, probe_lease));
+                let reopen = || reopen(self.own_descriptors.as_fd(), file.as_fd(), request, probe_lease);
+                let opened = self.wardrobe.wear(credentials).and_then(|worn| worn.as_kin(|| Ok(*kinship), reopen));
                 drop(in_cgroups);
                 opened
             }

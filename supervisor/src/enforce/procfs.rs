@@ -13,7 +13,7 @@ use std::{
 use nix::fcntl::readlinkat;
 
 use super::{
-    credentials::Worn,
+    credentials::{Kinship, Worn},
     locate::is_on_procfs,
     opener::{descriptor_name, errno},
     request::bits,
@@ -93,11 +93,17 @@ impl<'a> Procfs<'a> {
         let plain = OpenHow { flags, mode: 0, resolve: libc::RESOLVE_NO_MAGICLINKS };
         match open_at(directory, name, plain) {
             Err(error) if errno(&error) == libc::ELOOP => {}
-            // A link with a text, such as `mounts`; what it leads to may be missing for us and not for the task.
-            Ok(_) | Err(_) => {
-                let text = readlinkat(directory, name).map_err(io::Error::from)?;
-                return Ok(Link::Text(text.into_vec()));
+            // The kernel asks for rights before it says what kind of link it is (`proc_pid_get_link` of `fs/proc/base.c`).
+            Err(error) if errno(&error) == libc::EACCES => {
+                if let Some(file) = self.worn.lay_aside(|| self.own_file(directory, name.to_bytes()))? {
+                    return Ok(Link::File(file));
+                }
+                return text_of(directory, name);
             }
+            // Of a mapping (`proc_map_files_get_link`), which has no text to follow either.
+            Err(error) if errno(&error) == libc::EPERM => return Err(error),
+            // A link with a text, such as `mounts`; what it leads to may be missing for us and not for the task.
+            Ok(_) | Err(_) => return text_of(directory, name),
         }
         if let Some(file) = self.worn.lay_aside(|| self.own_file(directory, name.to_bytes()))? {
             return Ok(Link::File(file));
@@ -135,19 +141,58 @@ impl<'a> Procfs<'a> {
         let (process, inside) = self.trail.as_ref()?.split_first()?;
         let status = self.process.status()?;
         let number: u32 = std::str::from_utf8(process).ok()?.parse().ok()?;
-        let up = "../".repeat(inside.len());
-        let top = CString::new(format!("{up}.")).ok()?;
-        let path = OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve: 0 };
-        let seen = Process::of_directory(open_at(directory, &top, path).ok()?);
-        if !status.processes.contains(&number) || !is_same(&seen, &status) {
+        if !status.processes.contains(&number) || self.is_own(directory, inside.len()) != Some(true) {
             return None;
         }
         let names: Vec<&[u8]> = inside.iter().map(Vec::as_slice).chain([name]).collect();
         match names.as_slice() {
             // The calling thread may have descriptors of its own.
             [b"task", thread, rest @ ..] if status.has_thread(thread) => self.process.open_link(&own_link(rest)?),
-            all => Process::open(self.process.leader()?)?.open_link(&own_link(all)?),
+            all => self.own_leader()?.open_link(&own_link(all)?),
         }
+    }
+
+    /// The task's process. As long as the task is there, nobody else has that number.
+    fn own_leader(&self) -> Option<Process> {
+        Process::open(self.process.leader()?).filter(|_leader| self.process.exists())
+    }
+
+    /// What the file `name` is to the task, where that may matter for its opening.
+    pub(super) fn kinship_of(&self, directory: BorrowedFd<'_>, name: &[u8], facts: &FileFacts) -> io::Result<Kinship> {
+        let is_harmless = HARMLESS.contains(&name) && name != b"comm";
+        if is_harmless || name == b".." || !(facts.is(libc::S_IFREG) || facts.is(libc::S_IFDIR)) {
+            return Ok(Kinship::None);
+        }
+        self.kinship(directory, Some(name).filter(|name| *name != b"."))
+    }
+
+    /// What the directory that the walk has come to is to the task, or what `name` in it is.
+    pub(super) fn kinship(&self, directory: BorrowedFd<'_>, name: Option<&[u8]>) -> io::Result<Kinship> {
+        let Some((_process, inside)) = self.trail.as_ref().and_then(|trail| trail.split_first()) else {
+            return Ok(Kinship::None);
+        };
+        if self.worn.lay_aside(|| self.is_own(directory, inside.len()))? != Some(true) {
+            return Ok(Kinship::None);
+        }
+        let names: Vec<&[u8]> = inside.iter().map(Vec::as_slice).chain(name).collect();
+        Ok(match names.as_slice() {
+            [b"fd" | b"map_files"] | [b"task", _, b"fd"] => Kinship::Descriptors,
+            [b"task", _, b"comm"] => Kinship::ThreadName,
+            _ => Kinship::Own,
+        })
+    }
+
+    /// Whether the directory, `depth` below that of a process, surely is one of the task's own process, and not what somebody
+    /// has mounted there. Numbers alone are those of many processes: a procfs shows them from its own namespace inwards.
+    fn is_own(&self, directory: BorrowedFd<'_>, depth: usize) -> Option<bool> {
+        let top = CString::new(format!("{}.", "../".repeat(depth))).ok()?;
+        let flags = bits(libc::O_PATH | libc::O_DIRECTORY);
+        let unmounted = OpenHow { flags, mode: 0, resolve: libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS };
+        let seen = Process::of_directory(open_at(directory, &top, unmounted).ok()?);
+        let is_same = is_same(&seen, &self.process.status()?);
+        let there = numbering(&seen)?;
+        // The task's own last: as it is there still, it was when the other one was.
+        Some(is_same && there == numbering(self.process)?)
     }
 }
 
@@ -236,6 +281,11 @@ impl Privacy<'_> {
     }
 }
 
+fn text_of(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Link> {
+    let text = readlinkat(directory, name).map_err(io::Error::from)?;
+    Ok(Link::Text(text.into_vec()))
+}
+
 /// The path of a magic link from its task's directory, if the only link in it is the last name.
 fn own_link(names: &[&[u8]]) -> Option<String> {
     let is_link = match names {
@@ -256,6 +306,14 @@ fn own_task(number: u32) -> io::Result<Option<Process>> {
 
 fn refused() -> io::Error {
     io::Error::from_raw_os_error(libc::EACCES)
+}
+
+/// The namespace in which the process has its innermost number.
+fn numbering(process: &Process) -> Option<Vec<u8>> {
+    let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
+    let unmounted = OpenHow { flags, mode: 0, resolve: libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS };
+    let link = open_at(process.directory(), c"ns/pid", unmounted).ok()?;
+    readlinkat(&link, c"").ok().map(OsStringExt::into_vec)
 }
 
 /// Whether a directory below the root of a procfs is that of a process.

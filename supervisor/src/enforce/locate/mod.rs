@@ -26,7 +26,7 @@ use self::{
     walk::Walk,
 };
 use super::{
-    credentials::{Credentials, Worn},
+    credentials::{Credentials, Kinship, Worn},
     opener::errno,
     request::{OpenRequest, bits, cut},
     terminal,
@@ -51,6 +51,8 @@ pub(crate) enum Located {
         facts: FileFacts,
         /// Why an open with the request's flags fails all the same.
         refusal: Option<i32>,
+        /// What it is to the task.
+        kinship: Kinship,
     },
     /// To a free name, where the request may make a file.
     Missing {
@@ -66,8 +68,8 @@ pub(crate) enum Located {
 impl Located {
     /// A file that somebody else found.
     pub(crate) fn existing(file: OwnedFd) -> io::Result<Self> {
-        let Handle { file, facts } = Handle::of(file)?;
-        Ok(Self::Existing { file, facts, refusal: None })
+        let Handle { file, facts, kinship } = Handle::of(file)?;
+        Ok(Self::Existing { file, facts, refusal: None, kinship })
     }
 
     /// Those of `names` that are the found file, too, below the container's `root`, or the file that is about to be made.
@@ -175,6 +177,8 @@ impl Lookup<'_> {
             Err(error) => match errno(&error) {
                 libc::ENOENT => return self.missing(resolve).into(),
                 libc::ELOOP if how.resolve & libc::RESOLVE_NO_SYMLINKS == 0 => {}
+                // A process may see more of itself than we do; walking tells whether it is that.
+                libc::EACCES => return Attempt::Undecided,
                 _ => return Attempt::Failed(error),
             },
         }
@@ -184,7 +188,7 @@ impl Lookup<'_> {
             }
             // Missing because of `/proc/self`, or because it is a link of procfs, or really: walking tells.
             Ok(_) => Attempt::Undecided,
-            Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP) => Attempt::Undecided,
+            Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP | libc::EACCES) => Attempt::Undecided,
             Err(error) => Attempt::Failed(error),
         }
     }
@@ -257,14 +261,13 @@ impl Lookup<'_> {
         self.found(handle, refusal)
     }
 
-    fn found(&self, Handle { file, facts }: Handle, refusal: Option<i32>) -> io::Result<Located> {
+    fn found(&self, Handle { file, facts, kinship }: Handle, refusal: Option<i32>) -> io::Result<Located> {
         if refusal.is_none() && !self.request.has(libc::O_PATH) && terminal::is_controlling(&facts) {
             let found = self.worn.lay_aside(|| terminal::controlling(self.process, self.root))?;
             let Some(found) = found else { return Ok(Located::Failed(libc::ENXIO)) };
-            let Handle { file, facts } = Handle::of(found)?;
-            return Ok(Located::Existing { file, facts, refusal: None });
+            return Located::existing(found);
         }
-        Ok(Located::Existing { file, facts, refusal })
+        Ok(Located::Existing { file, facts, refusal, kinship })
     }
 
     fn refusal(&self, facts: &FileFacts) -> Option<i32> {
@@ -321,13 +324,14 @@ impl Lookup<'_> {
 struct Handle {
     file: OwnedFd,
     facts: FileFacts,
+    kinship: Kinship,
 }
 
 impl Handle {
     /// The file was found, so that no error here is one of looking for it.
     fn of(file: OwnedFd) -> io::Result<Self> {
         let facts = file_facts(file.as_fd(), c"", false).map_err(|_what| io::Error::from_raw_os_error(libc::EIO))?;
-        Ok(Self { file, facts })
+        Ok(Self { file, facts, kinship: Kinship::None })
     }
 
     fn is_on_procfs(&self) -> bool {

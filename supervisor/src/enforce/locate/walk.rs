@@ -12,6 +12,7 @@ use nix::fcntl::readlinkat;
 use super::{Handle, Located, Lookup, is_on_procfs};
 use crate::{
     enforce::{
+        credentials::Kinship,
         opener::errno,
         procfs::{Link, Privacy, Procfs},
         request::bits,
@@ -27,6 +28,8 @@ pub(super) struct Walk<'a> {
     lookup: &'a Lookup<'a>,
     procfs: Procfs<'a>,
     directory: OwnedFd,
+    /// What the file that was found last is to the task.
+    kinship: Kinship,
     /// Names that are still to be looked up, the next one last.
     names: Vec<Vec<u8>>,
     links: u32,
@@ -42,6 +45,7 @@ impl<'a> Walk<'a> {
             lookup,
             procfs: Procfs::new(lookup.process, lookup.worn),
             directory: start.try_clone_to_owned()?,
+            kinship: Kinship::None,
             names: Vec::new(),
             links: 0,
             wants_directory: path.ends_with(b"/"),
@@ -78,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&self, file: OwnedFd) -> io::Result<Located> {
-        let handle = Handle::of(file)?;
+        let handle = Handle { kinship: self.kinship, ..Handle::of(file)? };
         if (self.wants_directory || self.lookup.request.has(libc::O_DIRECTORY)) && !handle.facts.is(libc::S_IFDIR) {
             return Ok(Located::Failed(libc::ENOTDIR));
         }
@@ -91,12 +95,7 @@ impl<'a> Walk<'a> {
     /// Looks up one name: the file, or `None` where it was a link that was followed.
     fn step(&mut self, name: &CStr, is_last: bool) -> io::Result<Option<OwnedFd>> {
         let is_inside = is_on_procfs(self.directory.as_fd());
-        if is_inside {
-            self.privacy().check_name(self.directory.as_fd(), name)?;
-        }
-        let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
-        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
-        let file = open_at(self.directory.as_fd(), name, OpenHow { flags, mode: 0, resolve })?;
+        let file = self.look(name, is_inside)?;
         let facts = file_facts(file.as_fd(), c"", false)?;
         let is_mount = facts.mount != file_facts(self.directory.as_fd(), c"", false)?.mount;
         if is_mount && is_on_procfs(file.as_fd()) {
@@ -104,6 +103,9 @@ impl<'a> Walk<'a> {
         }
         let keeps = is_last && self.lookup.request.keeps_link() && !self.wants_directory;
         if !facts.is(libc::S_IFLNK) || keeps {
+            if is_last && is_inside && !is_mount {
+                self.kinship = self.procfs.kinship_of(self.directory.as_fd(), name.to_bytes(), &facts)?;
+            }
             return Ok(Some(file));
         }
         self.links += 1;
@@ -142,6 +144,19 @@ impl<'a> Walk<'a> {
         self.wants_directory |= is_last && text.ends_with(b"/");
         self.push(&text);
         Ok(None)
+    }
+
+    /// A handle of what has the name, be it a link.
+    fn look(&self, name: &CStr, is_inside: bool) -> io::Result<OwnedFd> {
+        let directory = self.directory.as_fd();
+        let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
+        let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
+        let look = || open_at(directory, name, OpenHow { flags, mode: 0, resolve });
+        if !is_inside {
+            return look();
+        }
+        let look = || self.privacy().check_name(directory, name).and_then(|()| look());
+        self.lookup.worn.as_kin(|| self.procfs.kinship(directory, None), look)
     }
 
     /// Fails where a link leads to another mount, and the caller wants to stay on this one.

@@ -13,7 +13,7 @@ use crate::{
         Afterwards, DevicePolicy, Located, Naming, OpenRequest, Start,
         apparmor::Label,
         connecting::Peer,
-        credentials::{Fixed, Person},
+        credentials::{Fixed, Kinship, Person},
     },
     sys::FileFacts,
 };
@@ -118,7 +118,7 @@ pub(super) enum FromOpener {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Handle {
     /// A file.
-    File { facts: FileFacts, refusal: Option<i32> },
+    File { facts: FileFacts, refusal: Option<i32>, kinship: Kinship },
     /// The directory of a free name.
     Directory { name: CString },
 }
@@ -127,8 +127,8 @@ impl Handle {
     /// Takes what was found apart; the errno where nothing was.
     pub(super) fn of(located: &Located) -> Result<(Self, BorrowedFd<'_>), i32> {
         match located {
-            Located::Existing { file, facts, refusal } => {
-                Ok((Self::File { facts: *facts, refusal: *refusal }, file.as_fd()))
+            Located::Existing { file, facts, refusal, kinship } => {
+                Ok((Self::File { facts: *facts, refusal: *refusal, kinship: *kinship }, file.as_fd()))
             }
             Located::Missing { parent, name } => Ok((Self::Directory { name: name.clone() }, parent.as_fd())),
             Located::Failed(errno) => Err(*errno),
@@ -138,7 +138,7 @@ impl Handle {
     /// Puts it together again.
     pub(super) fn with(self, descriptor: OwnedFd) -> Located {
         match self {
-            Self::File { facts, refusal } => Located::Existing { file: descriptor, facts, refusal },
+            Self::File { facts, refusal, kinship } => Located::Existing { file: descriptor, facts, refusal, kinship },
             Self::Directory { name } => Located::Missing { parent: descriptor, name },
         }
     }
