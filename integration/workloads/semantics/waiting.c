@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opens that wait: fifos and leases, and what reaches a task meanwhile.
 #include "check.h"
+#include <sys/inotify.h>
 
 enum { LINGER = 60 }; // long enough to be asleep in the kernel, in milliseconds
 
@@ -340,6 +341,36 @@ static void makes_among_signals(void) {
   say("%d", stop_ticks());
 }
 
+static int cut_file;
+static volatile sig_atomic_t has_written;
+
+static void write_once(int number) {
+  if (number == SIGIO && !has_written) has_written = pwrite(cut_file, "new", 3, 0) == 3;
+}
+
+// The cut itself sends a signal, whose handler writes what must not be cut off once more.
+static void cuts_among_signals(void) {
+  enum { ROUNDS = 60 };
+  int failed = 0;
+  make("file", 0644, "text");
+  cut_file = open("file", O_RDWR);
+  sigaction(SIGIO, &(struct sigaction){.sa_handler = write_once, .sa_flags = SA_RESTART}, NULL);
+  int events = inotify_init1(IN_NONBLOCK);
+  attempt("watch", inotify_add_watch(events, "file", IN_MODIFY) < 0 ? -1 : 0);
+  attempt("signals", fcntl(events, F_SETOWN, getpid()) | fcntl(events, F_SETFL, O_ASYNC | O_NONBLOCK));
+  for (int round = 0; round < ROUNDS; round++) {
+    struct stat facts;
+    char queue[4096];
+    has_written = 0;
+    int fd = open("file", O_WRONLY | O_TRUNC | (round % 2 ? O_CREAT : 0), 0644);
+    failed += fd < 0 || !has_written || fstat(fd, &facts) || facts.st_size != 3;
+    close(fd);
+    while (read(events, queue, sizeof queue) > 0) {
+    }
+  }
+  say_failed(failed, ROUNDS);
+}
+
 // The other end comes once: who misses it waits for ever.
 static void meets_among_signals(void) {
   enum { ROUNDS = 40 };
@@ -367,4 +398,4 @@ FAMILY(waiting, {"reader-waits-for-writer", reader_waits_for_writer},
        {"end-of-blocked-threads", end_of_blocked_threads}, {"waits-at-the-name-it-had", waits_at_the_name_it_had},
        {"through-links-and-descriptors", through_links_and_descriptors}, {"broken-lease", broken_lease},
        {"lease-for-reading", lease_for_reading}, {"makes-among-signals", makes_among_signals},
-       {"meets-among-signals", meets_among_signals});
+       {"cuts-among-signals", cuts_among_signals}, {"meets-among-signals", meets_among_signals});

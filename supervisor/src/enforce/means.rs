@@ -53,6 +53,13 @@ impl Errand {
         }
     }
 
+    /// Whether it cuts off what a file holds.
+    pub(crate) fn cuts_file(&self) -> bool {
+        matches!(&*self.located, Located::Existing { refusal: None, .. })
+            && self.request.has(libc::O_TRUNC)
+            && self.changes_files()
+    }
+
     /// Whether it may wait for somebody else.
     pub(crate) fn may_wait(&self) -> bool {
         matches!(&*self.located, Located::Existing { facts, .. } if may_wait(facts))

@@ -197,6 +197,7 @@ impl Answerer<'_> {
     fn title(&self, event: &CallEvent<'_>, errand: &Errand) -> Option<Title> {
         let kind = match &*errand.located {
             Located::Existing { facts, .. } if errand.may_wait() => Kind::Met(*facts),
+            Located::Existing { .. } if errand.cuts_file() => Kind::Made,
             Located::Existing { .. } if errand.is_leased => Kind::Leased,
             Located::Missing { .. } => Kind::Made,
             Located::Existing { .. } | Located::Failed(_) => return None,
@@ -248,8 +249,8 @@ impl Answerer<'_> {
         if errand.is_leased {
             return self.open_aside(place, errand, title, decision);
         }
-        if makes_file(&errand) {
-            // Before, since nobody knows where this process may die.
+        if makes_file(&errand) || errand.cuts_file() {
+            // Before, since nobody knows where this process may die, or who receives the call anew.
             place.slot.mark_begun();
         }
         let result = self.means().ok()?.open(&errand, &devices, false);

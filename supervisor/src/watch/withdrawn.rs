@@ -12,7 +12,8 @@
 //!   can be hidden that way: every use was paid for by one alert with the same words, and one alert pays for one call.
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
 //!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, and
-//!   where an open has made a file, that file, if its name still leads to it. A program gets nothing that belonged to
+//!   where an open has made a file, or cut one, that file, if its name still leads to it: whatever a handler has written
+//!   meanwhile would be cut off with the second time. A program gets nothing that belonged to
 //!   another one which had its task's number ([`claim`]).
 //! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
 //!   likewise, since that other end has gone on, but not for long: who comes next takes it for somebody at its own end.
@@ -96,7 +97,7 @@ pub(super) struct Title {
 /// Why a call cannot have its file by being made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is there now.
+    /// It is there now, or what it held is not.
     Made,
     /// Whoever had a lease of it gave that up for the call.
     Leased,
