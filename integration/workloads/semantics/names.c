@@ -147,6 +147,10 @@ static void nodes(void) {
     attempt("mknod", syscall(SYS_mknod, name, KINDS[index] | 0640, 1 << 8 | 3));
     look(name);
     attempt("again", syscall(SYS_mknodat, AT_FDCWD, name, KINDS[index] | 0640, 0xfff00fff));
+    attempt("nowhere", syscall(SYS_mknod, "missing/node", KINDS[index] | 0640, 1 << 8 | 3));
+    attempt("no name", syscall(SYS_mknod, "", KINDS[index] | 0640, 1 << 8 | 3));
+    attempt("no memory", syscall(SYS_mknod, 1, KINDS[index] | 0640, 1 << 8 | 3));
+    attempt("no folder", syscall(SYS_mknodat, 99, "node", KINDS[index] | 0640, 1 << 8 | 3));
   }
   attempt("large", syscall(SYS_mknod, "large", S_IFCHR | 0600, 0xabc123ff));
   struct stat status;

@@ -134,7 +134,7 @@ fn terminated(bytes: &[u8]) -> CString {
 }
 
 impl Deed {
-    /// What the call asks for; `None` for calls of other families, an errno where the kernel refuses its flags. The `text`
+    /// What the call asks for; `None` for calls of other families, an errno where the kernel refuses its flags or mode. The `text`
     /// is that of a new symbolic link.
     pub(crate) fn of(call: &Call, text: impl FnOnce(usize) -> Result<CString, i32>) -> Option<Result<Self, i32>> {
         let flags = |register, known: i32| {
@@ -143,7 +143,8 @@ impl Deed {
         };
         let has = |flags: i32, flag| flags & flag != 0;
         let make_directory = |mode| Ok(Self::MakeDirectory { mode: call.word(mode) });
-        let make_node = |mode, device| Ok(Self::MakeNode { mode: call.word(mode), device: call.word(device) });
+        let make_node =
+            |mode, device| node_mode(call.word(mode)).map(|mode| Self::MakeNode { mode, device: call.word(device) });
         let owner = |user, follows, takes_empty| {
             Ok(Self::SetOwner { user: call.word(user), group: call.word(user + 1), follows, takes_empty })
         };
@@ -305,6 +306,15 @@ fn rename_flags(flags: u32) -> Result<u32, i32> {
     if is_known && !is_both { Ok(flags) } else { Err(libc::EINVAL) }
 }
 
+/// The mode of a node, of which the kernel looks at the type before any path (`may_mknod` of its `namei.c`).
+fn node_mode(mode: u32) -> Result<u32, i32> {
+    match mode & libc::S_IFMT {
+        0 | libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK | libc::S_IFIFO | libc::S_IFSOCK => Ok(mode),
+        libc::S_IFDIR => Err(libc::EPERM),
+        _ => Err(libc::EINVAL),
+    }
+}
+
 fn permissions(mode: u32) -> Mode {
     Mode::from_bits_truncate(mode & MODE_BITS)
 }
@@ -347,5 +357,13 @@ mod tests {
         assert_eq!(rename_flags(libc::RENAME_EXCHANGE), Ok(libc::RENAME_EXCHANGE));
         assert_eq!(rename_flags(libc::RENAME_EXCHANGE | libc::RENAME_NOREPLACE), Err(libc::EINVAL));
         assert_eq!(rename_flags(8), Err(libc::EINVAL));
+    }
+
+    #[test]
+    fn types_that_no_node_has_are_refused() {
+        assert_eq!(node_mode(libc::S_IFCHR | 0o600), Ok(libc::S_IFCHR | 0o600));
+        assert_eq!(node_mode(0o600), Ok(0o600));
+        assert_eq!(node_mode(libc::S_IFDIR), Err(libc::EPERM));
+        assert_eq!([libc::S_IFLNK, libc::S_IFMT].map(node_mode), [Err(libc::EINVAL); 2]);
     }
 }
