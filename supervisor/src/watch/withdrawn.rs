@@ -29,15 +29,18 @@ use std::{
 
 use crate::{
     event::CallEvent,
-    process::Process,
+    process::{Activity, Process},
     sys::{FileFacts, Notification, Response},
 };
 
-/// Calls remembered at a time: one per thread, and a program has few threads inside signal handlers.
-const MAX_ENTRIES: usize = 256;
+/// Calls remembered at a time: one per thread. A program has few threads inside signal handlers, but all are when it is frozen.
+const MAX_ENTRIES: usize = 2048;
 /// After a handler that runs longer than this there is a second alert rather than a silent call, and a call is made again.
 const LIFETIME: Duration = Duration::from_secs(10);
-/// The same for a file whose other end somebody may have.
+/// How long before that it is looked whether the task can have gone on at all: one that is frozen, or stopped, makes its call
+/// anew when it is not any more, be it hours later.
+const MARGIN: Duration = Duration::from_secs(1);
+/// The same limit for a file whose other end somebody may have.
 const MEETING: Duration = Duration::from_secs(1);
 
 /// What hashes words and arguments: with a key that nobody outside knows, who could else look for two calls with the same
@@ -145,6 +148,11 @@ pub(super) trait Kept {
     fn is_wanted(&self) -> bool {
         true
     }
+
+    /// Whether it waits for a task that cannot go on.
+    fn is_patient(&self) -> bool {
+        true
+    }
 }
 
 impl Kept for () {}
@@ -157,6 +165,10 @@ impl Kept for KeptFile {
 
     fn is_wanted(&self) -> bool {
         self.own.title.owner.as_ref().and_then(|owner| stack_of(owner)) == Some(self.stack)
+    }
+
+    fn is_patient(&self) -> bool {
+        self.own.title.kind == Kind::Made
     }
 }
 
@@ -186,6 +198,14 @@ impl From<&Notification> for CallKey {
     fn from(notification: &Notification) -> Self {
         let Notification { id: _, target_tid, nr, arch, instruction_pointer, args } = *notification;
         Self { target_tid, nr, arch, instruction_pointer, args }
+    }
+}
+
+impl CallKey {
+    /// Whether its task has not left the call: neither a handler nor anything else runs.
+    fn is_where_it_was(&self) -> bool {
+        let activity = Process::open(self.target_tid).and_then(|task| task.activity());
+        activity == Some(Activity::Call(self.nr.into()))
     }
 }
 
@@ -223,6 +243,11 @@ impl<T: Kept> Withdrawn<T> {
 
     /// Gives back what is too old, or what nobody can come back for.
     pub(super) fn forget_old(&mut self, now: Instant) -> Vec<T> {
+        for entry in self.0.iter_mut().filter(|entry| now + MARGIN >= entry.until) {
+            if entry.kept.is_patient() && entry.call.is_where_it_was() {
+                entry.until = now + LIFETIME;
+            }
+        }
         let is_over = |entry: &mut Entry<T>| now >= entry.until || !entry.kept.is_wanted();
         self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
@@ -274,6 +299,22 @@ mod tests {
         interrupted.keep(&call(2, 10, 0x6000), 78, (), now);
         assert_eq!(interrupted.take(&call(3, 10, 0x6000), 78, now), Some(()));
         assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now + LIFETIME), None);
+    }
+
+    #[test]
+    fn a_task_that_cannot_go_on_is_waited_for() {
+        // It waits in a call, as one that is frozen does that is about to make its call anew.
+        let mut child = settled();
+        let waiting = |nr| Notification { nr, ..call(1, child.id(), 0x5000) };
+        let read = i32::try_from(libc::SYS_read).unwrap();
+        let (mut undelivered, now) = (Undelivered::default(), Instant::now());
+        undelivered.keep(&waiting(read), 77, Response::Value(1), now);
+        undelivered.keep(&waiting(83), 77, Response::Value(2), now);
+        let later = now + LIFETIME;
+        assert_eq!(undelivered.forget_old(later), [Response::Value(2)]);
+        assert_eq!(undelivered.take(&waiting(read), 77, later + MARGIN), Some(Response::Value(1)));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
