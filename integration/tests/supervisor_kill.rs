@@ -175,22 +175,15 @@ fn rules_mean_the_first_root_whoever_dies() {
 /// The host shuts down, or a scope ends: everybody is told, and the container has something to finish.
 #[test]
 fn neither_guard_nor_supervisor_ends_by_what_others_are_told_to_end_by() {
-    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
-        return;
-    }
-    let lanner = Lanner::new(&Settings::enforce(UNRELATED));
-    let script = "until [ -e /tmp/go ]; do :; done; cat /etc/hostname";
-    let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n");
-    let go_on = bundle.inside("/tmp/go");
-    let container = Container::start(&lanner.engine(), bundle);
-    signal_all(&lanner);
-    // One that took over has begun another way.
-    let guard = lanner.guards()[0];
-    kill(guard, Signal::SIGKILL).unwrap();
-    wait_for("another guard", PATIENCE, || lanner.guards().into_iter().find(|other| *other != guard));
-    thread::sleep(LONG_LIFE);
-    signal_all(&lanner);
-    expect_end(&lanner, container, &go_on);
+    go_on_after(|lanner| {
+        signal_all(lanner);
+        // One that took over has begun another way.
+        let guard = lanner.guards()[0];
+        kill(guard, Signal::SIGKILL).unwrap();
+        wait_for("another guard", PATIENCE, || lanner.guards().into_iter().find(|other| *other != guard));
+        thread::sleep(LONG_LIFE);
+        signal_all(lanner);
+    });
 }
 
 /// Sends guard and supervisor every signal that a process can expect to outlive.
@@ -209,17 +202,20 @@ fn signal_all(lanner: &Lanner) {
     assert_eq!([lanner.guards(), lanner.supervisors()], all);
 }
 
-/// What becomes of a container whose supervisor is brought to a standstill by `stop`, which may lose it.
-fn go_on_after(stop: impl Fn(Pid)) {
+/// Starts a container that still has calls to make after what `befalls` its guard and its supervisor.
+#[track_caller]
+fn go_on_after(befalls: impl FnOnce(&Lanner)) {
     if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
         return;
     }
     let lanner = Lanner::new(&Settings::enforce(UNRELATED));
-    let script = "until [ -e /tmp/go ]; do :; done; cat /etc/hostname";
+    let script = ": >/tmp/up; until [ -e /tmp/go ]; do :; done; cat /etc/hostname";
     let bundle = Bundle::new(&["sh", "-c", script]).text("/etc/hostname", "next\n");
-    let go_on = bundle.inside("/tmp/go");
+    let [up, go_on] = ["/tmp/up", "/tmp/go"].map(|file| bundle.inside(file));
     let container = Container::start(&lanner.engine(), bundle);
-    wait_for("the supervisor", PATIENCE, || lanner.supervisors().first().copied().map(&stop));
+    // A program that is about to begin would die with the supervisor that looks at it.
+    wait_for("the program", PATIENCE, || up.exists().then_some(()));
+    befalls(&lanner);
     expect_end(&lanner, container, &go_on);
 }
 
@@ -234,13 +230,16 @@ fn hold(process: Pid) {
 
 #[test]
 fn a_supervisor_that_is_stopped_goes_on() {
-    go_on_after(|supervisor| kill(supervisor, Signal::SIGSTOP).unwrap());
+    go_on_after(|lanner| kill(lanner.supervisors()[0], Signal::SIGSTOP).unwrap());
 }
 
 /// As one that would wait for itself.
 #[test]
 fn a_supervisor_that_receives_nothing_any_more_is_replaced() {
-    go_on_after(|supervisor| drop(thread::spawn(move || hold(supervisor))));
+    go_on_after(|lanner| {
+        let supervisor = lanner.supervisors()[0];
+        thread::spawn(move || hold(supervisor));
+    });
 }
 
 /// Nothing can be written to the own log, as on a disk that is full; nobody dies of that.

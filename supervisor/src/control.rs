@@ -4,6 +4,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use nix::{
@@ -17,6 +18,9 @@ use crate::sys::{self, SyscallError};
 
 /// Largest message: an error text, not a payload.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
+/// How long the other side may take to read what fills the socket, of which some 280 messages with two descriptors each do.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One end of the socket pair.
 #[derive(Debug)]
@@ -127,10 +131,10 @@ impl Control {
         self.0
     }
 
-    /// Sends one message, without waiting for whoever does not read any more.
+    /// Sends one message; fails where the other side does not read any more.
     pub(crate) fn send(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> Result<(), ControlError> {
         let bytes = serde_json::to_vec(message).map_err(ControlError::Message)?;
-        Ok(sys::send_with_descriptors(self.0.as_fd(), &bytes, descriptors)?)
+        Ok(sys::send_with_descriptors(self.0.as_fd(), &bytes, descriptors, PATIENCE)?)
     }
 
     /// Waits for one message; `None` when the other side is gone.
@@ -139,8 +143,8 @@ impl Control {
         let (length, descriptors) = loop {
             match sys::receive_with_descriptors(self.0.as_fd(), &mut buffer, MsgFlags::empty()) {
                 Ok(message) => break message,
-                Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET) => return Ok(None),
+                // The other side is gone with messages of ours unread. What it has sent before is still to be read.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 Err(errno) => return Err(SyscallError { call: "recvmsg", source: io::Error::from(errno) }.into()),
             }
         };
@@ -163,6 +167,26 @@ impl AsFd for Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_messages_than_fit_wait_for_a_reader_and_not_for_ever() {
+        const MANY: u32 = 1000;
+        let (guard, supervisor) = Control::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let send = |listener| guard.send(&ToSupervisor::Watch { listener }, &[file.as_fd(), file.as_fd()]);
+        std::thread::scope(|scope| {
+            let read = || (0..MANY).all(|_| supervisor.receive::<ToSupervisor>().unwrap().is_some());
+            let reader = scope.spawn(read);
+            (0..MANY).for_each(|listener| send(listener).unwrap());
+            assert!(reader.join().unwrap());
+        });
+        (0..MANY).try_for_each(send).expect_err("nobody reads");
+        // What was sent before the other side has gone is there, although something of ours was not read.
+        supervisor.send(&ToGuard::InForce, &[]).unwrap();
+        drop(supervisor);
+        assert!(matches!(guard.receive::<ToGuard>().unwrap(), Some((ToGuard::InForce, _))));
+        assert!(guard.receive::<ToGuard>().unwrap().is_none());
+    }
 
     #[test]
     fn a_message_arrives_with_its_descriptors_and_a_closed_end_reads_as_none() {

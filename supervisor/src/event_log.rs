@@ -6,7 +6,7 @@
 //! successor asks whether its predecessor's alert was written.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -99,45 +99,69 @@ impl EventLog {
         Ok(())
     }
 
-    /// How many records with each of these ids stand in the log, none of them before the first of `from`. Whoever is killed
-    /// inside a write leaves a part of a record, which does not count.
+    /// How many records with each of these ids stand in the log behind a position. Whoever is killed inside a write leaves a part
+    /// of a record, which does not count.
     ///
     /// Where the log was rotated since, the new file is searched from its start and the old one, under its usual name
     /// with `.1`, from there.
-    pub(crate) fn count(&self, ids: &HashSet<String>, from: &[Position]) -> io::Result<HashMap<String, usize>> {
-        if ids.is_empty() {
-            return Ok(HashMap::new());
+    pub(crate) fn count(&self, marks: &HashMap<String, Position>) -> io::Result<HashMap<String, usize>> {
+        let mut counts = HashMap::new();
+        if marks.is_empty() {
+            return Ok(counts);
         }
-        let finder = memmem::Finder::new(ID);
         let mut rotated = self.path.clone().into_os_string();
         rotated.push(".1");
-        let mut counts = HashMap::new();
-        for path in [self.path.as_path(), Path::new(&rotated)] {
-            let mut file = match File::open(path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+        let opened = |path: &Path| match File::open(path) {
+            Ok(file) => Ok(Some((file.metadata()?, file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let current = opened(&self.path)?;
+        let newest = current.as_ref().map(|(facts, _)| facts.ino());
+        for (facts, file) in current.into_iter().chain(opened(Path::new(&rotated))?) {
+            let (inode, length) = (facts.ino(), facts.len());
+            // Where in this file, if at all: an older one than that of the mark has nothing.
+            let start_of = |mark: &Position| match mark.inode {
+                marked if marked == inode => Some(mark.offset),
+                marked if Some(marked) == newest => None,
+                _ => Some(0),
             };
-            let metadata = file.metadata()?;
-            let offsets = from.iter().map(|from| if metadata.ino() == from.inode { from.offset } else { 0 });
-            let start = offsets.min().unwrap_or(0).max(metadata.len().saturating_sub(MAX_SEARCH_BYTES));
-            file.seek(SeekFrom::Start(start))?;
-            let mut lines = BufReader::with_capacity(SEARCH_CHUNK, file);
-            let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line)? > 0 {
-                // A torn record may stand before this one.
-                let mut named = finder.find_iter(&line).filter_map(|at| id_at(&line, at + ID.len()));
-                if line.ends_with(b"\n")
-                    && named.any(|id| ids.contains(id))
-                    && let Some(alert) = Alert::parse(&line).filter(|alert| ids.contains(&alert.id))
-                {
-                    *counts.entry(alert.id).or_insert(0) += 1;
-                }
-                line.clear();
-            }
+            let starts: HashMap<_, _> =
+                marks.iter().filter_map(|(id, mark)| Some((id.as_str(), start_of(mark)?))).collect();
+            let Some(first) = starts.values().min() else { continue };
+            let first = (*first).max(length.saturating_sub(MAX_SEARCH_BYTES));
+            count_in(file, first, &starts, &mut counts)?;
         }
         Ok(counts)
     }
+}
+
+/// Counts the records of a file from `first` on that stand behind where those with their id start.
+fn count_in(
+    mut file: File,
+    first: u64,
+    starts: &HashMap<&str, u64>,
+    counts: &mut HashMap<String, usize>,
+) -> io::Result<()> {
+    let finder = memmem::Finder::new(ID);
+    file.seek(SeekFrom::Start(first))?;
+    let mut lines = BufReader::with_capacity(SEARCH_CHUNK, file);
+    let (mut line, mut offset) = (Vec::new(), first);
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let end = offset + line.len() as u64;
+        let is_wanted = |id: &str| starts.get(id).is_some_and(|start| end > *start);
+        // A torn record may stand before this one.
+        let mut named = finder.find_iter(&line).filter_map(|at| id_at(&line, at + ID.len()));
+        if line.ends_with(b"\n")
+            && named.any(is_wanted)
+            && let Some(alert) = Alert::parse(&line).filter(|alert| is_wanted(&alert.id))
+        {
+            *counts.entry(alert.id).or_insert(0) += 1;
+        }
+        offset = end;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// The text from here to the next quote.
@@ -174,7 +198,7 @@ mod tests {
     }
 
     fn count(log: &EventLog, id: &str, from: Position) -> usize {
-        let counts = log.count(&HashSet::from([id.to_owned(), "none".to_owned()]), &[from]).unwrap();
+        let counts = log.count(&HashMap::from([(id.to_owned(), from), ("none".to_owned(), from)])).unwrap();
         counts.get(id).copied().unwrap_or(0)
     }
 

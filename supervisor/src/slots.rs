@@ -308,6 +308,11 @@ impl<'a> Slot<'a> {
         (notification.id != 0).then_some(notification)
     }
 
+    /// Whether it is one of those for calls that wait for something else than a decision.
+    pub(crate) fn is_of_waiting(&self) -> bool {
+        OF_WAITING.contains(&self.index)
+    }
+
     /// Frees it if it still holds this notification.
     pub(crate) fn clear_of(&self, id: u64) {
         if self.notification().is_some_and(|held| held.id == id) {
@@ -326,11 +331,19 @@ impl<'a> Slot<'a> {
         self.attempts.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Remembers where the event log ends, before alerts of this notification are written.
+    /// Remembers where the event log ends, before alerts of this notification are written: the first ones, or, after
+    /// [`Self::forget_logged`], the first with other words.
     pub(crate) fn mark_log(&self, position: Position) {
-        self.log_position.store(position.offset, Ordering::Relaxed);
-        self.log_inode.store(position.inode, Ordering::Relaxed);
+        if self.logged() == 0 {
+            self.log_position.store(position.offset, Ordering::Relaxed);
+            self.log_inode.store(position.inode, Ordering::Relaxed);
+        }
         self.logged.fetch_or(1, Ordering::Release);
+    }
+
+    /// Forgets alerts whose words are not those of the call any more.
+    pub(crate) fn forget_logged(&self) {
+        self.logged.store(0, Ordering::Release);
     }
 
     /// Remembers that so many more stand there.
@@ -343,7 +356,8 @@ impl<'a> Slot<'a> {
         self.logged.load(Ordering::Acquire) >> 1
     }
 
-    /// Where others of this notification stand if they were written; `None` where nobody was just about to write any.
+    /// Behind where all of this notification stand, as far as they were written; `None` where nobody was just about to write
+    /// any, and [`Self::logged`] says how many there are.
     pub(crate) fn log_mark(&self) -> Option<Position> {
         let is_being_written = self.logged.load(Ordering::Acquire) & 1 != 0;
         let [inode, offset] = [self.log_inode, self.log_position].map(|cell| cell.load(Ordering::Acquire));
@@ -419,7 +433,10 @@ mod tests {
         slot.mark_logged(2);
         assert_eq!((same.log_mark(), same.logged()), (None, 2));
         slot.mark_log(Position { inode: 3, offset: 9 });
-        assert_eq!((same.log_mark(), same.logged()), (Some(Position { inode: 3, offset: 9 }), 2));
+        assert_eq!((same.log_mark(), same.logged()), (Some(Position { inode: 3, offset: 5 }), 2));
+        slot.forget_logged();
+        slot.mark_log(Position { inode: 3, offset: 11 });
+        assert_eq!(same.log_mark(), Some(Position { inode: 3, offset: 11 }));
         let begin = UNIX_EPOCH + LONG_LIFE;
         let deaths = [0, 1, 60, 120, 181].map(|seconds| same.count_attempt(begin + Duration::from_secs(seconds)));
         assert_eq!(deaths, [1, 2, 3, 4, 1]);

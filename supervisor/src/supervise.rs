@@ -341,7 +341,8 @@ impl Supervisor {
 
     /// Swaps what is in force if the files have loaded.
     fn end_reload(&mut self) {
-        let Some(loaded) = self.reloading.take().and_then(|reloading| reloading.join().ok()) else { return };
+        let Some(reloading) = self.reloading.take() else { return };
+        let loaded = reloading.join().unwrap_or_else(|_panic| Err("the loading of the files has panicked".to_owned()));
         match loaded {
             Ok((sources, in_force)) => {
                 self.last_failure = None;

@@ -106,6 +106,9 @@ fn enforced(runtime: LowLevel, manner: Judged) {
         if score.successes > 0 && attack.limit.is_none() {
             return Err(format!("succeeds: {summary}"));
         }
+        if score.is_available() && score.attempts == 0 {
+            return Err(format!("does nothing: {summary}"));
+        }
         if manner == Judged::Whole && score.is_available() && denied == 0 && attack.trace.is_denied_by_rule() {
             return Err(format!("leaves no alert: {summary}"));
         }

@@ -6,12 +6,14 @@
 #include <linux/capability.h>
 #include <sys/fsuid.h>
 
-static int kept; // a descriptor of the check's file
+static int kept;    // a descriptor of the check's file
+static void *mapped; // where it is mapped for reading
 
 static void prepare(void) {
   chmod(".", 0777);
   make("file", 0666, "text");
   kept = open("file", O_RDONLY);
+  mapped = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, kept, 0);
 }
 
 static void open_in(const char *base) {
@@ -24,6 +26,8 @@ static void open_in(const char *base) {
   snprintf(path, sizeof path, "%s/fd/%d", base, kept);
   for (int mode = O_RDONLY; mode <= O_RDWR; mode++) attempt("fd", open(path, mode) < 0 ? -1 : 0);
   attempt("handle", open(path, O_PATH) < 0 ? -1 : 0);
+  snprintf(path, sizeof path, "%s/map_files/%lx-%lx", base, (long)mapped, (long)mapped + 4096);
+  for (int mode = O_RDONLY; mode <= O_RDWR; mode++) attempt("mapping", open(path, mode) < 0 ? -1 : 0);
   for (size_t index = 0; index < COUNT(NAMES); index++) {
     char byte;
     snprintf(path, sizeof path, "%s/%s", base, NAMES[index]);
@@ -113,6 +117,20 @@ static void own_with_permitted_capabilities(void) {
   become(USER, USER);
   prctl(PR_SET_DUMPABLE, 1);
   open_all();
+}
+
+// On a procfs that shows a process to those alone who may trace it.
+static void own_where_others_are_hidden(void) {
+  prepare();
+  mkdir("hidden", 0755);
+  if (attempt("mount", unshare(CLONE_NEWNS) || mount("proc", "hidden", "proc", 0, "hidepid=2") ? -1 : 0)) return;
+  attempt("ids", setegid(USER) | seteuid(USER));
+  static const char *const NAMES[] = {"self/status", "self/comm", "thread-self/comm", "self/stat", "1/comm"};
+  for (size_t index = 0; index < COUNT(NAMES); index++) {
+    char path[64];
+    snprintf(path, sizeof path, "hidden/%s", NAMES[index]);
+    attempt(NAMES[index], open(path, O_RDONLY) < 0 ? -1 : 0);
+  }
 }
 
 static void thread_with_other_ids(void) {
@@ -239,4 +257,5 @@ FAMILY(own_files, {"own-with-effective-ids", own_with_effective_ids}, {"own-with
        {"own-after-setuid", own_after_setuid}, {"own-with-permitted-capabilities", own_with_permitted_capabilities},
        {"own-of-a-thread", own_of_a_thread}, {"another-is-not-own", another_is_not_own},
        {"names-behind-own-links", names_behind_own_links}, {"others-in-own-place", others_in_own_place},
-       {"namesake-is-not-own", namesake_is_not_own});
+       {"namesake-is-not-own", namesake_is_not_own},
+       {"own-where-others-are-hidden", own_where_others_are_hidden});

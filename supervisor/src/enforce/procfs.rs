@@ -85,16 +85,19 @@ impl<'a> Procfs<'a> {
     pub(super) fn follow(&self, directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Link> {
         let is_root = is_root(directory)?;
         match name.to_bytes() {
-            b"self" if is_root => return self.own_process(directory).map(Link::Text),
-            b"thread-self" if is_root => return self.own_thread(directory).map(Link::Text),
+            // The kernel gives everybody their own number, also where they may not see themselves (`hidepid`, proc(5)).
+            b"self" if is_root => return self.worn.lay_aside(|| self.own_process(directory))?.map(Link::Text),
+            b"thread-self" if is_root => return self.worn.lay_aside(|| self.own_thread(directory))?.map(Link::Text),
             _ => {}
         }
         let flags = bits(libc::O_PATH);
         let plain = OpenHow { flags, mode: 0, resolve: libc::RESOLVE_NO_MAGICLINKS };
-        match open_at(directory, name, plain) {
+        // The kernel asks for rights before it says what kind of link it is (`proc_pid_get_link` of `fs/proc/base.c`).
+        match self.worn.as_kin(|| self.kinship(directory, None), || open_at(directory, name, plain)) {
             Err(error) if errno(&error) == libc::ELOOP => {}
-            // The kernel asks for rights before it says what kind of link it is (`proc_pid_get_link` of `fs/proc/base.c`).
-            Err(error) if errno(&error) == libc::EACCES => {
+            // A security module may keep a thread of ours from being kin. For a link of a mapping the kernel asks for more
+            // than rights, which nobody has answered then.
+            Err(error) if errno(&error) == libc::EACCES && !self.is_at_mappings() => {
                 if let Some(file) = self.worn.lay_aside(|| self.own_file(directory, name.to_bytes()))? {
                     return Ok(Link::File(file));
                 }
@@ -150,6 +153,11 @@ impl<'a> Procfs<'a> {
             [b"task", thread, rest @ ..] if status.has_thread(thread) => self.process.open_link(&own_link(rest)?),
             all => self.own_leader()?.open_link(&own_link(all)?),
         }
+    }
+
+    /// Whether the walk has come to a directory of mappings.
+    fn is_at_mappings(&self) -> bool {
+        self.trail.as_ref().and_then(|trail| trail.last()).is_some_and(|name| name == b"map_files")
     }
 
     /// The task's process. As long as the task is there, nobody else has that number.

@@ -157,10 +157,13 @@ fn interrupt(task: Pid) {
 /// are handed its tracer. They stop before they run.
 fn wait_for_stop(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
     let followed = wait_for_exec(seized, judge);
-    while let Ok(Stop::Event(child, _) | Stop::Signal(child, _) | Stop::Ended(child)) = next_stop(None) {
-        release(child, None);
+    loop {
+        match next_stop(None) {
+            Ok(Stop::Event(child, _) | Stop::Signal(child, _) | Stop::Ended(child)) => release(child, None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_none_left) => return followed,
+        }
     }
-    followed
 }
 
 fn wait_for_exec(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {

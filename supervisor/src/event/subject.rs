@@ -200,6 +200,9 @@ impl CallEvent<'_> {
     pub(super) fn message(&self) -> Option<&Message> {
         let Subject::Message(register) = self.call.layout().subject else { return None };
         let place = self.file.message_place.get();
+        if place >= self.call.messages() {
+            return None;
+        }
         let read =
             || self.seen(Message::read(&self.target, self.call.register(register), place, self.call.width())).ok();
         self.file.message.get_or_init(read).as_ref()

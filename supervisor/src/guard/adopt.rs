@@ -138,6 +138,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         memory,
         pulse: Pulse::new(),
         log: settings.log,
+        untrapped: Vec::new(),
     })
 }
 

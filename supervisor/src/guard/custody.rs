@@ -76,6 +76,11 @@ impl Custody {
         self.held.iter().map(|held| (held.number, held.listener.as_fd()))
     }
 
+    /// Number of each listener.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.held.iter().map(|held| held.number).collect()
+    }
+
     /// Number and signs of life of each listener on which a call waits for the supervisor.
     pub(super) fn waiting(&self) -> Vec<(u32, Signs)> {
         self.held.iter().filter_map(|held| Some((held.number, held.signs()?))).collect()
@@ -99,11 +104,12 @@ impl Custody {
 }
 
 impl Held {
-    /// What shows that a supervisor lives, where a call waits for it. A page that cannot be mapped shows nothing.
+    /// What shows that a supervisor lives, where a call waits for it, or it is at one. A page that cannot be mapped shows nothing.
     fn signs(&self) -> Option<Signs> {
         let slots = self.slots.map().ok()?;
-        let is_pending = |slot: Slot<'_>| slot.notification().is_some_and(|call| self.listener.is_pending(call.id));
-        let waits = self.listener.has_notification() || slots.iter().any(is_pending);
+        // Also of an exec that was let go on and is followed: its program may be stopped. Not of what was set aside.
+        let is_taken = |slot: Slot<'_>| !slot.is_of_waiting() && slot.notification().is_some();
+        let waits = self.listener.has_notification() || slots.iter().any(is_taken);
         waits.then(|| Signs { taken: slots.taken(), looks: slots.looks() })
     }
 

@@ -7,13 +7,13 @@
 
 use std::time::{Duration, Instant};
 
-use policy::{Errno, Mode};
+use policy::{Errno, Meaning, Mode};
 
 use crate::{
     event_log::EventLog,
     internal_alert::{About, InternalAlert},
-    slots::{Slot, Slots, SlotsFile},
-    sys::{Listener, Response, SendError},
+    slots::{Phase, Slot, Slots, SlotsFile},
+    sys::{Listener, Notification, Response, SendError},
 };
 
 /// How long calls wait for a supervisor before they get the failure verdict.
@@ -30,6 +30,8 @@ pub(super) struct Emergency {
     container: String,
     /// Since when no supervisor is ready.
     since: Option<Instant>,
+    /// When one became so, and since when none had been then.
+    relieved: Option<(Instant, Option<Instant>)>,
     /// Calls that got the failure verdict; `None` before the emergency begins.
     answered: Option<u64>,
 }
@@ -37,7 +39,7 @@ pub(super) struct Emergency {
 impl Emergency {
     /// Begins with no supervisor ready.
     pub(super) fn new(mode: Mode, errno: Errno, log: EventLog, container: String) -> Self {
-        Self { mode, errno, log, container, since: Some(Instant::now()), answered: None }
+        Self { mode, errno, log, container, since: Some(Instant::now()), relieved: None, answered: None }
     }
 
     /// The container's mode.
@@ -47,15 +49,16 @@ impl Emergency {
 
     /// A supervisor is ready: everything is as it should be again.
     pub(super) fn supervisor_is_ready(&mut self) {
-        self.since = None;
+        self.relieved = Some((Instant::now(), self.since.take()));
         if let Some(calls) = self.answered.take() {
             self.raise(&InternalAlert::supervised_again(calls));
         }
     }
 
-    /// The supervisor has died.
+    /// The supervisor has died. One that was ready and died at once has helped nobody: the time without one goes on.
     pub(super) fn supervisor_is_lost(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+        let before = self.relieved.take().filter(|(ready, _)| ready.elapsed() < PATIENCE).and_then(|(_, since)| since);
+        self.since.get_or_insert_with(|| before.unwrap_or_else(Instant::now));
     }
 
     /// Whether a supervisor is ready.
@@ -104,7 +107,10 @@ impl Emergency {
                 return;
             }
         };
-        slots.iter().filter(|slot| slot.notification().is_some()).for_each(|slot| self.answer_one(listener, slot));
+        slots
+            .iter()
+            .filter(|slot| slot.notification().is_some())
+            .for_each(|slot| self.answer_one(listener, &slots, slot));
         // Not the first slot: a supervisor that becomes ready meanwhile receives into that one.
         let Some(slot) = slots.of_guard() else { return };
         for _ in 0..BATCH {
@@ -113,16 +119,19 @@ impl Emergency {
             }
             // Failing to receive is everyday: the target died or was interrupted.
             if listener.receive(slot.cells()).is_ok() {
-                self.answer_one(listener, slot);
+                self.answer_one(listener, &slots, slot);
             }
             slot.clear();
         }
     }
 
-    fn answer_one(&mut self, listener: &Listener, slot: Slot<'_>) {
+    fn answer_one(&mut self, listener: &Listener, slots: &Slots, slot: Slot<'_>) {
         let Some(notification) = slot.notification() else { return };
         let response = match self.mode {
-            Mode::Audit => Response::Continue,
+            Mode::Audit => {
+                note_passed(slots, &notification);
+                Response::Continue
+            }
             Mode::Enforce => Response::Errno(self.errno.number()),
         };
         match listener.send(notification.id, response) {
@@ -150,11 +159,61 @@ impl Emergency {
     }
 }
 
+/// Notes what a supervisor goes by, and nobody will tell it: that the listener's first program is executed, before which
+/// all calls are the low-level runtime's, or that a task enters a Landlock domain.
+fn note_passed(slots: &Slots, notification: &Notification) {
+    let Some(Meaning::Call(call)) = policy::lookup(notification.arch, notification.nr) else { return };
+    match call.name {
+        "execve" | "execveat" if slots.phase() == Phase::Preparing => slots.set_started(notification.target_tid),
+        "landlock_restrict_self" => slots.set_landlock_entered(),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs::File, sync::atomic::Ordering};
 
     use super::*;
+    use crate::slots::Landlock;
+
+    #[test]
+    fn a_supervisor_that_dies_as_soon_as_it_is_ready_ends_no_emergency() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EventLog::open(&folder.path().join("events.jsonl")).unwrap();
+        let mut emergency = Emergency::new(Mode::Enforce, Errno::default(), log, "c1".to_owned());
+        emergency.since = Instant::now().checked_sub(PATIENCE);
+        emergency.supervisor_is_ready();
+        assert!(!emergency.is_on());
+        emergency.supervisor_is_lost();
+        assert!(emergency.is_on(), "there has been none for long");
+        emergency.supervisor_is_ready();
+        emergency.relieved = emergency.relieved.and_then(|(ready, since)| Some((ready.checked_sub(PATIENCE)?, since)));
+        emergency.supervisor_is_lost();
+        assert!(!emergency.is_on(), "there has been one for long");
+    }
+
+    #[test]
+    fn a_supervisor_learns_that_the_first_program_was_executed_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EventLog::open(&folder.path().join("events.jsonl")).unwrap();
+        let mut emergency = Emergency::new(Mode::Audit, Errno::default(), log, "c1".to_owned());
+        let (listener, file) = (Listener::new(File::open("/dev/null").unwrap().into()), SlotsFile::create().unwrap());
+        let slots = file.map().unwrap();
+        let mut pass = |name: &str, task: u64| {
+            let number = policy::Syscall::named(name).unwrap().number(policy::Arch::X86_64).unwrap();
+            let slot = slots.slot(0).unwrap();
+            // id; task and flags; number and architecture (AUDIT_ARCH_X86_64)
+            let cells = [1, task, u64::from(number.unsigned_abs()) | 0xc000_003e << 32];
+            slot.cells().iter().zip(cells).for_each(|(cell, value)| cell.store(value, Ordering::Release));
+            emergency.answer_one(&listener, &slots, slot);
+            (slots.phase(), slots.landlock())
+        };
+        assert_eq!(pass("openat", 7), (Phase::Preparing, Landlock::None));
+        assert_eq!(pass("execve", 7), (Phase::Started { task: 7 }, Landlock::None));
+        assert_eq!(pass("execve", 8), (Phase::Started { task: 7 }, Landlock::None));
+        assert_eq!(pass("landlock_restrict_self", 8), (Phase::Started { task: 7 }, Landlock::Entered));
+    }
 
     #[test]
     fn calls_are_left_to_a_supervisor_that_has_become_ready() {

@@ -146,7 +146,7 @@ impl AsFd for Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, io::Write, net::Shutdown};
+    use std::{fs::File, io::Write, net::Shutdown, time::Duration};
 
     use super::*;
 
@@ -160,7 +160,7 @@ mod tests {
     fn send(stream: &UnixStream, text: &str, descriptors: usize) {
         let file = File::open("/dev/null").unwrap();
         let descriptors: Vec<_> = (0..descriptors).map(|_| file.as_fd()).collect();
-        sys::send_with_descriptors(stream.as_fd(), text.as_bytes(), &descriptors).unwrap();
+        sys::send_with_descriptors(stream.as_fd(), text.as_bytes(), &descriptors, Duration::ZERO).unwrap();
     }
 
     #[test]

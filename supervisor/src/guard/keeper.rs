@@ -29,7 +29,7 @@ use super::{
 use crate::{
     account::Realm,
     backoff::Backoff,
-    control::{ToGuard, ToSupervisor},
+    control::{ControlError, ToGuard, ToSupervisor},
     descriptor_limit, diagnostics, interest,
     internal_alert::InternalAlert,
     run_directory::RunDirectory,
@@ -70,6 +70,8 @@ pub(super) struct Guard {
     pub(super) pulse: Pulse,
     /// Our own log.
     pub(super) log: PathBuf,
+    /// Calls that were named as needed and not trapped.
+    pub(super) untrapped: Vec<String>,
 }
 
 /// What a wait has found.
@@ -183,8 +185,7 @@ impl Guard {
             self.custody.with(*number, |listener, slots| self.emergency.answer(listener, slots));
         }
         if self.emergency.is_beginning() {
-            let numbers: Vec<_> = self.custody.listeners().map(|(number, _)| number).collect();
-            for number in numbers {
+            for number in self.custody.numbers() {
                 self.custody.with(number, |listener, slots| self.emergency.answer_received(listener, slots));
             }
         }
@@ -243,30 +244,43 @@ impl Guard {
     }
 
     /// Says which calls the rules need that the container's profile, which was made before they were known, does not notify.
-    fn name_untrapped(&self, needed: &[Watched]) {
-        match self.directory.trapped() {
-            Ok(trapped) => match interest::missing(needed, &trapped).as_slice() {
-                [] => {}
-                missing => self.emergency.raise(&InternalAlert::untrapped(missing)),
-            },
+    /// Each is named once.
+    fn name_untrapped(&mut self, needed: &[Watched]) {
+        let trapped = match self.directory.trapped() {
+            Ok(trapped) => trapped,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "which calls are trapped is not known");
+                return;
             }
+        };
+        let mut missing = interest::missing(needed, &trapped);
+        missing.retain(|name| !self.untrapped.iter().any(|known| known == name));
+        if !missing.is_empty() {
+            self.emergency.raise(&InternalAlert::untrapped(&missing));
+            self.untrapped.extend(missing.into_iter().map(str::to_owned));
         }
     }
 
     /// Gives a supervisor that is ready everything to watch. Not before: until then calls may be answered here.
     fn hand_over(&mut self) {
         let Some(supervisor) = &self.supervisor else { return };
-        self.emergency.supervisor_is_ready();
         let realm = self.realm.as_ref().map_or(Ok(()), |realm| {
             supervisor.control().send(&ToSupervisor::Realm(realm.maps().clone()), &[realm.root()])
         });
         if let Err(error) = realm.and_then(|()| self.custody.hand_over_all(supervisor.control())) {
-            tracing::error!(error = &error as &dyn std::error::Error, "the supervisor cannot be given its listeners");
-            supervisor.kill();
-            self.bury_supervisor();
+            self.give_up(&error);
+            return;
         }
+        self.emergency.supervisor_is_ready();
+    }
+
+    /// Ends a supervisor that does not take what it is given; the next one gets everything.
+    fn give_up(&mut self, error: &ControlError) {
+        tracing::error!(error = error as &dyn std::error::Error, "the supervisor cannot be given a listener");
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.kill();
+        }
+        self.bury_supervisor();
     }
 
     /// Looks whether the supervisor does its work, of whose failure nobody tells.
@@ -279,6 +293,7 @@ impl Guard {
         }
         // One that is not ready has a time limit already.
         if self.emergency.has_supervisor() && self.pulse.is_missing(&self.custody) {
+            tracing::error!("the supervisor takes up no calls although some wait");
             supervisor.kill();
             self.bury_supervisor();
         }
@@ -388,12 +403,7 @@ impl Guard {
         // One that is not ready gets all at once when it is.
         let Some(supervisor) = self.supervisor.as_ref().filter(|_| self.emergency.has_supervisor()) else { return };
         if let Err(error) = self.custody.hand_over(number, supervisor.control()) {
-            // The supervisor is dying; its successor is handed everything.
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                number,
-                "a listener waits for the next supervisor"
-            );
+            self.give_up(&error);
         }
     }
 

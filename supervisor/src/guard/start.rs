@@ -181,6 +181,7 @@ fn prepare(arguments: &GuardArguments) -> Result<Prepared, StartError> {
         memory,
         pulse: Pulse::new(),
         log: config.log,
+        untrapped: Vec::new(),
     };
     Ok(Prepared { guard, fingerprint, known })
 }

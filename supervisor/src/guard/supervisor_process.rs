@@ -177,11 +177,10 @@ impl SupervisorProcess {
         }
     }
 
-    /// Kills one that does not take up calls.
+    /// Kills one that does not do its work.
     pub(super) fn kill(&self) {
-        match self.pidfd.kill() {
-            Ok(()) => tracing::error!("the supervisor takes up no calls although some wait: it was killed"),
-            Err(error) => tracing::error!(%error, "the supervisor takes up no calls, and cannot be killed"),
+        if let Err(error) = self.pidfd.kill() {
+            tracing::error!(%error, "a supervisor that does not do its work cannot be killed");
         }
     }
 

@@ -426,6 +426,17 @@ impl Process {
         }
     }
 
+    /// Whether the task waits inside a call with these registers, made at this address.
+    pub(crate) fn is_inside(&self, number: i32, registers: [u64; 6], instruction: u64) -> bool {
+        let Some(text) = self.read("syscall", MAX_ACTIVITY) else { return false };
+        let Some(mut words) = std::str::from_utf8(&text).ok().map(str::split_whitespace) else { return false };
+        let hexadecimal = |word: Option<&str>| u64::from_str_radix(word?.strip_prefix("0x")?, 16).ok();
+        let is_number = words.next().and_then(|word| word.parse().ok()) == Some(number);
+        let are_registers = registers.iter().all(|register| hexadecimal(words.next()) == Some(*register));
+        // Behind the registers the stack pointer, then the instruction's address.
+        is_number && are_registers && hexadecimal(words.nth(1)) == Some(instruction)
+    }
+
     /// What the kernel told the program that was executed (getauxval(3)).
     pub(crate) fn auxiliary(&self) -> Option<Auxiliary> {
         self.read("auxv", MAX_AUXILIARY).map(|vector| Auxiliary::parse(&vector))

@@ -4,34 +4,48 @@
 use std::{
     io::{IoSlice, IoSliceMut},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::{Duration, Instant},
 };
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg},
+};
 
 use super::SyscallError;
 
 /// Most descriptors one message may bring; the kernel closes what does not fit.
 const MAX_DESCRIPTORS: usize = 8;
 
-/// Sends `bytes` with `descriptors` in one message, without waiting: fails with EAGAIN where the other side has not read
-/// some hundred of them.
+/// Sends `bytes` with `descriptors` in one message. Where the other side has not read some hundred of them (the socket's
+/// buffer is full), it has `patience` to read; then this fails with EAGAIN.
 pub(crate) fn send_with_descriptors(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
+    patience: Duration,
 ) -> Result<(), SyscallError> {
     let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
-    sendmsg::<()>(
-        socket.as_raw_fd(),
-        &[IoSlice::new(bytes)],
-        control,
-        MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
-        None,
-    )
-    .map(drop)
-    .map_err(|errno| SyscallError::from_errno("sendmsg", errno))
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let deadline = Instant::now() + patience;
+    loop {
+        match sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
+            Err(Errno::EAGAIN) if Instant::now() < deadline => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                let mut room = [PollFd::new(socket, PollFlags::POLLOUT)];
+                // Whatever it says, sending again tells.
+                match poll(&mut room, timeout) {
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            Err(Errno::EINTR) => {}
+            sent => return sent.map(drop).map_err(|errno| SyscallError::from_errno("sendmsg", errno)),
+        }
+    }
 }
 
 /// Receives up to `buffer.len()` bytes and the descriptors that came with them, all close-on-exec. Zero bytes mean that

@@ -192,6 +192,10 @@ impl<'a> Answerer<'a> {
             self.slots.set_started(notification.target_tid);
             self.note_init();
         }
+        // Whatever is decided, in audit mode it happens.
+        if self.shared().mode == Mode::Audit && Some(call.event_type()) == *LANDLOCK_RESTRICT_SELF {
+            self.slots.set_landlock_entered();
+        }
         let decision = match origin {
             Origin::Adopted { attempts } if attempts >= MAX_ATTEMPTS => {
                 Some(self.failure("several supervisors died on this call"))
@@ -212,10 +216,8 @@ impl<'a> Answerer<'a> {
         if Some(call.event_type()) == *IO_URING_SETUP {
             InternalAlert::io_uring(target.tid()).write(shared);
         }
-        match shared.mode {
-            Mode::Enforce => shared.upheaval.note(&call, target.tid()),
-            Mode::Audit if Some(call.event_type()) == *LANDLOCK_RESTRICT_SELF => self.slots.set_landlock_entered(),
-            Mode::Audit => {}
+        if shared.mode == Mode::Enforce {
+            shared.upheaval.note(&call, target.tid());
         }
         let in_force = shared.in_force.load();
         if self.performs(&in_force, &call, target.tid()) {
@@ -315,8 +317,12 @@ impl<'a> Answerer<'a> {
         if alerted == Some(words) || was_alerted() {
             return Ok(Some(words));
         }
-        if let Origin::Adopted { .. } = origin {
-            let logged = usize::try_from(slot.logged())?.saturating_add(turn.take_logged(id)?);
+        // An earlier attempt at the same call had other words.
+        if alerted.is_some() {
+            slot.forget_logged();
+        } else if let Origin::Adopted { .. } = origin {
+            let logged =
+                if slot.log_mark().is_some() { turn.take_logged(id)? } else { usize::try_from(slot.logged())? };
             matches.forget_first(logged);
         }
         self.lines.clear();

@@ -124,9 +124,9 @@ impl Turn<'_> {
     pub(super) fn take_logged(&self, id: AlertId<'_>) -> io::Result<usize> {
         let mut logged = self.crew.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if let Logged::Unknown(marks) = &*logged {
-            let ids = marks.iter().map(|(notification, _)| AlertId { notification: *notification, ..id }.to_string());
-            let from: Vec<_> = marks.iter().map(|(_, mark)| *mark).collect();
-            *logged = Logged::Known(self.crew.delivery.shared.log.count(&ids.collect(), &from)?);
+            let name = |notification: u64| AlertId { notification, ..id }.to_string();
+            let marks = marks.iter().map(|(notification, mark)| (name(*notification), *mark)).collect();
+            *logged = Logged::Known(self.crew.delivery.shared.log.count(&marks)?);
         }
         let Logged::Known(counts) = &mut *logged else { return Ok(0) };
         Ok(counts.remove(&id.to_string()).unwrap_or(0))

@@ -253,7 +253,13 @@ impl Answerer<'_> {
             // Before, since nobody knows where this process may die, or who receives the call anew.
             place.slot.mark_begun();
         }
-        let result = self.means().ok()?.open(&errand, &devices, false);
+        let result = match self.means() {
+            Ok(means) => means.open(&errand, &devices, false),
+            Err(error) => {
+                tracing::error!(%error, "there are no means to open a file");
+                Opened::Failed(libc::EIO)
+            }
+        };
         match result {
             Opened::File(file) => {
                 let receipt = Receipt::new(&errand, title, decision.alerted);

@@ -29,7 +29,7 @@ use std::{
 
 use crate::{
     event::CallEvent,
-    process::{Activity, Process},
+    process::Process,
     sys::{FileFacts, Notification, Response},
 };
 
@@ -204,8 +204,7 @@ impl From<&Notification> for CallKey {
 impl CallKey {
     /// Whether its task has not left the call: neither a handler nor anything else runs.
     fn is_where_it_was(&self) -> bool {
-        let activity = Process::open(self.target_tid).and_then(|task| task.activity());
-        activity == Some(Activity::Call(self.nr.into()))
+        Process::open(self.target_tid).is_some_and(|task| task.is_inside(self.nr, self.args, self.instruction_pointer))
     }
 }
 
@@ -305,14 +304,25 @@ mod tests {
     fn a_task_that_cannot_go_on_is_waited_for() {
         // It waits in a call, as one that is frozen does that is about to make its call anew.
         let mut child = settled();
-        let waiting = |nr| Notification { nr, ..call(1, child.id(), 0x5000) };
-        let read = i32::try_from(libc::SYS_read).unwrap();
+        let waiting = loop {
+            let text = std::fs::read_to_string(format!("/proc/{}/syscall", child.id())).unwrap();
+            let number = |word: &str| u64::from_str_radix(word.trim().trim_start_matches("0x"), 16).ok();
+            // The number of read(2) is 0.
+            if let Some([0, args @ .., _stack, instruction_pointer]) =
+                text.split(' ').map(number).collect::<Option<Vec<_>>>().as_deref()
+            {
+                let (args, instruction_pointer) = (args.try_into().unwrap(), *instruction_pointer);
+                break Notification { nr: 0, args, instruction_pointer, ..call(1, child.id(), 0) };
+            }
+        };
         let (mut undelivered, now) = (Undelivered::default(), Instant::now());
-        undelivered.keep(&waiting(read), 77, Response::Value(1), now);
-        undelivered.keep(&waiting(83), 77, Response::Value(2), now);
+        let elsewhere = Notification { args: [0, 0x5000, 0, 0, 0, 0], ..waiting };
+        undelivered.keep(&waiting, 77, Response::Value(1), now);
+        undelivered.keep(&elsewhere, 77, Response::Value(2), now);
+        undelivered.keep(&Notification { nr: 83, ..waiting }, 77, Response::Value(3), now);
         let later = now + LIFETIME;
-        assert_eq!(undelivered.forget_old(later), [Response::Value(2)]);
-        assert_eq!(undelivered.take(&waiting(read), 77, later + MARGIN), Some(Response::Value(1)));
+        assert_eq!(undelivered.forget_old(later), [Response::Value(2), Response::Value(3)]);
+        assert_eq!(undelivered.take(&waiting, 77, later + MARGIN), Some(Response::Value(1)));
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -321,5 +321,9 @@ fn each_of_several_messages_has_its_own_address_and_data() {
         check(&event, &[("fd.type", Some("ipv4")), ("fd.sport", Some("443")), ("evt.category", Some("io_write"))]);
     }
     assert_eq!(own(&context, "sendmmsg", [number(&new), 0, 5000, 0, 0, 0]).call().messages(), 1024);
+    // No message is sent, and none is looked at.
+    let before = unseen();
+    assert_eq!(own(&context, "sendmmsg", [number(&new), 0x10, 0, 0, 0, 0]).subject_address(), None);
+    assert_eq!(unseen(), before);
     assert_eq!(own(&context, "sendmsg", arguments).call().messages(), 1);
 }
