@@ -2,7 +2,7 @@
 //! The supervisor dies again and again under load, and nobody can tell: not the container, not the reader of the log.
 #![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is a test module")]
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 use integration::{
     Alert, Bundle, Container, HangingMount, Lanner, NEVER, PROBES,
@@ -219,12 +219,13 @@ fn go_on_after(befalls: impl FnOnce(&Lanner)) {
     expect_end(&lanner, container, &go_on);
 }
 
-/// Traces a process' threads, each of which stands still, until they are dead.
-fn hold(process: Pid) {
+/// Traces a process' threads, each of which stands still, until they are dead; says when all are traced.
+fn hold(process: Pid, is_held: &mpsc::Sender<()>) {
     for task in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
         let task = task.unwrap().file_name().into_string().unwrap().parse().unwrap();
         ptrace::attach(Pid::from_raw(task)).unwrap();
     }
+    is_held.send(()).unwrap();
     while waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).is_ok() {}
 }
 
@@ -238,7 +239,9 @@ fn a_supervisor_that_is_stopped_goes_on() {
 fn a_supervisor_that_receives_nothing_any_more_is_replaced() {
     go_on_after(|lanner| {
         let supervisor = lanner.supervisors()[0];
-        thread::spawn(move || hold(supervisor));
+        let (held, is_held) = mpsc::channel();
+        thread::spawn(move || hold(supervisor, &held));
+        is_held.recv().unwrap();
     });
 }
 

@@ -119,20 +119,6 @@ static void own_with_permitted_capabilities(void) {
   open_all();
 }
 
-// On a procfs that shows a process to those alone who may trace it.
-static void own_where_others_are_hidden(void) {
-  prepare();
-  mkdir("hidden", 0755);
-  if (attempt("mount", unshare(CLONE_NEWNS) || mount("proc", "hidden", "proc", 0, "hidepid=2") ? -1 : 0)) return;
-  attempt("ids", setegid(USER) | seteuid(USER));
-  static const char *const NAMES[] = {"self/status", "self/comm", "thread-self/comm", "self/stat", "1/comm"};
-  for (size_t index = 0; index < COUNT(NAMES); index++) {
-    char path[64];
-    snprintf(path, sizeof path, "hidden/%s", NAMES[index]);
-    attempt(NAMES[index], open(path, O_RDONLY) < 0 ? -1 : 0);
-  }
-}
-
 static void thread_with_other_ids(void) {
   attempt("ids", syscall(SYS_setresuid, USER, USER, USER)); // of this thread alone
   open_own();
@@ -257,5 +243,4 @@ FAMILY(own_files, {"own-with-effective-ids", own_with_effective_ids}, {"own-with
        {"own-after-setuid", own_after_setuid}, {"own-with-permitted-capabilities", own_with_permitted_capabilities},
        {"own-of-a-thread", own_of_a_thread}, {"another-is-not-own", another_is_not_own},
        {"names-behind-own-links", names_behind_own_links}, {"others-in-own-place", others_in_own_place},
-       {"namesake-is-not-own", namesake_is_not_own},
-       {"own-where-others-are-hidden", own_where_others_are_hidden});
+       {"namesake-is-not-own", namesake_is_not_own});

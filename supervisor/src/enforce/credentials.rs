@@ -250,8 +250,7 @@ impl Worn<'_> {
         action: impl Fn() -> io::Result<T>,
     ) -> io::Result<T> {
         let refused = match action() {
-            // Where others are hidden (`hidepid`, proc(5)), what may not be seen is not there.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::ENOENT)) => error,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM)) => error,
             done => return done,
         };
         let kinship = kinship()?;

@@ -85,9 +85,8 @@ impl<'a> Procfs<'a> {
     pub(super) fn follow(&self, directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Link> {
         let is_root = is_root(directory)?;
         match name.to_bytes() {
-            // The kernel gives everybody their own number, also where they may not see themselves (`hidepid`, proc(5)).
-            b"self" if is_root => return self.worn.lay_aside(|| self.own_process(directory))?.map(Link::Text),
-            b"thread-self" if is_root => return self.worn.lay_aside(|| self.own_thread(directory))?.map(Link::Text),
+            b"self" if is_root => return self.own_process(directory).map(Link::Text),
+            b"thread-self" if is_root => return self.own_thread(directory).map(Link::Text),
             _ => {}
         }
         let flags = bits(libc::O_PATH);

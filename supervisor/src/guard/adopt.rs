@@ -139,6 +139,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         pulse: Pulse::new(),
         log: settings.log,
         untrapped: Vec::new(),
+        taken: 0,
     })
 }
 

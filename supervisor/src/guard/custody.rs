@@ -81,6 +81,11 @@ impl Custody {
         self.held.iter().map(|held| held.number).collect()
     }
 
+    /// How many calls of all listeners supervisors took up.
+    pub(super) fn taken(&self) -> u64 {
+        self.held.iter().filter_map(|held| held.slots.map().ok()).map(|slots| slots.taken()).sum()
+    }
+
     /// Number and signs of life of each listener on which a call waits for the supervisor.
     pub(super) fn waiting(&self) -> Vec<(u32, Signs)> {
         self.held.iter().filter_map(|held| Some((held.number, held.signs()?))).collect()

@@ -55,9 +55,11 @@ impl Emergency {
         }
     }
 
-    /// The supervisor has died. One that was ready and died at once has helped nobody: the time without one goes on.
-    pub(super) fn supervisor_is_lost(&mut self) {
-        let before = self.relieved.take().filter(|(ready, _)| ready.elapsed() < PATIENCE).and_then(|(_, since)| since);
+    /// The supervisor has died. One that was ready for a short time and has taken up no call has helped nobody: the time
+    /// without one goes on.
+    pub(super) fn supervisor_is_lost(&mut self, has_worked: bool) {
+        let useless = self.relieved.take().filter(|(ready, _)| !has_worked && ready.elapsed() < PATIENCE);
+        let before = useless.and_then(|(_, since)| since);
         self.since.get_or_insert_with(|| before.unwrap_or_else(Instant::now));
     }
 
@@ -185,12 +187,16 @@ mod tests {
         emergency.since = Instant::now().checked_sub(PATIENCE);
         emergency.supervisor_is_ready();
         assert!(!emergency.is_on());
-        emergency.supervisor_is_lost();
-        assert!(emergency.is_on(), "there has been none for long");
+        emergency.supervisor_is_lost(false);
+        assert!(emergency.is_on(), "nothing was done for long");
+        emergency.supervisor_is_ready();
+        emergency.supervisor_is_lost(true);
+        assert!(!emergency.is_on(), "something was done just now");
+        emergency.since = Instant::now().checked_sub(PATIENCE);
         emergency.supervisor_is_ready();
         emergency.relieved = emergency.relieved.and_then(|(ready, since)| Some((ready.checked_sub(PATIENCE)?, since)));
-        emergency.supervisor_is_lost();
-        assert!(!emergency.is_on(), "there has been one for long");
+        emergency.supervisor_is_lost(false);
+        assert!(!emergency.is_on(), "it could have been asked for long");
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(super) struct Guard {
     pub(super) log: PathBuf,
     /// Calls that were named as needed and not trapped.
     pub(super) untrapped: Vec<String>,
+    /// How many calls had been taken up when the supervisor became ready.
+    pub(super) taken: u64,
 }
 
 /// What a wait has found.
@@ -271,6 +273,7 @@ impl Guard {
             self.give_up(&error);
             return;
         }
+        self.taken = self.custody.taken();
         self.emergency.supervisor_is_ready();
     }
 
@@ -311,7 +314,7 @@ impl Guard {
         // What it has said still counts.
         while self.supervisor.as_ref().is_some_and(SupervisorProcess::has_spoken) && self.read_message() {}
         if let Some(supervisor) = self.supervisor.take() {
-            self.emergency.supervisor_is_lost();
+            self.emergency.supervisor_is_lost(self.custody.taken() > self.taken);
             self.restart_at = Some(Instant::now() + supervisor.bury(&mut self.backoff));
         }
     }

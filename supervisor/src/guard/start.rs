@@ -182,6 +182,7 @@ fn prepare(arguments: &GuardArguments) -> Result<Prepared, StartError> {
         pulse: Pulse::new(),
         log: config.log,
         untrapped: Vec::new(),
+        taken: 0,
     };
     Ok(Prepared { guard, fingerprint, known })
 }

@@ -178,7 +178,7 @@ impl Lookup<'_> {
                 libc::ENOENT => return self.missing(resolve).into(),
                 libc::ELOOP if how.resolve & libc::RESOLVE_NO_SYMLINKS == 0 => {}
                 // A process may see more of itself than we do; walking tells whether it is that.
-                libc::EACCES | libc::EPERM => return Attempt::Undecided,
+                libc::EACCES => return Attempt::Undecided,
                 _ => return Attempt::Failed(error),
             },
         }
@@ -188,9 +188,7 @@ impl Lookup<'_> {
             }
             // Missing because of `/proc/self`, or because it is a link of procfs, or really: walking tells.
             Ok(_) => Attempt::Undecided,
-            Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP | libc::EACCES | libc::EPERM) => {
-                Attempt::Undecided
-            }
+            Err(error) if matches!(errno(&error), libc::ENOENT | libc::ELOOP | libc::EACCES) => Attempt::Undecided,
             Err(error) => Attempt::Failed(error),
         }
     }
