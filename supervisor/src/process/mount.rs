@@ -71,7 +71,6 @@ impl<'a> Mount<'a> {
 /// directory, the answer is `None` too. Any other overlay was mounted from inside: its directory is looked for there, and one
 /// that is not found counts as all new, as does an overlay that the table does not show.
 pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
-    let path = process.below_root(path)?;
     let table = process.read("mountinfo", MAX_TABLE)?;
     let mount_of = |file: BorrowedFd<'_>| file_facts(file, c"", false).ok().map(|facts| facts.mount);
     // Mounts have the same numbers in every namespace.
@@ -96,7 +95,10 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option
             Err(_unseen) => return Some(Layer::Upper),
         },
     };
-    let relative = OsString::from_vec(below(&mount.point, &path)?.to_vec());
+    // The task sees the mount, and not its own way to the file.
+    let seen = process.below_root(path);
+    let Some(relative) = seen.as_deref().and_then(|path| below(&mount.point, path)) else { return Some(Layer::Upper) };
+    let relative = OsString::from_vec(relative.to_vec());
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);

@@ -319,4 +319,19 @@ fn check_layers(lower: &Path, upper: &Path) {
             &[(fields[0], expected[0]), (fields[1], expected[1]), (fields[2], expected[2])],
         );
     }
+    fs::copy("/bin/busybox", at(lower, "lower/bin/busybox")).unwrap();
+    // Where the table of mounts does not show the overlay, what runs from it is new.
+    let mut command = leader("unshare");
+    let merged = at(lower, "merged");
+    let script = format!(
+        "mount -t overlay overlay -o {options} {merged} && cd {merged} && kill -STOP $$; umount -l {merged}; exec ./bin/busybox mkdir /no/folder"
+    );
+    command.args(["-m", "/bin/sh", "-c", &script]);
+    let context = context();
+    let mut stopped = Stopped::start(command, is(libc::SYS_execve));
+    while text(&event(&context, &stopped), "proc.name").as_deref() != Some("busybox") {
+        assert!(stopped.advance(is(libc::SYS_execve)), "no overlay?");
+    }
+    assert!(stopped.advance(is(libc::SYS_mkdir)));
+    check(&event(&context, &stopped), &[("proc.is_exe_upper_layer", "true"), ("proc.is_exe_lower_layer", "false")]);
 }
