@@ -17,6 +17,7 @@ mod reload;
 mod shared;
 mod sources;
 mod supervise;
+mod untrapped;
 mod watch;
 
 mod account;

@@ -36,6 +36,7 @@ use crate::{
     slots::SlotsFile,
     sources::Sources,
     sys::{self, Listener, SyscallError},
+    untrapped::Untrapped,
     watch::{RunningWatch, Watch},
 };
 
@@ -82,8 +83,7 @@ struct Supervisor {
     reloading: Option<JoinHandle<Result<(Sources, InForce), String>>>,
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
-    /// Calls that were named as needed and not trapped.
-    untrapped: Vec<String>,
+    untrapped: Untrapped,
     /// When to look after the watches again.
     round: Duration,
 }
@@ -156,7 +156,7 @@ impl Supervisor {
             reload_at: None,
             reloading: None,
             last_failure: failure,
-            untrapped: Vec::new(),
+            untrapped: Untrapped::default(),
             round: HOUSEKEEPING,
         })
     }
@@ -359,22 +359,11 @@ impl Supervisor {
         }
     }
 
-    /// Says which calls the new rules need and this container's profile does not notify; each is named once.
+    /// Says which calls the new rules need and this container's profile does not notify.
     fn name_untrapped(&mut self, in_force: &InForce) {
-        let directory = RunDirectory::new(&self.arguments.directory);
-        let trapped = match directory.trapped() {
-            Ok(trapped) => trapped,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn Error, "which calls are trapped is not known");
-                return;
-            }
-        };
         let needed = interest::of_all(in_force, self.shared.mode);
-        let mut missing = interest::missing(&needed, &trapped);
-        missing.retain(|name| !self.untrapped.iter().any(|known| known == name));
-        if !missing.is_empty() {
-            InternalAlert::untrapped(&missing).write(&self.shared);
-            self.untrapped.extend(missing.into_iter().map(str::to_owned));
+        if let Some(alert) = self.untrapped.alert(&needed, &RunDirectory::new(&self.arguments.directory)) {
+            alert.write(&self.shared);
         }
     }
 

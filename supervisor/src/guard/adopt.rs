@@ -34,6 +34,7 @@ use crate::{
     slots::SlotsFile,
     sources::{Sources, SourcesError},
     sys::{self, Listener, Pidfd},
+    untrapped::Untrapped,
 };
 
 /// What the supervisor says on the command line.
@@ -117,7 +118,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
     let settings = settings(&config, sources.as_ref())?;
     let event_log = EventLog::open(&settings.event_log)?;
     let mut emergency = Emergency::new(plan.mode, settings.enforcement.enforce.errno, event_log, plan.id);
-    emergency.supervisor_is_ready();
+    emergency.supervisor_is_ready(custody.taken());
     let log_level = settings.log_level.0;
     let memory = Memory::new(&settings.run_dir, Path::new(executable::OWN), plan.mode);
     Ok(Guard {
@@ -138,8 +139,7 @@ fn take_over(arguments: AdoptArguments) -> Result<Guard, AdoptError> {
         memory,
         pulse: Pulse::new(),
         log: settings.log,
-        untrapped: Vec::new(),
-        taken: 0,
+        untrapped: Untrapped::default(),
     })
 }
 

@@ -30,16 +30,27 @@ pub(super) struct Emergency {
     container: String,
     /// Since when no supervisor is ready.
     since: Option<Instant>,
-    /// When one became so, and since when none had been then.
-    relieved: Option<(Instant, Option<Instant>)>,
+    /// The last time that one became so.
+    relief: Option<Relief>,
     /// Calls that got the failure verdict; `None` before the emergency begins.
     answered: Option<u64>,
+}
+
+/// A supervisor has become ready.
+#[derive(Debug, Clone, Copy)]
+struct Relief {
+    /// When.
+    at: Instant,
+    /// Since when none had been.
+    since: Option<Instant>,
+    /// How many calls had been taken up by then.
+    taken: u64,
 }
 
 impl Emergency {
     /// Begins with no supervisor ready.
     pub(super) fn new(mode: Mode, errno: Errno, log: EventLog, container: String) -> Self {
-        Self { mode, errno, log, container, since: Some(Instant::now()), relieved: None, answered: None }
+        Self { mode, errno, log, container, since: Some(Instant::now()), relief: None, answered: None }
     }
 
     /// The container's mode.
@@ -47,19 +58,19 @@ impl Emergency {
         self.mode
     }
 
-    /// A supervisor is ready: everything is as it should be again.
-    pub(super) fn supervisor_is_ready(&mut self) {
-        self.relieved = Some((Instant::now(), self.since.take()));
+    /// A supervisor is ready: everything is as it should be again. `taken` calls were taken up by now.
+    pub(super) fn supervisor_is_ready(&mut self, taken: u64) {
+        self.relief = Some(Relief { at: Instant::now(), since: self.since.take(), taken });
         if let Some(calls) = self.answered.take() {
             self.raise(&InternalAlert::supervised_again(calls));
         }
     }
 
-    /// The supervisor has died. One that was ready for a short time and has taken up no call has helped nobody: the time
-    /// without one goes on.
-    pub(super) fn supervisor_is_lost(&mut self, has_worked: bool) {
-        let useless = self.relieved.take().filter(|(ready, _)| !has_worked && ready.elapsed() < PATIENCE);
-        let before = useless.and_then(|(_, since)| since);
+    /// The supervisor has died; `taken` calls were taken up by now. One that was ready for a short time and has taken up none
+    /// has helped nobody: the time without one goes on.
+    pub(super) fn supervisor_is_lost(&mut self, taken: u64) {
+        let useless = self.relief.take().filter(|relief| taken <= relief.taken && relief.at.elapsed() < PATIENCE);
+        let before = useless.and_then(|relief| relief.since);
         self.since.get_or_insert_with(|| before.unwrap_or_else(Instant::now));
     }
 
@@ -179,31 +190,34 @@ mod tests {
     use super::*;
     use crate::slots::Landlock;
 
-    #[test]
-    fn a_supervisor_that_dies_as_soon_as_it_is_ready_ends_no_emergency() {
+    fn emergency(mode: Mode) -> (tempfile::TempDir, Emergency) {
         let folder = tempfile::tempdir().unwrap();
         let log = EventLog::open(&folder.path().join("events.jsonl")).unwrap();
-        let mut emergency = Emergency::new(Mode::Enforce, Errno::default(), log, "c1".to_owned());
+        (folder, Emergency::new(mode, Errno::default(), log, "c1".to_owned()))
+    }
+
+    #[test]
+    fn a_supervisor_that_dies_as_soon_as_it_is_ready_ends_no_emergency() {
+        let (_folder, mut emergency) = emergency(Mode::Enforce);
         emergency.since = Instant::now().checked_sub(PATIENCE);
-        emergency.supervisor_is_ready();
+        emergency.supervisor_is_ready(5);
         assert!(!emergency.is_on());
-        emergency.supervisor_is_lost(false);
+        emergency.supervisor_is_lost(5);
         assert!(emergency.is_on(), "nothing was done for long");
-        emergency.supervisor_is_ready();
-        emergency.supervisor_is_lost(true);
+        emergency.supervisor_is_ready(5);
+        emergency.supervisor_is_lost(6);
         assert!(!emergency.is_on(), "something was done just now");
         emergency.since = Instant::now().checked_sub(PATIENCE);
-        emergency.supervisor_is_ready();
-        emergency.relieved = emergency.relieved.and_then(|(ready, since)| Some((ready.checked_sub(PATIENCE)?, since)));
-        emergency.supervisor_is_lost(false);
+        emergency.supervisor_is_ready(5);
+        emergency.relief =
+            emergency.relief.and_then(|relief| Some(Relief { at: relief.at.checked_sub(PATIENCE)?, ..relief }));
+        emergency.supervisor_is_lost(5);
         assert!(!emergency.is_on(), "it could have been asked for long");
     }
 
     #[test]
     fn a_supervisor_learns_that_the_first_program_was_executed_without_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = EventLog::open(&folder.path().join("events.jsonl")).unwrap();
-        let mut emergency = Emergency::new(Mode::Audit, Errno::default(), log, "c1".to_owned());
+        let (_folder, mut emergency) = emergency(Mode::Audit);
         let (listener, file) = (Listener::new(File::open("/dev/null").unwrap().into()), SlotsFile::create().unwrap());
         let slots = file.map().unwrap();
         let mut pass = |name: &str, task: u64| {
@@ -223,9 +237,7 @@ mod tests {
 
     #[test]
     fn calls_are_left_to_a_supervisor_that_has_become_ready() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = EventLog::open(&folder.path().join("events.jsonl")).unwrap();
-        let mut emergency = Emergency::new(Mode::Enforce, Errno::default(), log, "c1".to_owned());
+        let (folder, mut emergency) = emergency(Mode::Enforce);
         emergency.since = Instant::now().checked_sub(PATIENCE);
         assert!(emergency.is_on());
 
@@ -235,7 +247,7 @@ mod tests {
         let slots = file.map().unwrap();
         let slot = slots.slot(0).unwrap();
         slot.cells()[0].store(7, Ordering::Release);
-        emergency.supervisor_is_ready();
+        emergency.supervisor_is_ready(5);
         emergency.answer(&listener, &file);
         assert!(slot.notification().is_some(), "a supervisor's slot was cleared under it");
         assert_eq!(std::fs::read(folder.path().join("events.jsonl")).unwrap(), b"");

@@ -15,7 +15,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
-use policy::{Mode, Watched};
+use policy::Mode;
 
 use super::{
     custody::Custody,
@@ -30,10 +30,11 @@ use crate::{
     account::Realm,
     backoff::Backoff,
     control::{ControlError, ToGuard, ToSupervisor},
-    descriptor_limit, diagnostics, interest,
+    descriptor_limit, diagnostics,
     internal_alert::InternalAlert,
     run_directory::RunDirectory,
     sys::{Listener, Pidfd, SyscallError},
+    untrapped::Untrapped,
 };
 
 /// Connections that may wait for their state document at one time; runtimes make one per `create` or `exec`.
@@ -70,10 +71,7 @@ pub(super) struct Guard {
     pub(super) pulse: Pulse,
     /// Our own log.
     pub(super) log: PathBuf,
-    /// Calls that were named as needed and not trapped.
-    pub(super) untrapped: Vec<String>,
-    /// How many calls had been taken up when the supervisor became ready.
-    pub(super) taken: u64,
+    pub(super) untrapped: Untrapped,
 }
 
 /// What a wait has found.
@@ -235,7 +233,10 @@ impl Guard {
             Ok(Some((ToGuard::Failed { message }, _))) => tracing::error!(%message, "the supervisor cannot run"),
             Ok(Some((ToGuard::Ready { fingerprint, watched }, _))) => {
                 self.memory.remember(fingerprint, &watched);
-                self.name_untrapped(&watched);
+                // The profile may have been made before this was known.
+                if let Some(alert) = self.untrapped.alert(&watched, &self.directory) {
+                    self.emergency.raise(&alert);
+                }
                 self.hand_over();
             }
             // A closed socket shows as the process' end too.
@@ -243,24 +244,6 @@ impl Guard {
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the supervisor's message is lost"),
         }
         true
-    }
-
-    /// Says which calls the rules need that the container's profile, which was made before they were known, does not notify.
-    /// Each is named once.
-    fn name_untrapped(&mut self, needed: &[Watched]) {
-        let trapped = match self.directory.trapped() {
-            Ok(trapped) => trapped,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "which calls are trapped is not known");
-                return;
-            }
-        };
-        let mut missing = interest::missing(needed, &trapped);
-        missing.retain(|name| !self.untrapped.iter().any(|known| known == name));
-        if !missing.is_empty() {
-            self.emergency.raise(&InternalAlert::untrapped(&missing));
-            self.untrapped.extend(missing.into_iter().map(str::to_owned));
-        }
     }
 
     /// Gives a supervisor that is ready everything to watch. Not before: until then calls may be answered here.
@@ -273,8 +256,7 @@ impl Guard {
             self.give_up(&error);
             return;
         }
-        self.taken = self.custody.taken();
-        self.emergency.supervisor_is_ready();
+        self.emergency.supervisor_is_ready(self.custody.taken());
     }
 
     /// Ends a supervisor that does not take what it is given; the next one gets everything.
@@ -314,7 +296,7 @@ impl Guard {
         // What it has said still counts.
         while self.supervisor.as_ref().is_some_and(SupervisorProcess::has_spoken) && self.read_message() {}
         if let Some(supervisor) = self.supervisor.take() {
-            self.emergency.supervisor_is_lost(self.custody.taken() > self.taken);
+            self.emergency.supervisor_is_lost(self.custody.taken());
             self.restart_at = Some(Instant::now() + supervisor.bury(&mut self.backoff));
         }
     }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
-use policy::{Mode, Watched};
+use policy::{LISTENER_PATH_MAX, Mode, Watched};
 use serde::Serialize;
 
 use super::{
@@ -38,14 +38,13 @@ use crate::{
     run_directory::{RunDirectory, RunDirectoryError},
     sources::Sources,
     sys::{self, Background, Pidfd, SyscallError},
+    untrapped::Untrapped,
 };
 
 /// How long an audited container waits for a supervisor that loads its rules. Where many start at once it takes its time.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(8);
 /// The same for one that must not start without; the shim waits a little longer.
 const ENFORCE_PATIENCE: Duration = Duration::from_secs(40);
-/// Longest path of a Unix socket (unix(7): `sun_path` has 108 bytes with the final NUL).
-const MAX_SOCKET_PATH: usize = 107;
 
 /// What the shim says on the command line.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ enum StartError {
     #[error("cannot open our own log `{path}`")]
     Log { path: PathBuf, source: io::Error },
     #[error(
-        "the listener socket's path `{path}` has {length} bytes, and a Unix socket's may have {MAX_SOCKET_PATH}: choose a shorter `run_dir`"
+        "the listener socket's path `{path}` has {length} bytes, and a Unix socket's may have {LISTENER_PATH_MAX}: choose a shorter `run_dir`"
     )]
     SocketPath { path: PathBuf, length: usize },
     #[error("cannot listen on `{path}`")]
@@ -181,8 +180,7 @@ fn prepare(arguments: &GuardArguments) -> Result<Prepared, StartError> {
         memory,
         pulse: Pulse::new(),
         log: config.log,
-        untrapped: Vec::new(),
-        taken: 0,
+        untrapped: Untrapped::default(),
     };
     Ok(Prepared { guard, fingerprint, known })
 }
@@ -194,7 +192,7 @@ fn begin(mut guard: Guard, fingerprint: Option<u64>) -> Result<Guard, StartError
     match supervisor.wait_until_ready(if is_audit { AUDIT_PATIENCE } else { ENFORCE_PATIENCE }) {
         Ok((fingerprint, watched)) => {
             guard.memory.remember(fingerprint, &watched);
-            guard.emergency.supervisor_is_ready();
+            guard.emergency.supervisor_is_ready(guard.custody.taken());
             guard.supervisor = Some(supervisor);
             ready(&guard, watched)?;
         }
@@ -258,7 +256,7 @@ fn open_log(path: &Path) -> Result<File, StartError> {
 
 fn listen(path: &Path) -> Result<UnixListener, StartError> {
     let length = path.as_os_str().len();
-    if length > MAX_SOCKET_PATH {
+    if length > LISTENER_PATH_MAX {
         return Err(StartError::SocketPath { path: path.to_owned(), length });
     }
     let failed = |source| StartError::Socket { path: path.to_owned(), source };

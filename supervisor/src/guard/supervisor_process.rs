@@ -154,8 +154,7 @@ impl SupervisorProcess {
 
     /// Whether a message of it is to be read, or the end of its messages.
     pub(super) fn has_spoken(&self) -> bool {
-        let mut wanted = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
-        poll(&mut wanted, PollTimeout::ZERO).unwrap_or(0) != 0
+        is_readable(self.control.as_fd(), Duration::ZERO)
     }
 
     /// What the kernel says of it.
@@ -207,9 +206,7 @@ impl SupervisorProcess {
     }
 
     fn ends_within(&self, patience: Duration) -> bool {
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-        let mut ended = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        poll(&mut ended, timeout).unwrap_or(0) != 0
+        is_readable(self.pidfd.as_fd(), patience)
     }
 
     /// What it ended with; `None` for one that cannot end, which is left to whoever adopts our children, or somebody else's child.
@@ -221,6 +218,12 @@ impl SupervisorProcess {
         }
         Ok(status)
     }
+}
+
+/// Whether something can be read within that time; no where nobody can tell.
+fn is_readable(descriptor: BorrowedFd<'_>, patience: Duration) -> bool {
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    poll(&mut [PollFd::new(descriptor, PollFlags::POLLIN)], timeout).unwrap_or(0) != 0
 }
 
 impl AsFd for SupervisorProcess {
