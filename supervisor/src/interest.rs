@@ -9,7 +9,7 @@ use policy::{Comparison, Mode, RegisterTest, Syscall, Watched};
 use rules::{Argument, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, Ruleset, Value};
 
 use crate::{
-    decode::{Call, SOCK_PACKET},
+    decode::{Call, Enumeration, SOCK_PACKET},
     in_force::InForce,
 };
 
@@ -69,13 +69,13 @@ fn watch(ruleset: &Ruleset, syscall: &Syscall) -> Option<Watched> {
         return watched(vec![test(register, Comparison::NotEqual, 0)]);
     }
     let enumerated = call.layout().sources.iter().zip(0..).find_map(|(source, parameter)| {
-        let (register, names) = source.enumeration()?;
-        Some((parameter, register, names))
+        let (register, values) = source.enumeration()?;
+        Some((parameter, register, values))
     });
-    let Some((parameter, register, names)) = enumerated else { return watched(Vec::new()) };
-    let value_matches = |value: &u64| can_match(Known::Enumerated { parameter, value: *value, names });
-    let values = (0..ENUMERATED).filter(value_matches).take(MAX_TESTS);
-    let mut tests: Vec<_> = values.map(|value| test(register, Comparison::Equal, value)).collect();
+    let Some((parameter, register, values)) = enumerated else { return watched(Vec::new()) };
+    let value_matches = |value: &u64| can_match(Known::Enumerated { parameter, value: *value, values });
+    let matching = (0..ENUMERATED).filter(value_matches).take(MAX_TESTS);
+    let mut tests: Vec<_> = matching.map(|value| test(register, Comparison::Equal, value)).collect();
     tests.push(test(register, Comparison::AtLeast, ENUMERATED));
     let (inet, packet) = (u64::from(libc::AF_INET.unsigned_abs()), u64::from(libc::AF_PACKET.unsigned_abs()));
     if call.layout().name == "socket" && value_matches(&packet) && !value_matches(&inet) {
@@ -106,7 +106,7 @@ enum Known {
     Enumerated {
         parameter: usize,
         value: u64,
-        names: &'static [(&'static str, u32)],
+        values: Enumeration,
     },
 }
 
@@ -126,10 +126,10 @@ impl PartialEvent for RegisterEvent {
         match (self.known, field) {
             // See `CallEvent::names_new_end`.
             (Known::NoAddress, Field::Fd(FdField::NameChanged)) => Knowledge::Known(Some(Value::Bool(false))),
-            (Known::Enumerated { parameter, value, names }, Field::Evt(EvtField::Arg))
+            (Known::Enumerated { parameter, value, values }, Field::Evt(EvtField::Arg))
                 if self.event_type.parameter(argument) == Some(parameter) =>
             {
-                let text = crate::event::enumerated_text(u32::try_from(value).unwrap_or(u32::MAX), names);
+                let text = crate::event::enumerated_text(u32::try_from(value).unwrap_or(u32::MAX), values);
                 Knowledge::Known(Some(Value::Text(text.into())))
             }
             _ => Knowledge::Unknown,
@@ -185,6 +185,11 @@ mod tests {
         check("evt.type = sendto and fd.name_changed = true", &[("sendto", &[(4, NotEqual, 0)])]);
         check("evt.type = sendto and fd.sport = 53", &[("sendto", &[])]);
         check("evt.type = recvfrom and fd.name_changed = true", &[("recvfrom", &[(4, NotEqual, 0)])]);
+        check("evt.type = prctl and evt.arg.option = PR_SET_MM", &[("prctl", &[(0, Equal, 35), (0, AtLeast, 64)])]);
+        check(
+            "evt.type = setsockopt and evt.arg.level = SOL_TCP",
+            &[("setsockopt", &[(1, Equal, 6), (1, AtLeast, 64)])],
+        );
         check("evt.type = connect and evt.type = socket", &[]);
         check("evt.type = setuid", &[("setuid", &[]), ("setuid32", &[])]);
     }

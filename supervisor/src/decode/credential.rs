@@ -3,7 +3,7 @@
 
 use super::{
     Layout, Source,
-    Source::{Group, Outcome, User},
+    Source::{Group, Outcome, Unknown, User},
     Subject,
 };
 
@@ -14,6 +14,15 @@ const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
 pub(super) static LAYOUTS: &[Layout] = &[
     layout("setuid", &[Outcome, User(0)]),
     layout("setgid", &[Outcome, Group(0)]),
+    layout("setreuid", &[Outcome, User(0), User(1)]),
+    // *Falco:* has these groups as users.
+    layout("setregid", &[Outcome, User(0), User(1)]),
+    layout("getuid", &[Unknown]),
+    layout("geteuid", &[Unknown]),
+    layout("getgid", &[Unknown]),
+    layout("getegid", &[Unknown]),
+    layout("getresuid", &[Outcome, Unknown, Unknown, Unknown]),
+    layout("getresgid", &[Outcome, Unknown, Unknown, Unknown]),
     layout("setresuid", &[Outcome, User(0), User(1), User(2)]),
     layout("setresgid", &[Outcome, Group(0), Group(1), Group(2)]),
 ];

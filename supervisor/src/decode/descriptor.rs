@@ -3,12 +3,26 @@
 
 use super::{
     Layout, Source,
-    Source::{CloseOnExec, Data, Descriptor, Hex, Mode, NewDescriptor, Number, Outcome, Unknown},
+    Source::{
+        CloseOnExec, Data, Descriptor, Enumerated, Hex, Long, Mode, Named, NewDescriptor, Number, Outcome, Signed,
+        Text, TextFor, Unknown,
+    },
     Subject,
+    flags::{
+        file::{CLOSE_RANGE_BITS, LOCK_BITS, SEEKS, SETTINGS, SPLICE_BITS},
+        kernel::{RING_ENTER_BITS, RING_OPERATIONS},
+    },
 };
 
+/// Commands of fsconfig whose value is text: a string, a path, an empty path (`fsconfig(2)`).
+const TEXT_SETTINGS: &[u32] = &[1, 3, 4];
+
 const fn layout(name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
-    Layout { name, category, sources, subject: Subject::Descriptor(0) }
+    on(0, name, category, sources)
+}
+
+const fn on(descriptor: usize, name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
+    Layout { name, category, sources, subject: Subject::Descriptor(descriptor) }
 }
 
 const fn duplicating(name: &'static str, sources: &'static [Source]) -> Layout {
@@ -23,7 +37,40 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("fchown", "file", &[Outcome, Descriptor(0), Number(1), Number(2)]),
     layout("fchdir", "file", &[Outcome, Descriptor(0)]),
     layout("ioctl", "file", &[Outcome, Descriptor(0), Hex(1), Hex(2)]),
+    layout("fstat", "file", &[Outcome, Descriptor(0)]),
+    Layout { subject: Subject::None, ..layout("fstat64", "file", &[Outcome]) },
+    layout("lseek", "file", &[Outcome, Descriptor(0), Long(1), Enumerated(2, SEEKS)]),
+    layout("llseek", "file", &[Outcome, Descriptor(0), Unknown, Enumerated(4, SEEKS)]),
+    layout("getdents", "file", &[Outcome, Descriptor(0)]),
+    layout("getdents64", "file", &[Outcome, Descriptor(0)]),
+    layout("flock", "file", &[Outcome, Descriptor(0), Named(1, LOCK_BITS)]),
+    layout("pread", "io_read", &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
+    layout("readv", "io_read", &[Outcome, Unknown, Data, Descriptor(0)]),
+    layout("preadv", "io_read", &[Outcome, Unknown, Data, Descriptor(0), Long(3)]),
+    layout("pwrite", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
     layout("writev", "io_write", &[Outcome, Data, Descriptor(0), Unknown]),
     layout("pwritev", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Unknown]),
+    layout("splice", "io_other", &[Outcome, Descriptor(0), Descriptor(2), Long(4), Named(5, SPLICE_BITS)]),
+    layout("sendfile", "io_write", &[Outcome, Unknown, Descriptor(0), Descriptor(1), Long(3)]),
+    on(2, "copy_file_range", "file", &[Outcome, Descriptor(2), Long(3), Descriptor(0), Long(1), Long(4)]),
+    Layout {
+        subject: Subject::None,
+        ..layout("close_range", "io_other", &[Outcome, Number(0), Number(1), Named(2, CLOSE_RANGE_BITS)])
+    },
+    layout(
+        "fsconfig",
+        "system",
+        &[Outcome, Descriptor(0), Enumerated(1, SETTINGS), Text(2), Unknown, TextFor(3, 1, TEXT_SETTINGS), Signed(4)],
+    ),
+    layout(
+        "io_uring_enter",
+        "io_other",
+        &[Outcome, Descriptor(0), Number(1), Number(2), Named(3, RING_ENTER_BITS), Unknown],
+    ),
+    layout(
+        "io_uring_register",
+        "io_other",
+        &[Outcome, Descriptor(0), Enumerated(1, RING_OPERATIONS), Hex(2), Number(3)],
+    ),
     layout("setns", "process", &[Outcome, Descriptor(0), Source::CloneFlags(1)]),
 ];

@@ -8,6 +8,7 @@ mod credential;
 mod descriptor;
 mod exec;
 mod flags;
+mod memory;
 mod open;
 mod path;
 mod pieces;
@@ -22,8 +23,11 @@ use rules::EventType;
 
 pub(crate) use exec::ExecParameter;
 pub(crate) use flags::{
-    CHMOD_BITS, CLONE_BITS, EXEC_BITS, OPEN_BITS, PTRACE_REQUESTS, RESOLVE_BITS, open as open_bits,
-    render as render_flags,
+    Bits, Choices, Enumeration, Names,
+    file::{CHMOD_BITS, OPEN_BITS, RESOLVE_BITS, open as open_bits},
+    process::{CLONE_BITS, EXEC_BITS},
+    render as render_flags, renumbered,
+    socket::SOCKET_OPTIONS,
 };
 pub(crate) use open::Open;
 pub(crate) use pieces::Pieces;
@@ -109,18 +113,30 @@ pub(crate) enum Source {
     Path(Option<usize>, usize),
     /// Text that is no path.
     Text(usize),
+    /// Text in the first register, if the second one has one of these values.
+    TextFor(usize, usize, &'static [u32]),
     /// The beginning of what is in memory: pointer and length.
     Bytes(usize, usize),
     /// A number of the parameter's type.
     Number(usize),
+    /// A number with a sign, such as a task's, as the target numbers it.
+    Signed(usize),
+    /// A whole register.
+    Long(usize),
     /// A number that prints in hexadecimal.
     Hex(usize),
-    /// Bits or values with names.
-    Named(usize, &'static [(&'static str, u32)]),
+    /// Bits with names.
+    Named(usize, Names),
+    /// Bits with names and numbers of Falco's own.
+    Renumbered(usize, Bits),
     /// A value with names, of which all equal ones print.
-    Enumerated(usize, &'static [(&'static str, u32)]),
-    /// A request of ptrace: a value with names, which Falco numbers in another way than the kernel.
-    Request(usize),
+    Enumerated(usize, Names),
+    /// A value with names and numbers of Falco's own.
+    Choice(usize, &'static Choices),
+    /// The option of a socket: level and option.
+    SocketOption(usize, usize),
+    /// The second argument of prctl, as a number.
+    ControlNumber,
     /// Open flags of `dup3`, `socket` and the like, in the kernel's numbers.
     CloseOnExec(usize),
     /// Namespace and sharing bits of `unshare` and `setns`.
@@ -131,8 +147,6 @@ pub(crate) enum Source {
     User(usize),
     /// Group id.
     Group(usize),
-    /// Task id, as the target numbers it.
-    Task(usize),
     /// The socket address that is the event's subject.
     Address,
     /// Both ends of the socket that is the event's subject.
@@ -159,11 +173,11 @@ pub(crate) enum Source {
 
 impl Source {
     /// The register of a parameter that is one of several named values, and those.
-    pub(crate) fn enumeration(&self) -> Option<(usize, &'static [(&'static str, u32)])> {
+    pub(crate) fn enumeration(&self) -> Option<(usize, Enumeration)> {
         if let Self::Enumerated(register, names) = self {
-            Some((*register, names))
-        } else if let Self::Request(register) = self {
-            Some((*register, PTRACE_REQUESTS))
+            Some((*register, Enumeration::Same(names)))
+        } else if let Self::Choice(register, choices) = self {
+            Some((*register, Enumeration::Renumbered(choices)))
         } else {
             None
         }
@@ -179,6 +193,7 @@ static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {
         descriptor::LAYOUTS,
         socket::LAYOUTS,
         credential::LAYOUTS,
+        memory::LAYOUTS,
         system::LAYOUTS,
     ];
     for layout in families.into_iter().flatten() {
@@ -257,9 +272,9 @@ impl Call {
         Self::new(call, Width::Eight, [0; 6])
     }
 
-    /// Whether the call receives or sends data.
+    /// Whether the call receives or sends data. *Falco:* `sendfile`, which has none of its own, is of the category all the same.
     pub(crate) fn moves_data(&self) -> bool {
-        matches!(self.layout.category, "io_read" | "io_write")
+        matches!(self.layout.category, "io_read" | "io_write") && self.layout.name != "sendfile"
     }
 
     /// The register of a call that moves data which may point to the other end's address.
@@ -279,7 +294,7 @@ impl Call {
 
     /// Whether the data of the call lies in pieces.
     pub(crate) fn is_scattered(&self) -> bool {
-        matches!(self.layout.name, "sendmsg" | "sendmmsg" | "writev" | "pwritev")
+        matches!(self.layout.name, "sendmsg" | "sendmmsg" | "readv" | "preadv" | "writev" | "pwritev")
     }
 
     /// What rules are indexed by.

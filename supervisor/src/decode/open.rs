@@ -5,7 +5,7 @@ use super::{
     Call, Layout, Source,
     Source::{CreateFlags, Descriptor, Device, Inode, NewDescriptor, OpenFlags, OpenMode, OpenResolve, Path},
     Subject,
-    flags::open as bits,
+    flags::file::open as bits,
 };
 use crate::target::{ReadError, Target};
 

@@ -3,9 +3,9 @@
 
 use super::{
     Layout, Source,
-    Source::{Descriptor, Hex, Mode, Named, Number, Outcome, Path, Text},
+    Source::{Descriptor, Hex, Mode, Named, Number, Outcome, Path, Text, Unknown},
     Subject,
-    flags::{LINK_BITS, MOUNT_BITS, OWNER_BITS, RENAME_BITS, UNLINK_BITS, UNMOUNT_BITS},
+    flags::file::{ACCESS_BITS, LINK_BITS, MOUNT_BITS, OWNER_BITS, RENAME_BITS, STAT_BITS, UNLINK_BITS, UNMOUNT_BITS},
 };
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
@@ -41,6 +41,13 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("lchown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
     layout("fchownat", &[Outcome, Descriptor(0), Path(Some(0), 1), Number(2), Number(3), Named(4, OWNER_BITS)]),
     layout("chdir", &[Outcome, Text(0)]),
+    layout("getcwd", &[Outcome, Unknown]),
+    layout("access", &[Outcome, Path(None, 0), Named(1, ACCESS_BITS)]),
+    layout("stat", &[Outcome, Path(None, 0)]),
+    layout("lstat", &[Outcome, Path(None, 0)]),
+    layout("stat64", &[Outcome, Path(None, 0)]),
+    layout("lstat64", &[Outcome, Path(None, 0)]),
+    in_directory("newfstatat", &[Outcome, Descriptor(0), Path(Some(0), 1), Named(3, STAT_BITS)], 0),
     layout("mount", &[Outcome, Text(0), Path(None, 1), Text(2), Named(3, MOUNT_BITS)]),
     layout("umount", &[Outcome, Path(None, 0)]),
     layout("umount2", &[Outcome, Path(None, 0), Named(1, UNMOUNT_BITS)]),

@@ -5,9 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Layout, Made, Pieces, Source,
-    Source::{Address, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, Tuple, Unknown},
+    Source::{
+        Address, Choice, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, SocketOption,
+        Tuple, Unknown,
+    },
     Subject,
-    flags::FAMILIES,
+    flags::socket::{FAMILIES, SHUTDOWNS, SOCKET_LEVELS},
 };
 use crate::target::{ReadError, Target, Width};
 
@@ -32,6 +35,27 @@ pub(super) static LAYOUTS: &[Layout] = &[
         &[NewDescriptor, Enumerated(0, FAMILIES), Number(1), Number(2), CloseOnExec(1)],
         Subject::Created(Made::Socket),
     ),
+    Layout {
+        category: "ipc",
+        ..layout(
+            "socketpair",
+            &[Outcome, Unknown, Unknown, Unknown, Unknown, Enumerated(0, FAMILIES), Number(1), Number(2)],
+            Subject::None,
+        )
+    },
+    layout("getsockname", &[], Subject::None),
+    layout("getpeername", &[], Subject::None),
+    layout("shutdown", &[Outcome, Descriptor(0), Enumerated(1, SHUTDOWNS)], Subject::Descriptor(0)),
+    layout(
+        "setsockopt",
+        &[Outcome, Descriptor(0), Choice(1, &SOCKET_LEVELS), SocketOption(1, 2), Unknown, Number(4)],
+        Subject::Descriptor(0),
+    ),
+    layout(
+        "getsockopt",
+        &[Outcome, Descriptor(0), Choice(1, &SOCKET_LEVELS), SocketOption(1, 2), Unknown, Unknown],
+        Subject::Descriptor(0),
+    ),
     layout("connect", &[Outcome, Tuple, Descriptor(0), Address], Subject::Address(1, 2)),
     layout("bind", &[Outcome, Address, Descriptor(0)], Subject::Address(1, 2)),
     layout("listen", &[Outcome, Descriptor(0), Number(1)], Subject::Descriptor(0)),
@@ -44,6 +68,8 @@ pub(super) static LAYOUTS: &[Layout] = &[
     moving("sendmmsg", "io_write", &[Outcome, Descriptor(0), Unknown, Data, Tuple], Subject::Message(1)),
     moving("recv", "io_read", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
     moving("recvfrom", "io_read", &[Outcome, Data, Tuple, Descriptor(0), Number(2)], Subject::Descriptor(0)),
+    // *Falco:* has an event for each message.
+    moving("recvmmsg", "io_read", &[Outcome, Descriptor(0), Unknown, Data, Tuple, Unknown], Subject::Descriptor(0)),
     moving("recvmsg", "io_read", &[Outcome, Unknown, Data, Tuple, Unknown, Descriptor(0)], Subject::Descriptor(0)),
 ];
 

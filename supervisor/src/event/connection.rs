@@ -83,7 +83,7 @@ impl CallEvent<'_> {
         if self.call.is_scattered() {
             return self.pieces()?.length(&self.target, self.call.width()).ok();
         }
-        (self.call.layout().name != "recvmsg").then(|| self.call.register(2))
+        (!matches!(self.call.layout().name, "recvmsg" | "recvmmsg")).then(|| self.call.register(2))
     }
 
     fn pieces(&self) -> Option<Pieces> {

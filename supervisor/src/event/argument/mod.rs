@@ -14,8 +14,8 @@ use super::{CallEvent, evt::errno_name, user::NO_NAME};
 use crate::{
     account::{host_group, host_user},
     decode::{
-        CHMOD_BITS, CLONE_BITS, OPEN_BITS, PTRACE_REQUESTS, RESOLVE_BITS, SocketAddress, Source, Subject, clone_flags,
-        open_bits, render_flags,
+        CHMOD_BITS, CLONE_BITS, Enumeration, Names, OPEN_BITS, RESOLVE_BITS, SOCKET_OPTIONS, SocketAddress, Source,
+        Subject, clone_flags, open_bits, render_flags, renumbered,
     },
     process::Layer,
 };
@@ -40,8 +40,13 @@ impl<'a> Rendered<'a> {
         Self { text: Cow::Owned(text.into()), resolved: Cow::Owned(resolved.into()) }
     }
 
-    fn flags(value: u32, names: &'static [(&'static str, u32)]) -> Self {
+    fn flags(value: u32, names: Names) -> Self {
         Self::resolved(value.to_string(), render_flags(names, value))
+    }
+
+    /// A number of Falco's and its names.
+    fn named((number, names): (u32, String)) -> Self {
+        Self::resolved(number.to_string(), names)
     }
 
     fn into_best(self) -> Cow<'a, [u8]> {
@@ -117,17 +122,29 @@ impl CallEvent<'_> {
             Source::Bytes(address, length) => {
                 self.bytes(self.call.register(address), self.call.register(length)).map(Rendered::plain)
             }
+            Source::TextFor(register, selector, values) => {
+                let is_text = values.contains(&self.call.word(selector));
+                if is_text { self.text_at(register).map(Rendered::plain) } else { None }
+            }
+            Source::Signed(register) => Some(Rendered::plain(self.call.int(register).to_string())),
+            Source::Long(register) => Some(Rendered::plain(self.call.register(register).to_string())),
             Source::Number(register) => Some(Rendered::plain(self.call.word(register).to_string())),
             Source::Hex(register) => Some(Rendered::plain(format!("{:X}", self.call.register(register)))),
             Source::Named(register, names) => Some(Rendered::flags(self.call.word(register), names)),
-            Source::Enumerated(register, names) => Some(enumerated(self.call.word(register), names)),
-            Source::Request(register) => Some(request(self.call.word(register))),
+            Source::Renumbered(register, bits) => Some(Rendered::named(renumbered(bits, self.call.word(register)))),
+            Source::Enumerated(register, names) => {
+                Some(Rendered::named(Enumeration::Same(names).find(self.call.word(register))))
+            }
+            Source::Choice(register, choices) => {
+                Some(Rendered::named(Enumeration::Renumbered(choices).find(self.call.word(register))))
+            }
+            Source::SocketOption(level, option) => Some(self.rendered_socket_option(level, option)),
+            Source::ControlNumber => self.control_number().map(|number| Rendered::plain(number.to_string())),
             Source::CloseOnExec(register) => Some(close_on_exec(self.call.int(register))),
             Source::CloneFlags(register) => Some(Rendered::flags(clone_flags(self.call.word(register)), CLONE_BITS)),
             Source::Mode(register) => Some(permissions(self.call.word(register))),
             Source::User(register) => Some(self.rendered_given_user(self.call.word(register))),
             Source::Group(register) => Some(self.rendered_given_group(self.call.word(register))),
-            Source::Task(register) => Some(Rendered::plain(self.call.int(register).to_string())),
             Source::Address => self.subject_address().and_then(SocketAddress::render).map(Rendered::plain),
             Source::Tuple => self.connection_name().map(Rendered::plain),
             Source::Data => self.data().map(Rendered::plain),
@@ -203,6 +220,22 @@ impl CallEvent<'_> {
         })
     }
 
+    /// *Falco:* knows the options of sockets in general, not those of a protocol.
+    fn rendered_socket_option(&self, level: usize, option: usize) -> Rendered<'_> {
+        let is_general = self.call.int(level) == libc::SOL_SOCKET;
+        let found = SOCKET_OPTIONS.find(if is_general { self.call.word(option) } else { 0 });
+        Rendered::resolved(found.0.to_string(), found.1)
+    }
+
+    /// *Falco:* 0 where the second argument is text. What `PR_GET_CHILD_SUBREAPER` will write there nobody knows yet.
+    fn control_number(&self) -> Option<i64> {
+        match self.call.int(0) {
+            libc::PR_SET_NAME | libc::PR_GET_NAME => Some(0),
+            libc::PR_GET_CHILD_SUBREAPER => None,
+            _ => Some(self.call.register(1).cast_signed()),
+        }
+    }
+
     fn rendered_device(&self) -> Option<Rendered<'_>> {
         use nix::sys::stat::{major, minor};
         let device = self.subject_facts()?.st_dev;
@@ -252,25 +285,9 @@ fn permissions(mode: u32) -> Rendered<'static> {
     Rendered::resolved(octal(mode), render_flags(CHMOD_BITS, mode))
 }
 
-/// *Falco:* a value prints all names that are equal to it (`AF_LOCAL|AF_UNIX`).
-fn enumerated(value: u32, names: &'static [(&'static str, u32)]) -> Rendered<'static> {
-    let equal: Vec<&str> = names.iter().filter(|(_, number)| *number == value).map(|(name, _)| *name).collect();
-    Rendered::resolved(value.to_string(), equal.join("|"))
-}
-
-fn request(value: u32) -> Rendered<'static> {
-    let place = PTRACE_REQUESTS.iter().position(|(_, number)| *number == value);
-    let number = place.map(|place| (place + 1).to_string());
-    let rendered = enumerated(value, PTRACE_REQUESTS);
-    match number {
-        Some(number) => Rendered { text: Cow::Owned(number.into_bytes()), ..rendered },
-        None => rendered,
-    }
-}
-
 /// What `evt.arg` says of a value with names.
-pub(crate) fn enumerated_text(value: u32, names: &'static [(&'static str, u32)]) -> Vec<u8> {
-    enumerated(value, names).into_best().into_owned()
+pub(crate) fn enumerated_text(value: u32, values: Enumeration) -> Vec<u8> {
+    Rendered::named(values.find(value)).into_best().into_owned()
 }
 
 fn close_on_exec(flags: i32) -> Rendered<'static> {
