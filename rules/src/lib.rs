@@ -42,7 +42,7 @@ pub use field::{
     ArgumentRule, Availability, ContainerField, Description, EvtField, FdField, FdListField, Field, FieldClass, Flags,
     FsPathField, GroupField, K8sField, LannerField, ProcField, ThreadField, Type, UserField, UtilField,
 };
-pub use loader::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Plugin, Selection, Selector};
+pub use loader::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Plugin, Selection, Selector, Unseen};
 pub use output::Template;
 pub use path::join_path;
 pub use priority::{Priority, UnknownPriority};

@@ -73,6 +73,7 @@ codes! {
         "An item in the rules content contains an unrecognized key. The key will be ignored. This may indicate a typo or a property placed on the wrong item type.";
     FieldAbsent = Note, "LANNER_FIELD_ABSENT",
         "A field has no value where calls are decided before the kernel runs them. Every comparison with it is false.";
+    EventUnseen = Note, "LANNER_EVENT_UNSEEN", "An event type is named of which there are never events.";
 }
 
 impl fmt::Display for Code {

@@ -11,7 +11,7 @@ mod warnings;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-pub use options::{AppendOutput, ExtraField, LoadOptions, Plugin, Selection, Selector};
+pub use options::{AppendOutput, ExtraField, LoadOptions, Plugin, Selection, Selector, Unseen};
 
 use crate::{
     Explanation, PartialEvent, Ruleset,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Priority, Version};
+use crate::{EventType, EventTypeSet, Priority, Version};
 
 /// Options of a [`Loader`](crate::Loader).
 #[derive(Debug, Clone)]
@@ -20,6 +20,17 @@ pub struct LoadOptions {
     pub buffer_format_base64: bool,
     /// Plugins that `required_plugin_versions` may ask for.
     pub plugins: Vec<Plugin>,
+    /// What rules may name and no event will have.
+    pub unseen: Unseen,
+}
+
+/// What whoever asks the rules never sees. Rules on it load with a note.
+#[derive(Debug, Clone, Default)]
+pub struct Unseen {
+    /// Types of which there are no events.
+    pub events: EventTypeSet,
+    /// Parameters, by type and place, that no event has a value of.
+    pub parameters: BTreeSet<(EventType, usize)>,
 }
 
 impl Default for LoadOptions {
@@ -32,6 +43,7 @@ impl Default for LoadOptions {
             buffer_format_base64: false,
             // The stock files ask for the plugin whose fields are built in here.
             plugins: vec![Plugin { name: "container".to_owned(), version: Version::new(0, 7, 1) }],
+            unseen: Unseen::default(),
         }
     }
 }

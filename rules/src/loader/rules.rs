@@ -7,7 +7,7 @@ use super::{
     LoadOptions,
     conditions::{Material, macro_diagnostic, parse},
     options::ExtraField,
-    warnings,
+    warnings::{self, Warning},
 };
 use crate::{
     EventTypeSet, Explanation, Field, Flags, PartialEvent, Rule, Ruleset, Template,
@@ -133,7 +133,7 @@ impl RuleCompiler<'_> {
         let expression = parsed.and_then(|parsed| self.resolve(parsed, &text, rule));
         let output = self.output(rule);
         let expression = expression?;
-        self.warn_about_condition(&expression, &text, &context);
+        self.warn(warnings::of_condition(&expression), &text, &context);
         let node = self.checks(&expression, &text, &context, rule);
         let (output, node) = (output?, node?);
         let event_types = self.types.possible_types(&expression);
@@ -141,6 +141,7 @@ impl RuleCompiler<'_> {
             let message = "Rule matches too many evt.type values. This has a significant performance penalty.";
             self.diagnostics.push(Diagnostic::new(Code::NoEventType, message, &rule.context));
         }
+        self.warn(warnings::of_unseen(&expression, &event_types, &self.options.unseen), &text, &context);
         Some(CompiledRule { definition: rule.clone(), expression, lists, output, event_types, node })
     }
 
@@ -163,8 +164,8 @@ impl RuleCompiler<'_> {
         }
     }
 
-    fn warn_about_condition(&mut self, expression: &Expression, text: &Text, context: &Context) {
-        for warning in warnings::of_condition(expression) {
+    fn warn(&mut self, warnings: Vec<Warning<'_>>, text: &Text, context: &Context) {
+        for warning in warnings {
             let home = self.home(warning.home, text);
             // *Falco:* these have no position within the condition.
             let context = context.condition(text.as_str(), crate::Position::default());

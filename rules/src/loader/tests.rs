@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Selection, Selector};
+use super::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Selection, Selector, Unseen};
 use crate::{Action, Argument, Code, Diagnostic, Event, EventType, Field, Priority, ProcField, Ruleset, Value};
 
 fn load(options: LoadOptions, content: &str) -> Load {
@@ -129,6 +129,38 @@ fn fields_that_are_always_absent_are_noted_outside_of_warnings() {
         assert_eq!(note.code(), Code::FieldAbsent);
         assert!(note.message().ends_with(&format!("is always absent here: it {reason}")), "{}", note.message());
         assert!(!report.to_json().to_string().contains("LANNER"));
+    }
+}
+
+#[test]
+fn what_is_never_seen_is_noted() {
+    let [write, prctl, open] = ["write", "prctl", "open"].map(|name| EventType::from_name(name).unwrap());
+    let unseen =
+        Unseen { events: [write].into_iter().collect(), parameters: [(prctl, 2), (open, 1)].into_iter().collect() };
+    for (condition, expected) in [
+        ("evt.type = write and fd.num = 1", &[("type 'write'", "the rule never matches")] as &[_]),
+        ("evt.type in (write, open)", &[("type 'write'", "the rule matches its other event types alone")]),
+        ("evt.type != write and evt.type = open", &[]),
+        ("evt.type = open and not evt.type in (write)", &[]),
+        ("evt.type = prctl and evt.arg.arg2_str = x", &[("'evt.arg.arg2_str' is always absent", "every comparison")]),
+        ("evt.type = prctl and evt.arg[2] = x", &[("'evt.arg[2]' is always absent", "every comparison")]),
+        ("evt.type = prctl and tolower(evt.arg.arg2_str) = x", &[("'evt.arg.arg2_str' is", "every comparison")]),
+        ("evt.type = prctl and evt.arg.option = x", &[]),
+        ("evt.type in (open, unlinkat) and evt.arg.name = x", &[]),
+        (
+            "evt.type in (open, write) and evt.arg.name = x",
+            &[("type 'write'", "the rule matches"), ("evt.arg.name", "every")],
+        ),
+    ] {
+        let content = format!("- rule: r\n  condition: {condition}\n{REST}");
+        let report = load(LoadOptions { unseen: unseen.clone(), ..LoadOptions::default() }, &content).report;
+        assert!(report.is_ok() && !report.has_warnings(), "{report}");
+        let notes = report.files()[0].notes();
+        assert_eq!(notes.len(), expected.len(), "{condition}: {notes:?}");
+        for (note, (message, help)) in notes.iter().zip(expected) {
+            assert!(note.message().contains(message), "{condition}: {}", note.message());
+            assert!(note.help().is_some_and(|found| found.starts_with(help)), "{condition}: {:?}", note.help());
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rule keys as the rule loader takes them.
 
-use rules::LoadOptions;
+use rules::{EventTypeSet, LoadOptions, Unseen};
 
 use super::rules_options::{AppendOutput, ExtraField, RulesOptions, Selection, Selector};
+use crate::decode::unknown_parameters;
 
 impl RulesOptions {
     /// What the loader is told.
@@ -14,6 +15,10 @@ impl RulesOptions {
             append_output: self.append_output.iter().map(AppendOutput::to_loader).collect(),
             static_fields: self.static_fields.clone(),
             buffer_format_base64: self.buffer_format_base64,
+            unseen: Unseen {
+                events: EventTypeSet::all().difference(&policy::watchable()),
+                parameters: unknown_parameters().collect(),
+            },
             ..LoadOptions::default()
         }
     }

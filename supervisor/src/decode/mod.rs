@@ -205,6 +205,16 @@ static LAYOUTS: LazyLock<Vec<Option<&'static Layout>>> = LazyLock::new(|| {
     table
 });
 
+/// The parameters of watched calls that have no value before the kernel has run the call: event type and place.
+pub(crate) fn unknown_parameters() -> impl Iterator<Item = (EventType, usize)> {
+    policy::watchable().iter().collect::<Vec<_>>().into_iter().flat_map(|event_type| {
+        let sources = Call::of_type(event_type).layout.sources;
+        let parameters = 0..event_type.description().parameters.len();
+        let is_unknown = move |place: &usize| matches!(sources.get(*place), None | Some(Source::Unknown));
+        parameters.filter(is_unknown).map(move |place| (event_type, place))
+    })
+}
+
 /// Messages that one call sends; the kernel leaves out more (`UIO_MAXIOV`).
 const MAX_MESSAGES: u64 = 1024;
 

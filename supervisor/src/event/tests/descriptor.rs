@@ -71,88 +71,63 @@ fn descriptors_are_described_as_falco_describes_them() {
     }
 }
 
-/// `evt.category` and `evt.args` of calls whose parameters stand in registers; standard input is /dev/null.
+/// `evt.category` and `evt.args` of calls whose parameters stand in registers; descriptor 0 is /dev/null.
+const REGISTERS: &[(&str, [u64; 6], &str, &str)] = &[
+    ("ptrace", [16, 7, 0, 0, 0, 0], "process", "res=0 addr=0 data=0 request=11(PTRACE_ATTACH) pid=7"),
+    ("ptrace", [999, 7, 0, 0, 0, 0], "process", "res=0 addr=0 data=0 request=0(PTRACE_UNKNOWN) pid=7"),
+    ("prctl", [35, 13, 0, 0, 0, 0], "process", "res=0 option=35(PR_SET_MM) arg2_int=13"),
+    ("prctl", [4, u64::MAX, 0, 0, 0, 0], "process", "res=0 option=4(PR_SET_DUMPABLE) arg2_int=-1"),
+    ("prctl", [37, 99, 0, 0, 0, 0], "process", "res=0 option=37(PR_GET_CHILD_SUBREAPER)"),
+    ("prctl", [16, 99, 0, 0, 0, 0], "process", "res=0 option=16(PR_GET_NAME) arg2_int=0"),
+    ("prctl", [61, 2, 0, 0, 0, 0], "process", "res=0 option=61 arg2_int=2"),
+    ("mprotect", [0x000a_bc00, 4096, 5, 0, 0, 0], "memory", "res=0 addr=ABC00 length=4096 prot=5(PROT_READ|PROT_EXEC)"),
+    ("mlock2", [0x1000, 1 << 33, 1, 0, 0, 0], "memory", "res=0 addr=1000 len=8589934592 flags=1(MLOCK_ONFAULT)"),
+    ("mlockall", [3, 0, 0, 0, 0, 0], "memory", "res=0 flags=3(MCL_CURRENT|MCL_FUTURE)"),
+    ("setpgid", [7, 0, 0, 0, 0, 0], "process", "res=0 pid=7 pgid=0"),
+    ("process_vm_writev", [7, 0, 0, 0, 0, 0], "syscall", "pid=7"),
+    ("pidfd_open", [7, 0x800, 0, 0, 0, 0], "process", "fd=1 pid=7 flags=1(PIDFD_NONBLOCK)"),
+    ("setrlimit", [7, 0, 0, 0, 0, 0], "process", "res=0 resource=7(RLIMIT_NOFILE)"),
+    ("prlimit", [9, 3, 0, 0, 0, 0], "process", "res=0 pid=9 resource=3(RLIMIT_STACK)"),
+    ("setreuid", [u64::MAX, 0, 0, 0, 0, 0], "user", "res=0 ruid=-1(<NONE>) euid=0(root)"),
+    ("keyctl", [11, 1, 2, 3, 0, 0], "other", "res=0 operation=11(KEYCTL_READ)"),
+    ("semget", [0x10, 2, 0o3000, 0, 0, 0], "process", "res=0 key=10 nsems=2 semflg=24576(IPC_EXCL|IPC_CREAT)"),
+    ("semctl", [5, 1, 16, 7, 0, 0], "process", "res=0 semid=5 semnum=1 cmd=4096(SETVAL) val=7"),
+    ("shutdown", [0, 2, 0, 0, 0, 0], "net", "res=0 fd=0(<f>/dev/null) how=2(SHUT_RDWR)"),
+    (
+        "setsockopt",
+        [0, 1, 26, 0, 16, 0],
+        "net",
+        "res=0 fd=0(<f>/dev/null) level=1(SOL_SOCKET) optname=26(SO_ATTACH_FILTER) optlen=16",
+    ),
+    ("getsockopt", [0, 6, 1, 0, 0, 0], "net", "res=0 fd=0(<f>/dev/null) level=2(SOL_TCP) optname=0(UNKNOWN)"),
+    ("getsockopt", [0, 1, 57, 0, 0, 0], "net", "res=0 fd=0(<f>/dev/null) level=1(SOL_SOCKET) optname=53(SO_COOKIE)"),
+    ("lseek", [0, 1 << 40, 2, 0, 0, 0], "file", "res=0 fd=0(<f>/dev/null) offset=1099511627776 whence=2(SEEK_END)"),
+    ("flock", [0, 6, 0, 0, 0, 0], "file", "res=0 fd=0(<f>/dev/null) operation=6(LOCK_EX|LOCK_NB)"),
+    ("pread", [0, 0, 8, 9, 0, 0], "io_read", "res=0 fd=0(<f>/dev/null) size=8 pos=9"),
+    ("splice", [0, 0, 99, 0, 7, 4], "io_other", "res=0 fd_in=0(<f>/dev/null) fd_out=99 size=7 flags=4(SPLICE_F_MORE)"),
+    ("sendfile", [0, 99, 0, 5, 0, 0], "io_write", "res=0 out_fd=0(<f>/dev/null) in_fd=99 size=5"),
+    ("copy_file_range", [99, 1, 0, 2, 3, 0], "file", "res=0 fdout=0(<f>/dev/null) offout=2 fdin=99 offin=1 len=3"),
+    (
+        "close_range",
+        [3, u64::MAX, 4, 0, 0, 0],
+        "io_other",
+        "res=0 first=3 last=4294967295 flags=4(CLOSE_RANGE_CLOEXEC)",
+    ),
+    ("fsconfig", [0, 6, 0, 0, 0, 0], "system", "res=0 fd=0(<f>/dev/null) cmd=6(FSCONFIG_CMD_CREATE) aux=0"),
+    (
+        "io_uring_register",
+        [0, 2, 0xab, 3, 0, 0],
+        "io_other",
+        "res=0 fd=0(<f>/dev/null) opcode=2(IORING_REGISTER_FILES) arg=AB nr_args=3",
+    ),
+    ("inotify_init1", [0x800, 0, 0, 0, 0, 0], "ipc", "res=1 flags=64(O_NONBLOCK)"),
+];
+
 #[test]
 fn registers_are_described_as_falco_describes_them() {
-    const INPUT: &str = "0(<f>/dev/null)";
     let stopped = Stopped::start(shell("exec 0</dev/null 9>&-; kill -STOP $$; exec 1>&0"), is(libc::SYS_dup2));
     let context = context();
-    let cases: &[(&str, [u64; 6], &str, &str)] = &[
-        ("ptrace", [16, 7, 0, 0, 0, 0], "process", "res=0 addr=0 data=0 request=11(PTRACE_ATTACH) pid=7"),
-        ("ptrace", [999, 7, 0, 0, 0, 0], "process", "res=0 addr=0 data=0 request=0(PTRACE_UNKNOWN) pid=7"),
-        ("prctl", [35, 13, 0, 0, 0, 0], "process", "res=0 option=35(PR_SET_MM) arg2_int=13"),
-        ("prctl", [4, u64::MAX, 0, 0, 0, 0], "process", "res=0 option=4(PR_SET_DUMPABLE) arg2_int=-1"),
-        ("prctl", [37, 99, 0, 0, 0, 0], "process", "res=0 option=37(PR_GET_CHILD_SUBREAPER)"),
-        ("prctl", [16, 99, 0, 0, 0, 0], "process", "res=0 option=16(PR_GET_NAME) arg2_int=0"),
-        ("prctl", [61, 2, 0, 0, 0, 0], "process", "res=0 option=61 arg2_int=2"),
-        (
-            "mprotect",
-            [0xabc000, 4096, 5, 0, 0, 0],
-            "memory",
-            "res=0 addr=ABC000 length=4096 prot=5(PROT_READ|PROT_EXEC)",
-        ),
-        ("mlock2", [0x1000, 1 << 33, 1, 0, 0, 0], "memory", "res=0 addr=1000 len=8589934592 flags=1(MLOCK_ONFAULT)"),
-        ("mlockall", [3, 0, 0, 0, 0, 0], "memory", "res=0 flags=3(MCL_CURRENT|MCL_FUTURE)"),
-        ("setpgid", [7, 0, 0, 0, 0, 0], "process", "res=0 pid=7 pgid=0"),
-        ("process_vm_writev", [7, 0, 0, 0, 0, 0], "syscall", "pid=7"),
-        ("pidfd_open", [7, 0x800, 0, 0, 0, 0], "process", "fd=1 pid=7 flags=1(PIDFD_NONBLOCK)"),
-        ("setrlimit", [7, 0, 0, 0, 0, 0], "process", "res=0 resource=7(RLIMIT_NOFILE)"),
-        ("prlimit", [9, 3, 0, 0, 0, 0], "process", "res=0 pid=9 resource=3(RLIMIT_STACK)"),
-        ("setreuid", [u64::MAX, 0, 0, 0, 0, 0], "user", "res=0 ruid=-1(<NONE>) euid=0(root)"),
-        ("keyctl", [11, 1, 2, 3, 0, 0], "other", "res=0 operation=11(KEYCTL_READ)"),
-        ("semget", [0x10, 2, 0o3000, 0, 0, 0], "process", "res=0 key=10 nsems=2 semflg=24576(IPC_EXCL|IPC_CREAT)"),
-        ("semctl", [5, 1, 16, 7, 0, 0], "process", "res=0 semid=5 semnum=1 cmd=4096(SETVAL) val=7"),
-        ("shutdown", [0, 2, 0, 0, 0, 0], "net", &format!("res=0 fd={INPUT} how=2(SHUT_RDWR)")),
-        (
-            "setsockopt",
-            [0, 1, 26, 0, 16, 0],
-            "net",
-            &format!("res=0 fd={INPUT} level=1(SOL_SOCKET) optname=26(SO_ATTACH_FILTER) optlen=16"),
-        ),
-        ("getsockopt", [0, 6, 1, 0, 0, 0], "net", &format!("res=0 fd={INPUT} level=2(SOL_TCP) optname=0(UNKNOWN)")),
-        (
-            "getsockopt",
-            [0, 1, 57, 0, 0, 0],
-            "net",
-            &format!("res=0 fd={INPUT} level=1(SOL_SOCKET) optname=53(SO_COOKIE)"),
-        ),
-        (
-            "lseek",
-            [0, 1 << 40, 2, 0, 0, 0],
-            "file",
-            &format!("res=0 fd={INPUT} offset=1099511627776 whence=2(SEEK_END)"),
-        ),
-        ("flock", [0, 6, 0, 0, 0, 0], "file", &format!("res=0 fd={INPUT} operation=6(LOCK_EX|LOCK_NB)")),
-        ("pread", [0, 0, 8, 9, 0, 0], "io_read", &format!("res=0 fd={INPUT} size=8 pos=9")),
-        (
-            "splice",
-            [0, 0, 99, 0, 7, 4],
-            "io_other",
-            &format!("res=0 fd_in={INPUT} fd_out=99 size=7 flags=4(SPLICE_F_MORE)"),
-        ),
-        ("sendfile", [0, 99, 0, 5, 0, 0], "io_write", &format!("res=0 out_fd={INPUT} in_fd=99 size=5")),
-        (
-            "copy_file_range",
-            [99, 1, 0, 2, 3, 0],
-            "file",
-            &format!("res=0 fdout={INPUT} offout=2 fdin=99 offin=1 len=3"),
-        ),
-        (
-            "close_range",
-            [3, u64::MAX, 4, 0, 0, 0],
-            "io_other",
-            "res=0 first=3 last=4294967295 flags=4(CLOSE_RANGE_CLOEXEC)",
-        ),
-        ("fsconfig", [0, 6, 0, 0, 0, 0], "system", &format!("res=0 fd={INPUT} cmd=6(FSCONFIG_CMD_CREATE) aux=0")),
-        (
-            "io_uring_register",
-            [0, 2, 0xab, 3, 0, 0],
-            "io_other",
-            &format!("res=0 fd={INPUT} opcode=2(IORING_REGISTER_FILES) arg=AB nr_args=3"),
-        ),
-        ("inotify_init1", [0x800, 0, 0, 0, 0, 0], "ipc", "res=1 flags=64(O_NONBLOCK)"),
-    ];
-    for (call, registers, category, arguments) in cases {
+    for (call, registers, category, arguments) in REGISTERS {
         let event_type = ::rules::EventType::from_name(call).unwrap();
         let decoded = Call::new(event_type, Width::Eight, *registers);
         let event = CallEvent::new(&context, decoded, Target::new(stopped.task(), PENDING), context.clock.tick());
