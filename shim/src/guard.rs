@@ -21,7 +21,9 @@ use nix::{
 use policy::Watched;
 use serde::Deserialize;
 
-use crate::{runtime, settings::Settings};
+use settings::Settings;
+
+use crate::runtime;
 
 /// Loading the stock rules takes milliseconds, and longer where many containers start at once; kubelet gives a container two
 /// minutes.

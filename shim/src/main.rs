@@ -11,18 +11,17 @@ mod guard;
 mod log;
 mod run_directory;
 mod runtime;
-mod settings;
 mod start;
 
 use std::{convert::Infallible, env, ffi::OsString, io, path::Path, process::ExitCode};
 
 use policy::{Mode, UnknownMode};
+use settings::{Settings, SettingsError};
 
 use crate::{
     args::Invocation,
     log::Log,
     runtime::LocateError,
-    settings::{Settings, SettingsError},
     start::{Refusal, Start},
 };
 

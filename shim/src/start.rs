@@ -9,6 +9,7 @@ use std::{
 
 use policy::{Arch, Mode, Plan, ProfileError, UnknownMode, Watched};
 use serde_json::{Value, json};
+use settings::{Settings, SettingsError};
 
 use crate::{
     args::Invocation,
@@ -16,7 +17,6 @@ use crate::{
     conmon, features,
     guard::{self, GuardError, Ready, Started},
     run_directory::{RunDirectory, RunDirectoryError},
-    settings::{Settings, SettingsError},
 };
 
 /// A command that starts a container.

@@ -14,6 +14,8 @@ use super::{
     rule_files::{NoRuleFiles, UnusableRules},
     rules::UnknownRule,
 };
+use settings::SettingsError;
+
 use crate::{config::ConfigError, diagnostics, node::service::ServeError};
 
 const BAD_CONFIGURATION: u8 = 78;
@@ -23,6 +25,8 @@ const BAD_CONFIGURATION: u8 = 78;
 pub(super) enum CommandError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] SettingsError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -50,7 +54,7 @@ impl CommandError {
         // Without standard error there is nobody to tell.
         writeln!(io::stderr().lock(), "lanner: {}", diagnostics::chain(self)).unwrap_or_default();
         match self {
-            Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
+            Self::Config(_) | Self::Start(_) => ExitCode::from(BAD_CONFIGURATION),
             // *Falco:* a file that does not load ends `-V` with 1.
             Self::Serve(_)
             | Self::Logs(_)

@@ -19,11 +19,12 @@ mod validate;
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
+use settings::{DEFAULT_FILE, Settings, SettingsError};
 
 use self::rules::RulesArguments;
 use error::CommandError;
@@ -36,7 +37,7 @@ use ps::PsArguments;
 use serve::ServeArguments;
 use validate::ValidateArguments;
 
-use crate::config::{Config, ConfigError, DEFAULT_PATH, Notice};
+use crate::config::{Config, ConfigError, Notice};
 
 /// Names the configuration where `--config` does not.
 const CONFIG_VARIABLE: &str = "LANNER_CONFIG";
@@ -104,6 +105,7 @@ impl CommandLine {
             Command::Ps(arguments) => ps::run(&self.load()?.0, arguments)?,
             Command::Validate(arguments) => {
                 let (config, notices) = self.load_for_tool()?;
+                self.check_start()?;
                 validate::run(&config, &notices, arguments)?;
             }
             Command::Rules(arguments) => rules::run(&self.load_for_tool()?.0, arguments)?,
@@ -116,6 +118,15 @@ impl CommandLine {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Whether containers start with the configuration, if there is one.
+    fn check_start(&self) -> Result<(), SettingsError> {
+        let named = self.named_config();
+        if named.is_some() || Path::new(DEFAULT_FILE).exists() {
+            drop(Settings::load(Some(self.config_path().as_os_str()))?);
+        }
+        Ok(())
+    }
+
     fn load(&self) -> Result<(Config, Vec<Notice>), ConfigError> {
         Config::load(&self.config_path(), &self.options)
     }
@@ -123,14 +134,14 @@ impl CommandLine {
     /// The configuration for tools that also serve where Lanner is not installed: without a configuration its defaults,
     /// unless one is asked for by name.
     fn load_for_tool(&self) -> Result<(Config, Vec<Notice>), ConfigError> {
-        if self.named_config().is_none() && !PathBuf::from(DEFAULT_PATH).exists() {
+        if self.named_config().is_none() && !PathBuf::from(DEFAULT_FILE).exists() {
             return Config::defaults(&self.options);
         }
         self.load()
     }
 
     fn config_path(&self) -> PathBuf {
-        self.named_config().unwrap_or_else(|| DEFAULT_PATH.into())
+        self.named_config().unwrap_or_else(|| DEFAULT_FILE.into())
     }
 
     fn named_config(&self) -> Option<PathBuf> {

@@ -12,6 +12,8 @@ use super::{
     error::CommandError,
     rule_files::{self, UnusableRules},
 };
+use settings::Settings;
+
 use crate::{
     config::{Config, Notice, OutputOptions},
     diagnostics,
@@ -29,12 +31,17 @@ pub(super) struct ServeArguments {
 /// Serves until it is told to stop, as the file at `path` with the `key=value` options over it says.
 pub(super) fn run(path: &Path, options: &[String], arguments: &ServeArguments) -> Result<(), CommandError> {
     let (config, notices) = Config::load(path, options)?;
+    let settings = Settings::load(Some(path.as_os_str()));
     if arguments.dry_run {
+        drop(settings?);
         return rehearse(&config, &notices);
     }
     diagnostics::start(config.log_level.0);
     for notice in notices {
         tracing::warn!("{}", notice.in_one_line());
+    }
+    if let Err(error) = settings {
+        tracing::error!("no container starts: {}", diagnostics::chain(&error));
     }
     Ok(service::serve(config, path, options)?)
 }

@@ -8,11 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use settings::MAX_FILE_BYTES;
+
 use super::rules_files;
 use crate::bounded;
-
-/// A configuration is read at every container start; a file beyond this is something else by mistake.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -37,9 +37,6 @@ use policy::Mode;
 use files::Files;
 use section::{Findings, Section};
 
-/// Where the configuration is unless `--config` or `LANNER_CONFIG` says otherwise.
-pub(crate) const DEFAULT_PATH: &str = "/etc/lanner/lanner.yaml";
-
 /// The validated configuration of a node.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -139,7 +136,7 @@ impl Config {
     }
 }
 
-/// The keys that only the shim acts on: it reads them without reporting, so their mistakes are shown here.
+/// The keys that only the shim acts on: their mistakes are shown with those of the others.
 fn check_shim_keys(root: Section<'_>) {
     let _mode: Mode = root.parsed("mode", "audit or enforce", Mode::Audit);
     drop(root.texts("runtimes"));

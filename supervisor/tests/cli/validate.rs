@@ -131,6 +131,26 @@ fn what_cannot_be_checked_is_an_error_of_its_own() {
     assert_eq!(Scratch::new(&files).lanner("-c c.yaml validate --jsn").code, 2);
 }
 
+/// What the shim, which reads some of the keys by itself, does not take.
+#[test]
+fn a_configuration_that_starts_no_container_is_none() {
+    for (text, cause) in [
+        ("runtimes: crun\n", "cannot parse the configuration `$DIR/lanner.yaml`"),
+        ("mode:\n", "cannot parse the configuration `$DIR/lanner.yaml`"),
+        ("mode: audit\n---\nmode: enforce\n", "cannot parse the configuration `$DIR/lanner.yaml`"),
+        ("run_dir: /run/$${X}\n", "`/run/$${X}` of the configuration `$DIR/lanner.yaml` is not replaced"),
+        ("config_files: [$DIR/more.yaml]\n", "`mode` must stand in `$DIR/lanner.yaml`, which alone is read"),
+    ] {
+        let files = [("lanner.yaml", text), ("more.yaml", "mode: enforce\n"), ("a.yaml", GOOD)];
+        let scratch = Scratch::new(&files);
+        for line in ["-c lanner.yaml validate a.yaml", "-c lanner.yaml serve --dry-run"] {
+            let Outcome { code, out, err } = scratch.lanner(line);
+            assert_eq!((code, out.as_str()), (78, ""), "{text} {line}: {err}");
+            assert!(err.starts_with(&format!("lanner: {cause}")), "{text} {line}: {err}");
+        }
+    }
+}
+
 #[test]
 fn without_any_configuration_its_defaults_hold() {
     if Path::new("/etc/lanner/lanner.yaml").exists() {

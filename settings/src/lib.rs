@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The keys of `lanner.yaml` that the shim needs; the guard checks the file in full.
+#![forbid(unsafe_code)]
+//! The keys of `lanner.yaml` that decide how a container is started. The shim reads nothing else of the file, and where it
+//! cannot read these, no container starts; so `lanner validate` reads them in the same way.
 
 use std::{
     env,
@@ -16,24 +18,29 @@ use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+use serde_saphyr::MergeKeyPolicy;
 
-const DEFAULT_FILE: &str = "/etc/lanner/lanner.yaml";
+/// Where the configuration is unless somebody names another file.
+pub const DEFAULT_FILE: &str = "/etc/lanner/lanner.yaml";
+
+/// Bytes of a file: it is read at every container start, and one beyond this is something else by mistake.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The shim's part of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Where they were read; absolute.
     #[serde(skip)]
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// The mildest mode of all containers.
-    pub(crate) mode: Mode,
+    pub mode: Mode,
     /// Low-level runtimes by name or path; the first that exists is used.
-    pub(crate) runtimes: Vec<PathBuf>,
+    pub runtimes: Vec<PathBuf>,
     /// See ARCHITECTURE.md, "Run directory".
-    pub(crate) run_dir: PathBuf,
+    pub run_dir: PathBuf,
     /// The `lanner` executable, where it stands neither beside the shim nor in PATH.
-    pub(crate) lanner: Option<PathBuf>,
+    pub lanner: Option<PathBuf>,
     /// Further files of the configuration, none of which may have one of these keys.
     config_files: Option<Vec<Entry>>,
 }
@@ -53,29 +60,61 @@ impl Default for Settings {
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
+pub enum SettingsError {
+    /// A file cannot be read.
     #[error("cannot read the configuration `{}`", file.display())]
-    Read { file: PathBuf, source: io::Error },
+    Read {
+        /// Which one.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is no YAML, or a key has a value of another kind.
     #[error("cannot parse the configuration `{}`", file.display())]
-    Parse { file: PathBuf, source: Box<serde_saphyr::Error> },
-    #[error("`run_dir` of the configuration `{}` is not an absolute path", file.display())]
-    RelativeRunDir { file: PathBuf },
+    Parse {
+        /// Which one.
+        file: PathBuf,
+        /// What and where.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// A path depends on where who reads it runs.
+    #[error("`{key}` of the configuration `{}` is not an absolute path", file.display())]
+    Relative {
+        /// The configuration.
+        file: PathBuf,
+        /// The key with the path.
+        key: &'static str,
+    },
+    /// A key stands in a file that is not read where a container starts.
     #[error("`{key}` must stand in `{}`, which alone is read where a container starts, not in `{}`", file.display(), included.display())]
-    Included { file: PathBuf, included: PathBuf, key: &'static str },
+    Included {
+        /// The configuration.
+        file: PathBuf,
+        /// The file with the key.
+        included: PathBuf,
+        /// The key.
+        key: &'static str,
+    },
+    /// A value has a variable in it.
     #[error("`{text}` of the configuration `{}` is not replaced where a container starts", file.display())]
-    Variable { file: PathBuf, text: String },
+    Variable {
+        /// The configuration.
+        file: PathBuf,
+        /// The value.
+        text: String,
+    },
 }
 
 impl SettingsError {
     /// Whether there is no such file.
-    pub(crate) fn is_missing(&self) -> bool {
+    pub fn is_missing(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
 impl Settings {
     /// Reads the file that the command line or `LANNER_CONFIG` names, or the default one.
-    pub(crate) fn load(named: Option<&OsStr>) -> Result<Self, SettingsError> {
+    pub fn load(named: Option<&OsStr>) -> Result<Self, SettingsError> {
         let named = named.map(OsStr::to_owned).or_else(|| env::var_os("LANNER_CONFIG"));
         let file = named.unwrap_or_else(|| DEFAULT_FILE.into());
         let file = path::absolute(&file).map_err(|source| SettingsError::Read { file: file.into(), source })?;
@@ -88,10 +127,12 @@ impl Settings {
     fn parse(text: &str, file: &Path) -> Result<Self, SettingsError> {
         let settings: Option<Self> = parsed(text, file)?;
         let settings = Self { file: file.to_owned(), ..settings.unwrap_or_default() };
-        if !settings.run_dir.is_absolute() {
-            return Err(SettingsError::RelativeRunDir { file: file.to_owned() });
+        let paths = [("run_dir", Some(&settings.run_dir)), ("lanner", settings.lanner.as_ref())];
+        if let Some((key, _)) = paths.into_iter().find(|(_, path)| path.is_some_and(|path| !path.is_absolute())) {
+            return Err(SettingsError::Relative { file: file.to_owned(), key });
         }
-        settings.runtimes.iter().chain(&settings.lanner).try_for_each(|path| check_literal(path, file))?;
+        let texts = settings.runtimes.iter().chain(&settings.lanner).chain([&settings.run_dir]);
+        texts.into_iter().try_for_each(|path| check_literal(path, file))?;
         Ok(settings)
     }
 
@@ -117,14 +158,20 @@ impl Settings {
 /// The text of a regular file: every command of an engine's would wait with us for whoever writes into a FIFO.
 fn read(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    if !file.metadata()?.is_file() {
+    let facts = file.metadata()?;
+    if !facts.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    if facts.len() > MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
     io::read_to_string(file)
 }
 
 fn parsed<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, SettingsError> {
-    serde_saphyr::from_str(text)
+    // The other processes know no merge key.
+    let options = serde_saphyr::options! { merge_keys: MergeKeyPolicy::AsOrdinary };
+    serde_saphyr::from_str_with_options(text, options)
         .map_err(|source| SettingsError::Parse { file: file.to_owned(), source: Box::new(source) })
 }
 
@@ -205,9 +252,30 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_understood_is_no_default() {
-        for text in ["mode: off", "runtimes: runc: 1", "- mode", "run_dir: run/lanner"] {
+        for text in [
+            "mode: off",
+            "mode:",
+            "mode: ~",
+            "mode: ${MODE}",
+            "runtimes: runc: 1",
+            "runtimes: crun",
+            "runtimes:",
+            "- mode",
+            "run_dir:",
+            "run_dir: run/lanner",
+            "run_dir: /run/${X}",
+            "run_dir: /run/$${X}",
+            "lanner: bin/lanner",
+            "mode: audit\n---\nmode: enforce",
+            "config_files: [~]",
+        ] {
             Settings::parse(text, Path::new(DEFAULT_FILE)).expect_err(text);
         }
+    }
+
+    #[test]
+    fn no_key_is_merged() {
+        check("other: &other {mode: enforce}\n<<: *other\n", &Settings::default());
     }
 
     #[test]
