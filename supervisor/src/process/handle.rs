@@ -12,6 +12,7 @@ use std::{
 };
 
 use nix::{
+    dir::Dir,
     fcntl::{AT_FDCWD, OFlag, openat, readlinkat},
     sys::{
         stat::{Mode, fstat},
@@ -23,7 +24,7 @@ use nix::{
 use super::{
     Cgroup, Stat, Status,
     stat::number,
-    unseen::{named, opened},
+    unseen::{named, opened, overlook},
 };
 use crate::{
     sys::{Ids, OpenHow, Pidfd, file_facts, open_at},
@@ -45,6 +46,8 @@ const MAX_STATUS: usize = 1 << 20;
 const MAX_AUXILIARY: usize = 1024;
 /// Bytes of `/proc/PID/syscall`: a number and eight more of 18 digits.
 const MAX_ACTIVITY: usize = 256;
+/// Living threads that are asked for their process's program; one of them knows it unless it ends just now.
+const MAX_THREADS: usize = 16;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
 const MAX_NAME: usize = 16;
 
@@ -387,6 +390,40 @@ impl Process {
     /// The environment the program was started with, as the process shows it now.
     pub(crate) fn environment(&self) -> Option<Strings> {
         self.read("environ", MAX_STRINGS).map(|content| Strings::from_terminated(&content))
+    }
+
+    /// What `read` tells of the program that the process runs. Where its first thread has ended, the kernel says nothing of it
+    /// there (`get_task_mm`, `get_task_exe_file`), but in the directories of the other threads.
+    pub(crate) fn of_program<T>(
+        &self,
+        read: impl Fn(&Self) -> Option<T>,
+        says_nothing: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let told = read(self);
+        let is_told = told.as_ref().is_some_and(|told| !says_nothing(told));
+        if is_told || !self.stat().is_some_and(|stat| stat.has_ended() && stat.threads > 1) {
+            return told;
+        }
+        let by_others =
+            self.others().take(MAX_THREADS).find_map(|thread| read(&thread).filter(|told| !says_nothing(told)));
+        // One of them runs it, or did until just now.
+        if by_others.is_none() {
+            overlook();
+        }
+        by_others.or(told)
+    }
+
+    /// The process's threads that have not ended.
+    fn others(&self) -> impl Iterator<Item = Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let listed = opened(Dir::openat(self.directory(), "task", flags, Mode::empty()));
+        let entries = listed.into_iter().flat_map(|directory| directory.into_iter().filter_map(Result::ok));
+        entries.filter_map(|entry| {
+            let task: u32 = number(entry.file_name().to_bytes())?;
+            let directory = open_unmounted(self.directory(), &format!("task/{task}"), libc::O_PATH | libc::O_DIRECTORY);
+            let thread = Self::with_directory(task, opened(directory)?, self.is_ours);
+            thread.stat().is_some_and(|stat| !stat.has_ended()).then_some(thread)
+        })
     }
 
     /// Where a magic link of the directory leads: `exe`, `cwd`, `root`, `fd/3`, `ns/pid`.

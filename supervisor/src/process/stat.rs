@@ -32,6 +32,11 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    /// Whether the task has ended, and is there as long as its process has other threads, or nobody has asked for its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
     /// The content of the file.
     pub(crate) fn parse(content: &[u8]) -> Option<Self> {
         let behind = memchr::memrchr(b')', content)? + 1;

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Process;
+use super::{Process, unseen::overlook};
 use crate::descriptor_limit;
 
 /// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have.
@@ -15,8 +15,8 @@ const CAPACITY: RangeInclusive<u64> = 8..=128;
 const DESCRIPTORS_EACH: u64 = 5;
 /// A parent that exits while we look is replaced by the next one; a process whose parents keep dying is given up.
 const ATTEMPTS: usize = 3;
-/// Generations that are followed upwards; real trees end after a dozen.
-const MAX_ANCESTORS: usize = 64;
+/// Generations that are followed upwards, each with a descriptor; real trees end after a dozen.
+const MAX_ANCESTORS: usize = 256;
 
 /// Handles of tasks that were asked for.
 #[derive(Debug)]
@@ -72,18 +72,29 @@ impl ProcessTable {
     pub(crate) fn parent(&self, child: &Process) -> Option<Arc<Process>> {
         for _ in 0..ATTEMPTS {
             let number = child.stat()?.parent;
-            let parent = (number != 0).then(|| self.get(number)).flatten();
+            if number == 0 {
+                return None;
+            }
+            let parent = self.get(number);
             if child.stat()?.parent == number {
+                if parent.is_none() {
+                    overlook();
+                }
                 return parent;
             }
         }
+        overlook();
         None
     }
 
-    /// Parent, grandparent and so on up to the first process of the host.
+    /// Parent, grandparent and so on up to the first process of the host. Of a longer line the eldest stay unseen.
     pub(crate) fn ancestors(&self, process: &Process) -> Vec<Arc<Process>> {
         let first = self.parent(process);
-        std::iter::successors(first, |child| self.parent(child)).take(MAX_ANCESTORS).collect()
+        let line: Vec<_> = std::iter::successors(first, |child| self.parent(child)).take(MAX_ANCESTORS + 1).collect();
+        if line.len() > MAX_ANCESTORS {
+            overlook();
+        }
+        line
     }
 
     /// Where there are too many, chance decides which one goes: where more tasks call in turns than are kept, the one whose

@@ -7,20 +7,21 @@ use rules::{Argument, ProcField, Value};
 
 use super::{
     CallEvent,
-    own::{arguments_of, command_line_of, environment_text, variable},
+    own::{arguments_behind_first, command_line, environment_text, variable},
     owned,
 };
 use crate::{
     event::file,
     process::{Process, Stat},
+    target::Strings,
 };
 
 impl CallEvent<'_> {
     pub(super) fn of_parent(&self, field: ProcField) -> Option<Value<'_>> {
         let parent = self.parent()?;
         match field {
-            ProcField::Pexe => parent.arguments()?.get(0).map(owned),
-            ProcField::Pexepath => file::exe_path(&parent).map(owned),
+            ProcField::Pexe => arguments(&parent)?.get(0).map(owned),
+            ProcField::Pexepath => exe_path(&parent).map(owned),
             ProcField::Pname => parent.name().map(owned),
             ProcField::Pcmdline => command_line_of(&parent).map(owned),
             ProcField::Ppid => Some(Value::Int(i64::from(parent.task()))),
@@ -39,7 +40,7 @@ impl CallEvent<'_> {
                 ancestor_value(self.ancestors().get(index)?, field)
             }
             Argument::Key(name) if field == ProcField::Aenv => {
-                let environments = self.ancestors().iter().filter_map(|ancestor| ancestor.environment());
+                let environments = self.ancestors().iter().filter_map(|ancestor| environment(ancestor));
                 let values = environments.map(|environment| variable(&environment, name).map(<[u8]>::to_vec));
                 values.flatten().next().map(owned)
             }
@@ -97,12 +98,29 @@ impl CallEvent<'_> {
 
 fn ancestor_value<'a>(process: &Process, field: ProcField) -> Option<Value<'a>> {
     match field {
-        ProcField::Aexe => process.arguments()?.get(0).map(owned),
-        ProcField::Aexepath => file::exe_path(process).map(owned),
+        ProcField::Aexe => arguments(process)?.get(0).map(owned),
+        ProcField::Aexepath => exe_path(process).map(owned),
         ProcField::Aname => process.name().map(owned),
-        ProcField::Aargs => arguments_of(process).map(owned),
+        ProcField::Aargs => Some(owned(arguments_behind_first(&arguments(process)?))),
         ProcField::Acmdline => command_line_of(process).map(owned),
-        ProcField::Aenv => Some(owned(environment_text(&process.environment()?, &Argument::Unused))),
+        ProcField::Aenv => Some(owned(environment_text(&environment(process)?, &Argument::Unused))),
         _ => Some(Value::Int(i64::from(process.task()))),
     }
+}
+
+fn exe_path(process: &Process) -> Option<Vec<u8>> {
+    process.of_program(file::exe_path, Vec::is_empty)
+}
+
+fn arguments(process: &Process) -> Option<Strings> {
+    process.of_program(Process::arguments, |arguments| arguments.len() == 0)
+}
+
+fn environment(process: &Process) -> Option<Strings> {
+    process.of_program(Process::environment, |environment| environment.len() == 0)
+}
+
+/// The command line of another process.
+fn command_line_of(process: &Process) -> Option<Vec<u8>> {
+    Some(command_line(process.name()?, &arguments(process)?))
 }

@@ -6,7 +6,6 @@ use rules::{Argument, ProcField, Value};
 use super::{CallEvent, owned, with_slash};
 use crate::{
     event::{file, paths},
-    process::Process,
     target::Strings,
 };
 
@@ -116,21 +115,16 @@ impl CallEvent<'_> {
     }
 }
 
-/// `argv` of another process as `proc.args` prints it.
-pub(super) fn arguments_of(process: &Process) -> Option<Vec<u8>> {
-    Some(joined(process.arguments()?.iter().skip(1)))
-}
-
-/// The command line of another process.
-pub(super) fn command_line_of(process: &Process) -> Option<Vec<u8>> {
-    Some(command_line(process.name()?, &process.arguments()?))
+/// Arguments behind the first, separated by blanks.
+pub(super) fn arguments_behind_first(arguments: &Strings) -> Vec<u8> {
+    joined(arguments.iter().skip(1))
 }
 
 /// *Falco:* the kernel's name and the arguments behind the first, separated by blanks, unquoted.
-fn command_line(mut name: Vec<u8>, arguments: &Strings) -> Vec<u8> {
+pub(super) fn command_line(mut name: Vec<u8>, arguments: &Strings) -> Vec<u8> {
     if arguments.len() > 1 {
         name.push(b' ');
-        name.extend_from_slice(&joined(arguments.iter().skip(1)));
+        name.extend_from_slice(&arguments_behind_first(arguments));
     }
     name
 }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A process's relatives are known whatever they do to hide.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+
+use std::fs;
+
+use integration::{
+    Bundle, Container, Lanner, LowLevel,
+    Requirement::{self, Program, Root},
+    Settings, skipped, text, workload,
+};
+use serde_json::json;
+
+const RULES: &str = "
+- rule: of the family
+  desc: A file was opened by a relative of the program that it is kept from.
+  condition: >
+    evt.type in (open, openat) and (
+      (fd.name = /secret/by-path and proc.pexepath = /bin/elder)
+      or (fd.name = /secret/by-ancestors-path and proc.aexepath = /bin/elder)
+      or (fd.name = /secret/by-command and proc.pcmdline contains marked)
+      or (fd.name = /secret/by-arguments and proc.aargs contains marked)
+      or (fd.name = /secret/by-environment and proc.aenv[MARK] = marked)
+      or (fd.name in (/secret/deep, /secret/too-deep) and proc.aname = elder))
+  output: opened %fd.name by a child of %proc.pexepath
+  priority: NOTICE
+  action: deny
+";
+
+/// What is too deep fails because nobody has seen the eldest.
+const RESULTS: &str = "by-path -1
+by-ancestors-path -1
+by-command -1
+by-arguments -1
+by-environment -1
+open 0
+deep -1
+too-deep -1
+";
+
+#[test]
+fn a_parent_cannot_hide() {
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program(runtime.name()), Program("gcc")]) {
+            continue;
+        }
+        let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+        let bundle = Bundle::new(&["/bin/elder", "marked"])
+            .file(&workload("kin"), "/bin/elder")
+            .file(&workload("kin"), "/bin/younger")
+            .set("/process/env", json!(["PATH=/bin", "MARK=marked"]));
+        fs::create_dir(bundle.inside("/secret")).unwrap();
+        for line in RESULTS.lines() {
+            let name = line.split(' ').next().unwrap();
+            fs::write(bundle.inside("/secret").join(name), "").unwrap();
+        }
+        let output = Container::run(&lanner.engine(), &bundle);
+        assert_eq!(text(&output.stdout), RESULTS, "{}", text(&output.stderr));
+        let alerts = lanner.alerts_of("of the family");
+        assert_eq!(alerts.len(), 6);
+        assert_eq!(alerts[0].text("proc.pexepath"), "/bin/elder");
+        lanner.expect_nothing_left();
+    }
+}
