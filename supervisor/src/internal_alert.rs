@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Alerts about Lanner itself, beside those of rules: in the same log, with source `internal`, as Falco's own.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use policy::Mode;
 use rules::Priority;
 
@@ -13,6 +11,7 @@ use crate::{
     diagnostics,
     event_log::EventLog,
     shared::Shared,
+    unix_time::unix_time,
 };
 
 /// Characters of a container's id that alerts show, as Falco does.
@@ -226,10 +225,4 @@ impl InternalAlert {
             }
         }
     }
-}
-
-/// Unix time in nanoseconds; 0 for a clock before 1970.
-fn unix_time() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

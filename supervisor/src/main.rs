@@ -42,6 +42,7 @@ mod executable;
 mod run_directory;
 mod slots;
 mod sys;
+mod unix_time;
 
 mod node;
 mod recorded_event;

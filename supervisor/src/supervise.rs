@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -36,6 +36,7 @@ use crate::{
     slots::SlotsFile,
     sources::Sources,
     sys::{self, Listener, SyscallError},
+    unix_time::unix_time,
     untrapped::Untrapped,
     watch::{RunningWatch, Watch},
 };
@@ -396,12 +397,6 @@ fn follow(log: &Path) {
 fn die(error: &str) -> ! {
     tracing::error!(error, "the supervisor makes way for another one");
     std::process::abort();
-}
-
-/// Unix time in nanoseconds; 0 for a clock before 1970.
-fn unix_time() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Lets the guard, and a new guard, keep the texts in force.

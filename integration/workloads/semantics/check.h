@@ -48,7 +48,7 @@ struct family {
   const struct family title = {#title, checks_of_##title, COUNT(checks_of_##title)}
 
 extern const struct family flags, openat2_calls, paths, rights, sticky, context, namespaces, proc, own_files, devices,
-    waiting, effects, others, foreign, names, connections, exec_errors, exec_image, exec_state, traced;
+    waiting, interrupted, effects, others, foreign, names, connections, exec_errors, exec_image, exec_state, traced;
 
 // Words of the outcome.
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

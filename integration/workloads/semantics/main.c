@@ -5,8 +5,9 @@
 #include "check.h"
 
 static const struct family *const FAMILIES[] = {
-    &flags,   &openat2_calls, &paths,  &rights,  &sticky,      &context,    &namespaces, &proc,  &own_files, &devices,
-    &waiting, &effects,       &others, &foreign, &names, &connections, &exec_errors, &exec_image, &exec_state, &traced};
+    &flags, &openat2_calls, &paths, &rights, &sticky, &context, &namespaces, &proc, &own_files, &devices, &waiting,
+    &interrupted, &effects, &others, &foreign, &names, &connections, &exec_errors, &exec_image, &exec_state,
+    &traced};
 
 static const char BASE[] = "/tmp/semantics";
 enum { LIMIT = 40 * SECOND, LONGEST = 16384 };

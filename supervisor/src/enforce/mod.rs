@@ -40,7 +40,7 @@ pub(crate) use handles::Handles;
 pub(crate) use locate::Located;
 pub(crate) use means::{Client, Errand, Finding, Means, MeansError};
 pub(crate) use namespace::serve;
-pub(crate) use naming::{Deed, Name, Naming};
+pub(crate) use naming::{Deed, Lasting, Name, Naming};
 pub(crate) use opener::{ATTEMPTS, Afterwards, Opened, remember_host, stand_alone};
 use opener::{Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError, Start};

@@ -463,6 +463,14 @@ impl Process {
         }
     }
 
+    /// Where the stack of a task ends that waits inside a call.
+    pub(crate) fn stack_pointer(&self) -> Option<u64> {
+        let text = self.read("syscall", MAX_ACTIVITY)?;
+        // Behind the number and six registers, or -1 outside of calls, and before the instruction's address.
+        let pointer = std::str::from_utf8(&text).ok()?.split_whitespace().rev().nth(1)?;
+        u64::from_str_radix(pointer.strip_prefix("0x")?, 16).ok()
+    }
+
     /// Whether the task waits inside a call with these registers, made at this address.
     pub(crate) fn is_inside(&self, number: i32, registers: [u64; 6], instruction: u64) -> bool {
         let Some(text) = self.read("syscall", MAX_ACTIVITY) else { return false };

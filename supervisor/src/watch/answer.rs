@@ -183,6 +183,9 @@ impl<'a> Answerer<'a> {
                 return self.send(notification, decision);
             }
         };
+        if !self.shared().is_wait_killable {
+            self.delivery.unfinished.leave_cut_files(notification);
+        }
         if self.slots.phase() == Phase::Preparing {
             // The low-level runtime's init opens files and then blocks in the open of its exec FIFO: not the container's
             // doing. Its first exec is the entrypoint.

@@ -11,7 +11,9 @@ use std::{
 
 use super::{
     waiting,
-    withdrawn::{CallFile, Interrupted, Kept as _, KeptFile, Kind, Title, Undelivered, UndeliveredFiles, claim},
+    withdrawn::{
+        CallFile, Interrupted, Kept as _, KeptFile, KeptResult, Kind, Title, Undelivered, UndeliveredFiles, claim,
+    },
 };
 use crate::{
     counters::Counter,
@@ -68,15 +70,27 @@ impl Unfinished {
 
     /// Gives up what nobody may come back for: a program that we hold open for writing cannot be executed.
     pub(super) fn forget_regular_files(&self) {
-        let files = self.undelivered_files().forget(|kept, _task| kept.own.title.kind.is_regular());
+        let files = self.undelivered_files().forget(|kept, _call| kept.own.title.kind.is_regular());
         // A close may take its time, for which nobody else is to wait.
         drop(files);
     }
 
     /// Gives up what nobody will come back for, and what was kept for `task`, which goes on with another call.
     pub(super) fn forget_files_of(&self, task: u32) {
-        let files = self.undelivered_files().forget(|kept, owner| owner == task || !kept.is_wanted());
+        let files = self.undelivered_files().forget(|kept, call| call.task() == task || !kept.is_wanted());
         drop(files);
+    }
+
+    /// Gives up what was cut for earlier calls of this call's thread, if it shows that it has left them.
+    pub(super) fn leave_cut_files(&self, notification: &Notification) {
+        if !self.undelivered_files().has_cut_before(notification) {
+            return;
+        }
+        let task = notification.target_tid;
+        let Some(stack_pointer) = Process::open(task).and_then(|task| task.stack_pointer()) else { return };
+        let (files, calls) = self.undelivered_files().forget_passed(task, stack_pointer);
+        drop(files);
+        self.interrupted().forget(|(), call| calls.contains(call));
     }
 
     /// Gives up what nobody has come back for.
@@ -173,7 +187,7 @@ impl Delivery {
     }
 
     /// Keeps the result of a call for its next notification.
-    pub(super) fn keep_result(&self, notification: &Notification, claim: u64, result: Response) {
+    pub(super) fn keep_result(&self, notification: &Notification, claim: u64, result: KeptResult) {
         if self.shared.is_wait_killable {
             return;
         }
@@ -181,7 +195,11 @@ impl Delivery {
     }
 
     /// The result of an earlier notification of this call.
-    pub(super) fn take_result(&self, notification: &Notification, claim: u64) -> Option<Response> {
+    pub(super) fn take_result(&self, notification: &Notification, event: &CallEvent<'_>) -> Option<KeptResult> {
+        if !self.unfinished.undelivered().has(notification, None) {
+            return None;
+        }
+        let claim = self.claim(event);
         self.unfinished.undelivered().take(notification, claim, Instant::now())
     }
 
@@ -191,9 +209,10 @@ impl Delivery {
     }
 
     /// What a file will belong to its call by.
-    pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind) -> Title {
+    pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cuts: bool) -> Title {
         let owner = self.owner(event);
-        Title { claim: claim(event, owner.as_deref()), owner, kind }
+        let cut_at = owner.as_ref().filter(|_| cuts).and_then(|owner| owner.stack_pointer());
+        Title { claim: claim(event, owner.as_deref()), owner, kind, cut_at }
     }
 
     fn owner(&self, event: &CallEvent<'_>) -> Option<Arc<Process>> {

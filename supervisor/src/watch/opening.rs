@@ -202,7 +202,7 @@ impl Answerer<'_> {
             Located::Missing { .. } => Kind::Made,
             Located::Existing { .. } | Located::Failed(_) => return None,
         };
-        Some(self.delivery().title(event, kind))
+        Some(self.delivery().title(event, kind, errand.request.has(libc::O_TRUNC)))
     }
 
     fn find(&mut self, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {

@@ -14,12 +14,13 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
+    withdrawn::KeptResult,
 };
 use crate::{
     decode::{Call, RawAddress},
     enforce::{
-        Client, Contact, Deed, Destination, Ended, Handles, Job, MeansError, Name, Naming, RESTART, RequestError,
-        Standing, Start, Work, forgive_connect,
+        Client, Contact, Deed, Destination, Ended, Handles, Job, Lasting, MeansError, Name, Naming, RESTART,
+        RequestError, Standing, Start, Work, forgive_connect,
     },
     event::CallEvent,
     in_force::InForce,
@@ -27,6 +28,7 @@ use crate::{
     slots::Progress,
     sys::{Notification, Response},
     target::Target,
+    unix_time::unix_time,
 };
 
 /// What a call comes to; the errno where it fails.
@@ -66,6 +68,8 @@ struct Wait {
 struct Receipt {
     /// To the result, of the next notification.
     claim: u64,
+    /// What the next notification makes of it.
+    lasts: Lasting,
     /// Hash of the alert's words, where one was written for this notification.
     alerted: Option<u64>,
 }
@@ -87,13 +91,14 @@ impl Answerer<'_> {
         self.end_earlier(place);
         let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
         let copied = copy(&event);
+        let earlier = self.earlier_result(place, &event, &copied);
         let decision = self.decide(place, &event, in_force, None)?;
         if decision.response != Response::Continue {
             return Some(decision);
         }
-        let delivery = self.delivery();
-        let receipt = Receipt { claim: delivery.claim(&event), alerted: decision.alerted };
-        if let Some(result) = delivery.take_result(place.notification, receipt.claim) {
+        let claim = self.delivery().claim(&event);
+        let receipt = Receipt { claim, lasts: copied.lasts(), alerted: decision.alerted };
+        if let Some(result) = earlier {
             drop(event);
             self.deliver(place, result, receipt);
             return None;
@@ -114,6 +119,28 @@ impl Answerer<'_> {
             Step::Unable => return Some(self.failure("its calls cannot be performed")),
         }
         None
+    }
+
+    /// What an earlier notification of this call came to, where that counts for this one; its alert then does, too.
+    fn earlier_result(&mut self, place: Place<'_>, event: &CallEvent<'_>, copied: &Copied) -> Option<Response> {
+        let kept = self.delivery().take_result(place.notification, event)?;
+        if let Copied::Naming(naming) = copied
+            && naming.deed.lasts() == Lasting::Traces
+            && !self.was_made(event, naming, kept.made_by)
+        {
+            return None;
+        }
+        self.delivery().remember(place.notification, kept.alerted);
+        Some(kept.response)
+    }
+
+    /// Whether a call on names that had been made by then has left its traces.
+    fn was_made(&mut self, event: &CallEvent<'_>, naming: &Naming, moment: u64) -> bool {
+        let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return false };
+        let Ok(client) = self.client(process) else { return false };
+        let (shared, look) = (self.shared(), Naming { made_by: Some(moment), ..naming.clone() });
+        let looked = self.means().map(|means| means.name(&client, process, (&look, &handles), &shared.upheaval));
+        matches!(looked, Ok(Ok(looked)) if naming.was_made(looked))
     }
 
     /// Makes a call on names.
@@ -256,14 +283,42 @@ impl Delivery {
             self.respond(notification, result, receipt.alerted);
         } else if !self.is_awaited(notification) {
             self.keep(notification, result, receipt);
-        } else if !self.respond(notification, result, receipt.alerted) {
-            self.keep_result(notification, receipt.claim, result);
+        } else if !receipt.keeps(result) {
+            self.respond(notification, result, receipt.alerted);
+        } else if !self.respond(notification, result, None) {
+            self.keep(notification, result, receipt);
         }
     }
 
+    /// Keeps what a withdrawn call came to, with its alert; where it is to be made anew, the alert alone.
     fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
-        self.remember(notification, receipt.alerted);
-        self.keep_result(notification, receipt.claim, result);
+        let Receipt { claim, alerted, .. } = receipt;
+        if receipt.keeps(result) {
+            self.keep_result(notification, claim, KeptResult { response: result, alerted, made_by: unix_time() });
+        } else {
+            self.remember(notification, alerted);
+        }
+    }
+}
+
+impl Receipt {
+    /// Whether the result counts for the call's next notification.
+    fn keeps(self, result: Response) -> bool {
+        match self.lasts {
+            Lasting::Nothing => false,
+            Lasting::Traces => result == Response::Value(0),
+            Lasting::Result => true,
+        }
+    }
+}
+
+impl Copied {
+    fn lasts(&self) -> Lasting {
+        match self {
+            Self::Naming(naming) => naming.deed.lasts(),
+            Self::Connect(_) => Lasting::Result,
+            Self::Fails(_) | Self::Gone => Lasting::Nothing,
+        }
     }
 }
 
@@ -315,7 +370,7 @@ fn copy_naming(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
     let starts = names.iter().filter_map(|name| Some(name.as_ref().ok()?.start));
     event.hold(Arc::new(Handles::take(process, starts)));
     let deed = deed.ok_or(RequestError::Gone)?.map_err(RequestError::Errno)?;
-    Ok(Copied::Naming(Naming { deed, names }))
+    Ok(Copied::Naming(Naming { deed, names, made_by: None }))
 }
 
 /// The kernel looks at the descriptor, then at the address.

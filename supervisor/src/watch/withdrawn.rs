@@ -11,10 +11,13 @@
 //!   advance: the next notification with the same words in its alert uses it up instead of writing a second one. Nothing
 //!   can be hidden that way: every use was paid for by one alert with the same words, and one alert pays for one call.
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
-//!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, and
-//!   where an open has made a file, or cut one, that file, if its name still leads to it: whatever a handler has written
-//!   meanwhile would be cut off with the second time. A program gets nothing that belonged to
-//!   another one which had its task's number ([`claim`]).
+//!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, as long
+//!   as what the call has done is there to see: where a handler does not restart its call, the program has seen EINTR, and
+//!   makes the same call only when it wants it made. One that failed is simply made again. Where an open has made a file, or
+//!   cut one, the next gets that file, if its name still leads to it: whatever a handler has written meanwhile would be cut
+//!   off with the second time. A program gets nothing that belonged to another one which had its task's number ([`claim`]).
+//! - A file that was cut is given up when its thread makes another call from where no handler can be
+//!   ([`KeptFile::is_passed`]): then the program has gone on, and means a cut by its next open.
 //! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
 //!   likewise, since that other end has gone on, but not for long: who comes next takes it for somebody at its own end.
 //!
@@ -43,6 +46,12 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// The same limit for a file whose other end somebody may have.
 const MEETING: Duration = Duration::from_secs(1);
 
+/// What the kernel puts at least between a stack that a signal interrupts and its handler: registers, and those of the
+/// floating-point unit (`rt_sigframe` of its `asm/sigframe.h`).
+const LEAST_FRAME: u64 = 512;
+/// How far above a call's own end of a stack that is surely the same stack. A handler may have one of its own, above.
+const SAME_STACK: u64 = 1 << 20;
+
 /// What hashes words and arguments: with a key that nobody outside knows, who could else look for two calls with the same
 /// hash and have the one pay for the other.
 pub(super) fn hasher() -> DefaultHasher {
@@ -66,9 +75,19 @@ pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Process>) -> u64 {
 /// Alerts that were paid for in advance, by the hash of their words.
 pub(super) type Interrupted = Withdrawn<()>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
-pub(super) type Undelivered = Withdrawn<Response>;
+pub(super) type Undelivered = Withdrawn<KeptResult>;
 /// Files that belong to an open which did not get them, likewise.
 pub(super) type UndeliveredFiles = Withdrawn<KeptFile>;
+
+/// What a call came to that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeptResult {
+    pub(super) response: Response,
+    /// Hash of its alert's words.
+    pub(super) alerted: Option<u64>,
+    /// When it had been made, in nanoseconds since the epoch.
+    pub(super) made_by: u64,
+}
 
 /// A file that belongs to one call, which cannot have it by being made anew.
 #[derive(Debug)]
@@ -95,6 +114,8 @@ pub(super) struct Title {
     /// Who called; nobody where no call is ever made anew.
     pub(super) owner: Option<Arc<Process>>,
     pub(super) kind: Kind,
+    /// Where the stack ended of the call that cut the file.
+    pub(super) cut_at: Option<u64>,
 }
 
 /// Why a call cannot have its file by being made anew.
@@ -129,6 +150,15 @@ impl KeptFile {
         let stack = own.title.owner.as_ref().and_then(|owner| stack_of(owner))?;
         Some(Self { own, stack })
     }
+
+    /// Whether the file was cut for a call that is over, as its thread makes another one with its stack ending here: on the
+    /// same stack, and where a handler of the first one would not be, which has what it interrupted above itself.
+    fn is_passed(&self, stack_pointer: u64) -> bool {
+        self.own.title.cut_at.is_some_and(|cut| {
+            let lowest = cut.saturating_sub(LEAST_FRAME);
+            (lowest..cut.saturating_add(SAME_STACK)).contains(&stack_pointer)
+        })
+    }
 }
 
 /// Where the stack of the task's program begins. Unlike most of `/proc/PID`, asking this waits for nothing that a task can
@@ -156,7 +186,7 @@ pub(super) trait Kept {
 }
 
 impl Kept for () {}
-impl Kept for Response {}
+impl Kept for KeptResult {}
 
 impl Kept for KeptFile {
     fn until(&self, _now: Instant) -> Instant {
@@ -202,9 +232,37 @@ impl From<&Notification> for CallKey {
 }
 
 impl CallKey {
+    /// The thread.
+    pub(super) fn task(&self) -> u32 {
+        self.target_tid
+    }
+
     /// Whether its task has not left the call: neither a handler nor anything else runs.
     fn is_where_it_was(&self) -> bool {
         Process::open(self.target_tid).is_some_and(|task| task.is_inside(self.nr, self.args, self.instruction_pointer))
+    }
+}
+
+impl UndeliveredFiles {
+    /// Whether a file was cut for another call of this call's thread.
+    pub(super) fn has_cut_before(&self, notification: &Notification) -> bool {
+        let call = CallKey::from(notification);
+        let is_other = |entry: &Entry<KeptFile>| entry.call.target_tid == call.target_tid && entry.call != call;
+        self.0.iter().any(|entry| is_other(entry) && entry.kept.own.title.cut_at.is_some())
+    }
+
+    /// Gives back what was cut for calls of the thread that are over, as it is in a call with its stack ending here; and which
+    /// calls those are.
+    pub(super) fn forget_passed(&mut self, task: u32, stack_pointer: u64) -> (Vec<KeptFile>, Vec<CallKey>) {
+        let mut calls = Vec::new();
+        let files = self.forget(|kept, call| {
+            let is_over = call.target_tid == task && kept.is_passed(stack_pointer);
+            if is_over {
+                calls.push(*call);
+            }
+            is_over
+        });
+        (files, calls)
     }
 }
 
@@ -251,9 +309,9 @@ impl<T: Kept> Withdrawn<T> {
         self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
 
-    /// Gives back what is to be given up, by its task too.
-    pub(super) fn forget(&mut self, is_unwanted: impl Fn(&T, u32) -> bool) -> Vec<T> {
-        let is_over = |entry: &mut Entry<T>| is_unwanted(&entry.kept, entry.call.target_tid);
+    /// Gives back what is to be given up, by its call too.
+    pub(super) fn forget(&mut self, mut is_unwanted: impl FnMut(&T, &CallKey) -> bool) -> Vec<T> {
+        let is_over = |entry: &mut Entry<T>| is_unwanted(&entry.kept, &entry.call);
         self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
 }
@@ -273,6 +331,10 @@ mod tests {
     fn call(id: u64, tid: u32, path: u64) -> Notification {
         let args = [0, path, 0, 0, 0, 0];
         Notification { id, target_tid: tid, nr: 257, arch: 0xc000_003e, instruction_pointer: 0x1000, args }
+    }
+
+    fn result(response: Response) -> KeptResult {
+        KeptResult { response, alerted: None, made_by: 0 }
     }
 
     #[test]
@@ -317,12 +379,12 @@ mod tests {
         };
         let (mut undelivered, now) = (Undelivered::default(), Instant::now());
         let elsewhere = Notification { args: [0, 0x5000, 0, 0, 0, 0], ..waiting };
-        undelivered.keep(&waiting, 77, Response::Value(1), now);
-        undelivered.keep(&elsewhere, 77, Response::Value(2), now);
-        undelivered.keep(&Notification { nr: 83, ..waiting }, 77, Response::Value(3), now);
+        undelivered.keep(&waiting, 77, result(Response::Value(1)), now);
+        undelivered.keep(&elsewhere, 77, result(Response::Value(2)), now);
+        undelivered.keep(&Notification { nr: 83, ..waiting }, 77, result(Response::Value(3)), now);
         let later = now + LIFETIME;
-        assert_eq!(undelivered.forget_old(later), [Response::Value(2), Response::Value(3)]);
-        assert_eq!(undelivered.take(&waiting, 77, later + MARGIN), Some(Response::Value(1)));
+        assert_eq!(undelivered.forget_old(later), [Response::Value(2), Response::Value(3)].map(result));
+        assert_eq!(undelivered.take(&waiting, 77, later + MARGIN), Some(result(Response::Value(1))));
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -330,12 +392,12 @@ mod tests {
     #[test]
     fn a_result_goes_once_to_the_same_call_of_the_same_thread() {
         let (mut undelivered, now) = (Undelivered::default(), Instant::now());
-        undelivered.keep(&call(1, 10, 0x5000), 77, Response::Value(0), now);
+        undelivered.keep(&call(1, 10, 0x5000), 77, result(Response::Value(0)), now);
         assert_eq!(undelivered.take(&call(2, 11, 0x5000), 77, now), None, "another thread");
         assert_eq!(undelivered.take(&call(2, 10, 0x5000), 78, now), None, "other arguments");
-        assert_eq!(undelivered.take(&call(2, 10, 0x5000), 77, now), Some(Response::Value(0)));
+        assert_eq!(undelivered.take(&call(2, 10, 0x5000), 77, now), Some(result(Response::Value(0))));
         assert_eq!(undelivered.take(&call(3, 10, 0x5000), 77, now), None, "handed out");
-        undelivered.keep(&call(4, 10, 0x5000), 77, Response::Errno(libc::EEXIST), now);
+        undelivered.keep(&call(4, 10, 0x5000), 77, result(Response::Errno(libc::EEXIST)), now);
         assert_eq!(undelivered.take(&call(5, 10, 0x5000), 77, now + LIFETIME), None, "too old");
     }
 
@@ -345,7 +407,7 @@ mod tests {
         let owner = Arc::new(Process::open(child.id()).unwrap());
         let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
         let file = |kind| {
-            let title = Title { claim: 77, owner: Some(Arc::clone(&owner)), kind };
+            let title = Title { claim: 77, owner: Some(Arc::clone(&owner)), kind, cut_at: None };
             let file = File::open("/dev/null").unwrap().into();
             KeptFile::new(CallFile { file, close_on_exec: false, title, since: now })
         };
@@ -361,7 +423,7 @@ mod tests {
         assert!(files.take(&call(2, 10, 0), 77, now + MEETING).is_some());
         keep(&mut files, file(Kind::Leased).unwrap());
         keep(&mut files, file(met).unwrap());
-        assert_eq!(files.forget(|kept, task| task == 10 && kept.own.title.kind.is_regular()).len(), 1);
+        assert_eq!(files.forget(|kept, call| call.task() == 10 && kept.own.title.kind.is_regular()).len(), 1);
         child.kill().unwrap();
         // Dead, but not waited for: who has no memory runs nothing any more.
         waitid(Id::Pid(Pid::from_raw(child.id().cast_signed())), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
@@ -371,12 +433,38 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_goes_when_its_thread_has_left_the_call() {
+        let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
+        let keep = |files: &mut UndeliveredFiles, cut_at| {
+            let title = Title { claim: 77, owner: None, kind: Kind::Made, cut_at };
+            let own =
+                CallFile { file: File::open("/dev/null").unwrap().into(), close_on_exec: false, title, since: now };
+            assert!(files.keep(&call(1, 10, 0), 77, KeptFile { own, stack: 1 }, now).is_none());
+        };
+        keep(&mut files, None);
+        assert!(!files.has_cut_before(&call(2, 10, 1)), "made");
+        keep(&mut files, Some(0x10_0000));
+        assert!(!files.has_cut_before(&call(2, 10, 0)), "the same call");
+        assert!(!files.has_cut_before(&call(2, 11, 1)), "another thread's");
+        assert!(files.has_cut_before(&call(2, 10, 1)));
+        for elsewhere in [0, 0xf_f000, 0x10_0000 - LEAST_FRAME - 1, 0x20_0000] {
+            assert_eq!(files.forget_passed(10, elsewhere).0.len(), 0, "{elsewhere:x}");
+        }
+        assert_eq!(files.forget_passed(11, 0x10_0000).0.len(), 0, "another thread's");
+        let (gone, calls) = files.forget_passed(10, 0xf_ffc0);
+        assert_eq!((gone.len(), calls), (1, vec![CallKey::from(&call(3, 10, 0))]));
+    }
+
+    #[test]
     fn the_oldest_goes_where_there_is_no_room() {
         let (mut undelivered, now) = (Undelivered::default(), Instant::now());
         for id in 0..MAX_ENTRIES as u64 {
-            assert_eq!(undelivered.keep(&call(id, 10, id), 77, Response::Value(id.cast_signed()), now), None);
+            assert_eq!(undelivered.keep(&call(id, 10, id), 77, result(Response::Value(id.cast_signed())), now), None);
         }
-        assert_eq!(undelivered.keep(&call(0, 11, 0), 77, Response::Value(0), now), Some(Response::Value(0)));
+        assert_eq!(
+            undelivered.keep(&call(0, 11, 0), 77, result(Response::Value(0)), now),
+            Some(result(Response::Value(0)))
+        );
         assert!(!undelivered.has(&call(0, 10, 0), Some(77)));
         assert!(undelivered.has(&call(1, 10, 1), Some(77)));
         assert!(!undelivered.has(&call(1, 10, 1), Some(78)));

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls after one that a signal has interrupted, whose handler does not have it restarted: EINTR is possible where the
+// kernel alone would not have returned it, but what succeeds must be done, and is done when it is asked for.
+#include "check.h"
+#include <sys/time.h>
+
+enum { ROUNDS = 500 };
+
+static void nothing(int number) { (void)number; }
+
+static void not_restarting(int number) { sigaction(number, &(struct sigaction){.sa_handler = nothing}, NULL); }
+
+static int is_there(const char *path) {
+  struct stat facts;
+  return lstat(path, &facts) == 0;
+}
+
+static int has_mode(const char *path, mode_t mode) {
+  struct stat facts;
+  return lstat(path, &facts) == 0 && (facts.st_mode & 0777) == mode;
+}
+
+static void tidy(void) {
+  while (is_there("folder/file") && unlink("folder/file")) {
+  }
+  while (is_there("folder/moved") && unlink("folder/moved")) {
+  }
+  while (is_there("folder/link") && unlink("folder/link")) {
+  }
+  while (is_there("folder/made") && rmdir("folder/made")) {
+  }
+  int fd;
+  while ((fd = open("folder/file", O_WRONLY | O_CREAT, 0644)) < 0) {
+  }
+  close(fd);
+  while (!has_mode("folder/file", 0644) && chmod("folder/file", 0644)) {
+  }
+}
+
+// The call itself sends a signal: somebody is told of what changes in the folder.
+static int told(void) {
+  int folder = -1;
+  while ((folder = open("folder", O_RDONLY)) < 0) {
+  }
+  fcntl(folder, F_SETSIG, SIGRTMIN);
+  fcntl(folder, F_NOTIFY, DN_CREATE | DN_DELETE | DN_ATTRIB | DN_RENAME);
+  return folder;
+}
+
+#define TIMES 6
+#define CHECK(what, call, done)                      \
+  do {                                               \
+    int wrong = 0;                                   \
+    for (int time = 0; time < TIMES; time++) {       \
+      tidy();                                        \
+      int folder = told();                           \
+      wrong += (call) == 0 && !(done);               \
+      close(folder);                                 \
+    }                                                \
+    say(what " %d", wrong);                          \
+  } while (0)
+
+static void success_is_done(void) {
+  mkdir("folder", 0755);
+  not_restarting(SIGRTMIN);
+  CHECK("mkdir", mkdir("folder/made", 0755), is_there("folder/made"));
+  CHECK("unlink", unlink("folder/file"), !is_there("folder/file"));
+  CHECK("rename", rename("folder/file", "folder/moved"), is_there("folder/moved") && !is_there("folder/file"));
+  CHECK("chmod", chmod("folder/file", 0600), has_mode("folder/file", 0600));
+  CHECK("link", link("folder/file", "folder/link"), is_there("folder/link"));
+  CHECK("symlink", symlink("text", "folder/link"), is_there("folder/link"));
+  CHECK("rmdir", (mkdir("folder/made", 0755), rmdir("folder/made")), !is_there("folder/made"));
+}
+
+static void start_alarms(void) {
+  not_restarting(SIGALRM);
+  setitimer(ITIMER_REAL, &(struct itimerval){{0, 700}, {0, 700}}, NULL);
+}
+
+// Each failure is about what is there by then.
+static void failure_is_of_now(void) {
+  int wrong = 0;
+  start_alarms();
+  for (int round = 0; round < ROUNDS; round++) {
+    mkdir("parent/child", 0755);
+    while (!is_there("parent")) mkdir("parent", 0755);
+    wrong += mkdir("parent/child", 0755) && errno == ENOENT;
+    // A call that ended with EINTR may be made a moment later.
+    while (is_there("parent")) rmdir("parent/child"), rmdir("parent");
+  }
+  say("%d", wrong);
+}
+
+// What was written since is cut.
+static void cut_is_done(void) {
+  int wrong = 0;
+  start_alarms();
+  for (int round = 0; round < ROUNDS; round++) {
+    struct stat facts;
+    int fd = open("file", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    wrong += fd >= 0 && (fstat(fd, &facts) || facts.st_size != 0);
+    if (fd >= 0) close(fd);
+    while ((fd = open("file", O_WRONLY | O_CREAT, 0644)) < 0) {
+    }
+    while (write(fd, "text", 4) != 4) {
+    }
+    close(fd);
+  }
+  say("%d", wrong);
+}
+
+FAMILY(interrupted, {"success-is-done", success_is_done}, {"failure-is-of-now", failure_is_of_now},
+       {"cut-is-done", cut_is_done});
