@@ -232,14 +232,19 @@ impl Concern {
         concern
     }
 
-    /// Adds a text, and what its name links to.
+    /// Adds a text, and what links lead to it: its own name may be one, or a folder on the way.
     fn add(&mut self, path: &Path) {
         let mut path = from_root(path);
         for _ in 0..MAX_LINKS {
-            let target = path.read_link().ok().and_then(|target| Some(path.parent()?.join(target)));
+            let found = first_link(&path);
+            let behind = found.as_ref().map(|(link, target)| match path.strip_prefix(link) {
+                Ok(rest) if !rest.as_os_str().is_empty() => target.join(rest),
+                Ok(_) | Err(_) => target.clone(),
+            });
             self.texts.insert(path);
-            let Some(target) = target else { break };
-            path = target;
+            self.texts.extend(found.map(|(link, _)| link));
+            let Some(behind) = behind else { break };
+            path = behind;
         }
     }
 
@@ -284,6 +289,12 @@ fn from_root(path: &Path) -> PathBuf {
     path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// The first part of the path that is a symbolic link, and where it leads.
+fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let ancestors: Vec<_> = path.ancestors().collect();
+    ancestors.into_iter().rev().find_map(|part| Some((part.to_owned(), part.parent()?.join(part.read_link().ok()?))))
+}
+
 /// `path` itself if it is a folder, else the first of its ancestors that is one.
 fn nearest_folder(path: &Path) -> PathBuf {
     path.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or_else(|| Path::new("/")).to_owned()
@@ -302,24 +313,26 @@ mod tests {
     /// What it is, how it is made, and what is noticed of it.
     type Change<'a> = (&'a str, &'a dyn Fn(), Changes);
 
-    /// A configuration with a rule file, a folder of rules, a missing file in a missing folder, and a file of a `ConfigMap`
-    /// in a folder of its own; the logs lie beside them.
+    /// A configuration with a rule file, a folder of rules, a missing file in a missing folder, a file of a `ConfigMap`
+    /// in a folder of its own, and one in a folder behind a link; the logs lie beside them.
     struct Installation(tempfile::TempDir);
 
     impl Installation {
         fn new() -> Self {
             let installation = Self(tempfile::tempdir().unwrap());
-            for folder in ["rules.d", "map/..1"] {
+            for folder in ["rules.d", "map/..1", "releases/1", "releases/2"] {
                 fs::create_dir_all(installation.at(folder)).unwrap();
             }
-            for file in ["rules.yaml", "rules.d/a.yaml", "map/..1/m.yaml", "events.jsonl", "lanner.log"] {
+            let rules = ["rules.yaml", "rules.d/a.yaml", "map/..1/m.yaml", "releases/1/r.yaml", "releases/2/r.yaml"];
+            for file in rules.into_iter().chain(["events.jsonl", "lanner.log"]) {
                 fs::write(installation.at(file), "[]").unwrap();
             }
             symlink("..1", installation.at("map/..data")).unwrap();
             symlink("..data/m.yaml", installation.at("map/m.yaml")).unwrap();
+            symlink("1", installation.at("releases/current")).unwrap();
             let at = |name| installation.at(name).display().to_string();
             let (rules, folder, missing) = (at("rules.yaml"), at("rules.d"), at("later/z.yaml"));
-            let files = [rules, folder, missing, at("map/m.yaml")].join(", ");
+            let files = [rules, folder, missing, at("map/m.yaml"), at("releases/current/r.yaml")].join(", ");
             let logs = format!("event_log: {{path: {}}}\nlog: {{path: {}}}\n", at("events.jsonl"), at("lanner.log"));
             let text = format!("rules_files: [{files}]\n{logs}");
             fs::write(installation.at("lanner.yaml"), text).unwrap();
@@ -341,10 +354,15 @@ mod tests {
             fs::rename(self.at("map/..new"), self.at("map/..data")).unwrap();
         }
 
+        fn release(&self, name: &str) {
+            symlink(name, self.at("releases/new")).unwrap();
+            fs::rename(self.at("releases/new"), self.at("releases/current")).unwrap();
+        }
+
         /// Makes changes one by one, and checks what is noticed of each.
         fn check(&self, watcher: &mut ChangeWatcher, expect: impl Fn(&str, Changes) -> Changes) {
             let put = |name: &str, text: &str| fs::write(self.at(name), text).unwrap();
-            let changes: [Change<'_>; 11] = [
+            let changes: [Change<'_>; 12] = [
                 ("nothing", &|| {}, NOTHING),
                 ("our own log", &|| put("lanner.log", "more"), LOG),
                 ("somebody's file", &|| put("notes.txt", "x"), NOTHING),
@@ -356,6 +374,7 @@ mod tests {
                 ("a further file", &|| put("rules.d/b.yaml", "[]"), TEXTS),
                 ("a folder on the way", &|| fs::create_dir(self.at("later")).unwrap(), TEXTS),
                 ("a swapped link", &|| self.swap(), TEXTS),
+                ("a swapped folder", &|| self.release("2"), TEXTS),
             ];
             for (what, change, expected) in changes {
                 // Timestamps of some file systems move in steps of a few milliseconds.
@@ -365,6 +384,8 @@ mod tests {
             }
             watcher.cover(&self.config());
             watcher.drain();
+            put("releases/2/r.yaml", "[    ]");
+            assert!(watcher.drain().texts);
             put("later/z.yaml", "[]");
             put("map/..data/m.yaml", "[   ]");
             assert!(watcher.drain().texts);
