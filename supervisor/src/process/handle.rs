@@ -38,6 +38,8 @@ pub(crate) const MAX_FIRST_ARGUMENT: usize = 4096;
 /// Bytes of one argument with its terminator that the kernel hands over to a program (`MAX_ARG_STRLEN`).
 const MAX_ARGUMENT: usize = 32 * 4096;
 /// `stat` needs some 300 bytes.
+const MAX_STAT: usize = 1024;
+/// What other files need.
 const MAX_FILE: usize = 16 * 1024;
 /// `status` needs 1500 bytes, and eleven for each of up to 65,536 supplementary groups (`NGROUPS_MAX`), which stand before
 /// most of the rest.
@@ -67,6 +69,14 @@ pub(super) fn proc_root() -> Option<BorrowedFd<'static>> {
 pub(crate) fn name_of(task: u32) -> Option<Vec<u8>> {
     let mut buffer = [0; MAX_NAME];
     look(task, "comm", &mut buffer).filter(|name| !name.is_empty()).map(name_in)
+}
+
+/// What a task does, as a letter (`proc_pid_stat(5)`, `state`).
+pub(crate) fn state_of(task: u32) -> Option<u8> {
+    let mut buffer = [0; MAX_STAT];
+    let stat = look(task, "stat", &mut buffer)?;
+    // The name, in parentheses, may hold anything.
+    stat.get(memchr::memrchr(b')', stat)? + 2).copied()
 }
 
 /// What the kernel told the program that such a task was given (getauxval(3)).
@@ -275,7 +285,7 @@ impl Process {
 
     /// Parentage, terminal, faults.
     pub(crate) fn stat(&self) -> Option<Stat> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; MAX_STAT];
         let length = self.reread(&self.stat, "stat", &mut buffer)?;
         Stat::parse(buffer.get(..length)?)
     }

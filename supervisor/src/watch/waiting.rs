@@ -7,7 +7,9 @@
 //! wait does not look at a reply that came before it took the lock). For a call with an alert that would mean a second
 //! one, so its target's state is looked at first: asleep means waiting.
 
-use std::{fs, thread, time::Duration};
+use std::{thread, time::Duration};
+
+use crate::process::state_of;
 
 /// Pause before the state is looked at again.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -23,10 +25,10 @@ pub(super) enum Target {
     Left,
 }
 
-/// Looks until the task is asleep or its notification is withdrawn.
+/// Looks until the task sleeps, interruptibly, or its notification is withdrawn.
 pub(super) fn settle(target_tid: u32, still_pending: impl Fn() -> bool) -> Target {
     for _ in 0..LOOKS {
-        if is_asleep(target_tid) {
+        if state_of(target_tid) == Some(b'S') {
             return Target::Waits;
         }
         if !still_pending() {
@@ -35,14 +37,6 @@ pub(super) fn settle(target_tid: u32, still_pending: impl Fn() -> bool) -> Targe
         thread::sleep(PAUSE);
     }
     Target::Waits
-}
-
-/// Whether the task sleeps interruptibly (proc(5), `/proc/pid/stat`, `state`).
-fn is_asleep(task: u32) -> bool {
-    let Ok(stat) = fs::read(format!("/proc/{task}/stat")) else { return false };
-    // The name, in parentheses, may hold anything.
-    let Some(end) = memchr::memrchr(b')', &stat) else { return false };
-    stat.get(end + 2) == Some(&b'S')
 }
 
 #[cfg(test)]
