@@ -342,9 +342,8 @@ impl CheckCompiler<'_> {
 
 fn regex(literal: &Literal) -> Result<WholeRegex, Problem> {
     WholeRegex::new(&literal.text).map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Problem::new(format!("'{}' is not a valid regular expression: {reason}", literal.text), constant::span(literal))
+        let message = format!("'{}' is not a valid regular expression: {error}", literal.text);
+        Problem::new(message, constant::span(literal)).with_help(error.help())
     })
 }
 

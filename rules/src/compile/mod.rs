@@ -8,6 +8,7 @@ mod glob;
 mod network;
 mod operand;
 mod pattern;
+mod posix;
 mod transform;
 
 use std::ops::Range;

@@ -7,8 +7,10 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Regex, RegexBuilder};
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
-use super::glob::Glob;
-use crate::sanitize::sanitize;
+use super::{
+    glob::Glob,
+    posix::{self, RegexError},
+};
 
 /// Memory of one compiled regular expression; larger ones are refused, so that a rule file cannot exhaust us.
 const MAX_REGEX_BYTES: usize = 1 << 20;
@@ -96,45 +98,27 @@ pub(crate) struct WholeRegex {
 }
 
 impl WholeRegex {
-    pub(crate) fn new(pattern: &str) -> Result<Self, regex::Error> {
-        let pattern = &escape_open_braces(pattern);
-        // A pattern such as `a)(b` must not become valid by the group around it.
-        RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build()?;
-        let whole = format!(r"\A(?:{pattern})\z");
-        let build = |bytes| Ok(Self { regex: RegexBuilder::new(&whole).size_limit(bytes).build()?, bytes });
+    pub(crate) fn new(pattern: &str) -> Result<Self, RegexError> {
+        let pattern = format!(r"\A(?:{})\z", posix::translate(pattern)?);
+        let build = |bytes| -> Result<Self, regex::Error> {
+            Ok(Self { regex: RegexBuilder::new(&pattern).multi_line(true).size_limit(bytes).build()?, bytes })
+        };
         // The library does not tell the size, but what it refuses as too large.
-        REGEX_SIZES.into_iter().map(build).find(Result::is_ok).unwrap_or_else(|| build(MAX_REGEX_BYTES))
+        let whole = REGEX_SIZES.into_iter().map(build).find(Result::is_ok).unwrap_or_else(|| build(MAX_REGEX_BYTES));
+        whole.map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            RegexError::Library(reason.to_owned())
+        })
     }
 
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
-        self.regex.is_match(sanitize(text).as_bytes())
+        self.regex.is_match(text)
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-/// *Falco:* a brace that begins no repetition stands for itself (corpus `rules_load-0093`).
-fn escape_open_braces(pattern: &str) -> String {
-    let mut escaped = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => escaped.extend([c].into_iter().chain(chars.next())),
-            '{' if !begins_repetition(chars.as_str()) => escaped.push_str("\\{"),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// Whether `2}`, `2,}` or `2,4}` follows.
-fn begins_repetition(rest: &str) -> bool {
-    let Some((bounds, _)) = rest.split_once('}') else { return false };
-    let (low, high) = bounds.split_once(',').unwrap_or((bounds, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    !low.is_empty() && digits(low) && digits(high)
 }
 
 /// What simpler operator says the same as a regular expression, if one does.
