@@ -56,6 +56,12 @@ pub(crate) fn parse_operand(text: &str) -> Result<Option<(Operand, usize)>, Synt
     Ok(parser.operand(false)?.map(|operand| (operand, parser.lexer.at())))
 }
 
+/// The same without the brackets after a field or a call.
+pub(crate) fn parse_operand_without_argument(text: &str) -> Result<Option<(Operand, usize)>, SyntaxError> {
+    let mut parser = Parser { lexer: Lexer::new(text), depth: 0 };
+    Ok(parser.bare_operand(false)?.map(|operand| (operand, parser.lexer.at())))
+}
+
 struct Parser<'a> {
     lexer: Lexer<'a>,
     depth: usize,
@@ -172,10 +178,19 @@ impl Parser<'_> {
     /// A field or a transformer call; on the right side only calls count, and `val` is one of them.
     fn operand(&mut self, right: bool) -> Parsed<Option<Operand>> {
         let start = self.lexer.at();
+        let Some(mut operand) = self.bare_operand(right)? else { return Ok(None) };
+        let found = self.argument()?;
+        let (Operand::Field(FieldReference { argument, span, .. }) | Operand::Call(Call { argument, span, .. })) =
+            &mut operand;
+        (*argument, *span) = (found, self.span(start));
+        Ok(Some(operand))
+    }
+
+    fn bare_operand(&mut self, right: bool) -> Parsed<Option<Operand>> {
+        let start = self.lexer.at();
         if !right && let Some(name) = self.lexer.field_name() {
             let name = name.to_owned();
-            let argument = self.argument()?;
-            return Ok(Some(Operand::Field(FieldReference { name, argument, span: self.span(start) })));
+            return Ok(Some(Operand::Field(FieldReference { name, argument: None, span: self.span(start) })));
         }
         let Some(transformer) = self.transformer(right) else { return Ok(None) };
         let parameters = self.nested(|parser| {
@@ -185,8 +200,7 @@ impl Parser<'_> {
                 parser.parameters()
             }
         })?;
-        let argument = self.argument()?;
-        Ok(Some(Operand::Call(Call { transformer, parameters, argument, span: self.span(start) })))
+        Ok(Some(Operand::Call(Call { transformer, parameters, argument: None, span: self.span(start) })))
     }
 
     /// A transformer's name with the parenthesis that must be glued to it.

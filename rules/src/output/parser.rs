@@ -6,6 +6,7 @@
 //! ```
 //!
 //! A field is the longest known name that the text after `%` begins with; there is no way to write a literal `%`.
+//! Brackets that do not make an argument of what stands before them are literal.
 
 use std::ops::Range;
 
@@ -18,7 +19,7 @@ use crate::{
     compile::{CompiledOperand, Environment, Extractor, Problem, compile_operand, may_be_field},
     condition::{
         ast::{FieldReference, Operand, Span},
-        parser::parse_operand,
+        parser::{SyntaxError, parse_operand, parse_operand_without_argument},
     },
     suggestion::did_you_mean,
 };
@@ -31,6 +32,12 @@ const MAX_NAME: usize = 256;
 
 /// Something wrong with an output.
 type OutputProblem = Problem;
+
+/// What a token stands for, and its length.
+type Found = (Operand, CompiledOperand, usize);
+
+/// An operand at the beginning of a text, with its length.
+type Parsed = Result<Option<(Operand, usize)>, SyntaxError>;
 
 /// Parses an output and looks up its fields.
 pub(crate) fn parse(text: &str, environment: &Environment, style: ValueStyle) -> Result<Template, OutputProblem> {
@@ -77,10 +84,12 @@ impl<'a> Parser<'a> {
         let digits = digits.get(..digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len());
         let digits = digits.unwrap_or_default();
         let start = percent + 1 + digits.len();
-        let (operand, compiled, length) = self.operand(percent, start)?;
+        // *Falco:* whatever is wrong with a token, there is no such filter.
+        let unknown = |problem| Problem { unknown: start < self.text.len(), ..problem };
+        let (operand, compiled, length) = self.operand(percent, start).map_err(unknown)?;
         let span = percent..start + length;
         if compiled.flags.has(Flags::FILTER_ONLY) {
-            return Err(Problem::new(format!("field `{operand}` can only be used in conditions"), &span));
+            return Err(Problem::unknown(format!("field `{operand}` can only be used in conditions"), &span));
         }
         let width = match digits {
             "" => None,
@@ -94,62 +103,65 @@ impl<'a> Parser<'a> {
         Ok(start + length)
     }
 
-    fn operand(&self, percent: usize, start: usize) -> Result<(Operand, CompiledOperand, usize), OutputProblem> {
+    /// *Falco:* tries the text up to its end, then ever shorter beginnings of it.
+    fn operand(&self, percent: usize, start: usize) -> Result<Found, OutputProblem> {
         let rest = self.from(start);
         let name = rest.get(..name_length(rest)).unwrap_or_default();
         if rest.get(name.len()..).is_some_and(|rest| rest.starts_with('(')) && !name.contains('.') {
             return self.call(percent, start);
         }
+        let place = |problem: OutputProblem, end: usize| Problem { span: percent..start + end, ..problem };
+        let mut first = match self.field_with_argument(name, rest) {
+            Ok(found) => return Ok(found),
+            Err(problem) => problem.map(|problem| place(problem, name.len())),
+        };
         for end in (1..=name.len()).rev() {
             let Some(candidate) = name.get(..end).filter(|candidate| !candidate.ends_with('.')) else { continue };
-            let bracket = if end == name.len() { rest.get(end..) } else { None };
-            if let Some(found) = self.field(candidate, bracket) {
-                return found
-                    .map(|(reference, compiled, length)| (Operand::Field(reference), compiled, length))
-                    .map_err(|problem| Problem { span: percent..start + end, ..problem });
+            match self.field(FieldReference { name: candidate.to_owned(), argument: None, span: Span::default() }) {
+                Ok((operand, compiled)) => return Ok((operand, compiled, end)),
+                Err(problem) => {
+                    let problem = problem.filter(|problem| !problem.unknown);
+                    first = first.or_else(|| problem.map(|problem| place(problem, end)));
+                }
             }
         }
-        Err(invalid_token(name, percent, rest))
+        Err(first.unwrap_or_else(|| invalid_token(name, percent, rest)))
     }
 
-    /// A field of exactly this name, or nothing if there is none; the brackets after it belong to it.
-    fn field(
-        &self,
-        name: &str,
-        after: Option<&str>,
-    ) -> Option<Result<(FieldReference, CompiledOperand, usize), OutputProblem>> {
-        let bracket = after.filter(|after| after.starts_with('['));
-        let mut reference = FieldReference { name: name.to_owned(), argument: None, span: Span::default() };
-        let mut length = name.len();
-        if let Some(bracket) = bracket {
-            let whole = format!("{name}{}", bracket.get(..bracket.find(']').map_or(bracket.len(), |end| end + 1))?);
-            match parse_operand(&whole) {
-                Ok(Some((Operand::Field(found), end))) => (reference, length) = (found, end),
-                Ok(_) => return None,
-                Err(error) => return Some(Err(Problem::new(error.message, &(0..0)))),
+    /// A field of this name with the brackets after it; nothing in place of an error where there is none.
+    fn field_with_argument(&self, name: &str, text: &str) -> Result<Found, Option<OutputProblem>> {
+        match parse_operand(text) {
+            Ok(Some((Operand::Field(reference), length))) if reference.name == name && length > name.len() => {
+                self.field(reference).map(|(operand, compiled)| (operand, compiled, length))
             }
+            Ok(_) | Err(_) => Err(None),
         }
+    }
+
+    /// A field by its whole reference; nothing in place of an error where the name is none.
+    fn field(&self, reference: FieldReference) -> Result<(Operand, CompiledOperand), Option<OutputProblem>> {
         if !may_be_field(&reference) {
-            return None;
+            return Err(None);
         }
-        match compile_operand(&Operand::Field(reference.clone()), self.environment) {
-            Ok(compiled) => Some(Ok((reference, compiled, length))),
-            Err(problem) if problem.unknown => None,
-            Err(problem) => Some(Err(problem)),
+        let operand = Operand::Field(reference);
+        match compile_operand(&operand, self.environment) {
+            Ok(compiled) => Ok((operand, compiled)),
+            Err(problem) => Err(Some(problem)),
         }
     }
 
-    fn call(&self, percent: usize, start: usize) -> Result<(Operand, CompiledOperand, usize), OutputProblem> {
+    fn call(&self, percent: usize, start: usize) -> Result<Found, OutputProblem> {
         let rest = self.from(start);
         let at = |span: &Range<usize>| percent.max(start + span.start)..start + span.end.max(1);
-        match parse_operand(rest) {
+        let compiled = |parsed: Parsed| match parsed {
             Ok(Some((operand @ Operand::Call(_), length))) => match compile_operand(&operand, self.environment) {
                 Ok(compiled) => Ok((operand, compiled, length)),
                 Err(problem) => Err(Problem { span: at(&problem.span), ..problem }),
             },
             Ok(_) => Err(invalid_token(rest.split('(').next().unwrap_or_default(), percent, rest)),
             Err(error) => Err(Problem::new(error.message, &at(&(error.at..error.at + 1)))),
-        }
+        };
+        compiled(parse_operand(rest)).or_else(|_| compiled(parse_operand_without_argument(rest)))
     }
 
     /// Adds the plain fields of a token: *Falco:* a transformed value is not among the typed fields, its fields are.
