@@ -107,21 +107,24 @@ fn compile_field(reference: &FieldReference, environment: &Environment) -> Resul
         return Ok(CompiledOperand { extractor, value_type: Type::Text, flags: Flags::NONE });
     }
     let span = &reference.span.0;
-    let (row, argument) = find_row(name, reference.argument.as_deref()).ok_or_else(|| unknown_field(name, span))?;
+    let (row, argument) = find_row(name, reference.argument.as_deref()).ok_or_else(|| unknown_field(reference))?;
     let argument = check_argument(row, argument, span)?;
     let value_type = if row.value_type == Type::Dynamic { dynamic_type(&argument) } else { row.value_type };
     Ok(CompiledOperand { extractor: Extractor::Field(row.field, argument), value_type, flags: row.flags })
 }
 
-fn unknown_field(name: &str, span: &Range<usize>) -> Problem {
-    let help = did_you_mean(name, Field::all().iter().map(|row| row.name));
-    Problem::unknown(format!("filter_check called with nonexistent field {name}"), span).with_help(help)
+fn unknown_field(reference: &FieldReference) -> Problem {
+    let help = did_you_mean(&reference.name, Field::all().iter().map(|row| row.name));
+    let message = format!("filter_check called with nonexistent field {reference}");
+    Problem::unknown(message, &reference.span.0).with_help(help)
 }
 
 /// The row of a name and its argument, which may stand in brackets or after a dot.
 fn find_row<'a>(name: &'a str, bracket: Option<&'a str>) -> Option<(&'static Description, Option<&'a str>)> {
     if let Some(row) = Field::describe(name) {
-        return Some((row, bracket));
+        // *Falco:* `src` and `dst` stand after a dot.
+        let dotted = row.field == Field::Evt(EvtField::Abspath);
+        return (!dotted || bracket.is_none()).then_some((row, bracket));
     }
     let (_, row, argument) = name.match_indices('.').rev().find_map(|(dot, _)| {
         let row = Field::describe(name.get(..dot)?)?;
@@ -136,6 +139,8 @@ fn check_argument(row: &Description, argument: Option<&str>, span: &Range<usize>
     let Some(text) = argument else {
         return match row.argument {
             ArgumentRule::Unused | ArgumentRule::Optional => Ok(Argument::Unused),
+            // *Falco:* the argument is listed as needed, and is not.
+            ArgumentRule::Required if row.field == Field::Evt(EvtField::Abspath) => Ok(Argument::Unused),
             ArgumentRule::Required | ArgumentRule::Key | ArgumentRule::IndexOrKey => {
                 Err(Problem::new(format!("field `{}` needs an argument in brackets", row.name), span))
             }
@@ -151,6 +156,9 @@ fn check_argument(row: &Description, argument: Option<&str>, span: &Range<usize>
             let help = did_you_mean(key, parameters().map(|(name, _)| name));
             let message = format!("filter_check called with nonexistent field {}.{key}", row.name);
             Err(Problem::unknown(message, span).with_help(help))
+        }
+        (_, Field::Evt(EvtField::Abspath), _) if !matches!(text, "src" | "dst") => {
+            Err(Problem::unknown(format!("filter_check called with nonexistent field {}.{text}", row.name), span))
         }
         (_, Field::Evt(EvtField::TypeIs), _) if EventType::from_name(text).is_none() => {
             Err(unknown_event_type(text, span))
