@@ -156,13 +156,13 @@ impl Version {
         Self { major, minor, patch }
     }
 
-    /// Reads `1.2.3`.
+    /// Reads `1.2.3`. *Falco:* whatever follows the third number, `-rc1` or other, means nothing.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut numbers = text
-            .split('.')
-            .map(|number| number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit())));
-        let version = Self { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next()?? };
-        numbers.next().is_none().then_some(version)
+        let (major, rest) = text.split_once('.')?;
+        let (minor, rest) = rest.split_once('.')?;
+        let patch = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        Some(Self { major: number(major)?, minor: number(minor)?, patch: number(patch)? })
     }
 
     /// Whether this one can be used where `required` is asked for.

@@ -110,10 +110,10 @@ pub(crate) fn read(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) 
 fn read_mapping(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) -> Read<Option<Item>> {
     // *Falco:* the first of these keys that an item has says what it is.
     if node.get("required_engine_version").is_some() {
-        return engine_version(node, file).map(Some);
+        return engine_version(node, file, warnings).map(Some);
     }
     if node.get("required_plugin_versions").is_some() {
-        return plugins(node, file).map(Some);
+        return plugins(node, file, warnings).map(Some);
     }
     if node.get("list").is_some() {
         return list(node, file, warnings).map(Some);
@@ -129,8 +129,9 @@ fn read_mapping(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) -> 
     Ok(None)
 }
 
-fn engine_version(node: &Node, file: &Context) -> Read<Item> {
+fn engine_version(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) -> Read<Item> {
     let context = file.item("required_engine_version", "", &node.location);
+    warn_unknown_keys(node, &["required_engine_version"], &context, warnings);
     let text = required(node, "required_engine_version", &context)?.text;
     let required = match text.as_str().parse() {
         Ok(minor) => Some(Version::new(0, minor, 0)),
@@ -145,8 +146,9 @@ fn engine_version(node: &Node, file: &Context) -> Read<Item> {
     Err(invalid(message, &context))
 }
 
-fn plugins(node: &Node, file: &Context) -> Read<Item> {
+fn plugins(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) -> Read<Item> {
     let context = file.item("required_plugin_versions", "", &node.location);
+    warn_unknown_keys(node, &["required_plugin_versions"], &context, warnings);
     let Some(Content::Sequence(entries)) = node.get("required_plugin_versions").map(|value| &value.content) else {
         return Err(invalid("Value of required_plugin_versions must be a sequence", &context));
     };
