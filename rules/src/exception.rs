@@ -17,7 +17,10 @@ use crate::{
 pub(crate) fn check(exception: &mut Exception, environment: Option<&Environment>) -> Result<(), Diagnostic> {
     let context = exception.context.clone();
     let (fields, comparisons) = match &exception.fields {
-        None => return Ok(()),
+        None => {
+            let message = "Rule exception item must have fields property with a list of fields";
+            return Err(Diagnostic::new(Code::Validate, message, &context));
+        }
         Some(Entry::One(field)) => {
             let comparison = exception.comparisons.take().unwrap_or_else(|| Entry::One(Text::from("in")));
             (vec![field.clone()], check_single(comparison, &context)?)
@@ -78,7 +81,9 @@ fn check_several(comparisons: &Entry, fields: usize, context: &Context) -> Resul
 fn texts(entries: &[Entry], context: &Context) -> Result<Vec<Text>, Diagnostic> {
     let text = |entry: &Entry| match entry {
         Entry::One(text) => Ok(text.clone()),
-        Entry::Many(_) => Err(Diagnostic::new(Code::YamlValidate, "Expected a list of strings", context)),
+        Entry::Many(_) => {
+            Err(Diagnostic::new(Code::Validate, "Expected values array to contain a list of strings", context))
+        }
     };
     entries.iter().map(text).collect()
 }

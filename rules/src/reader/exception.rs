@@ -50,10 +50,10 @@ fn exception(
     let unnamed = outer.item("exception", "", &node.location);
     let name = required(node, "name", &unnamed)?.text.as_str().to_owned();
     let context = rule.item("exception", &name, &node.location);
-    let fields = entry(node, "fields", &context)?;
-    if fields.is_none() && !append {
+    if node.get("fields").is_none() && !append {
         return Err(invalid("Item has no mapping for key 'fields'", &context));
     }
+    let fields = entry(node, "fields", &context)?;
     let comparisons = entry(node, "comps", &context)?;
     let values = match node.get("values").map(|values| &values.content) {
         Some(Content::Sequence(rows)) => {
@@ -71,8 +71,10 @@ fn exception(
     Ok(Exception { name, fields, comparisons, values, context })
 }
 
+/// *Falco:* an empty list is as good as none.
 fn entry(node: &Node, key: &str, context: &Context) -> Read<Option<Entry>> {
-    node.get(key).map(|found| value(found, key, context)).transpose()
+    let found = node.get(key).map(|found| value(found, key, context)).transpose()?;
+    Ok(found.filter(|entry| !matches!(entry, Entry::Many(entries) if entries.is_empty())))
 }
 
 /// A string, or a list of these; the depth of YAML is limited already.
