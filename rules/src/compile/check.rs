@@ -189,6 +189,7 @@ impl CheckCompiler<'_> {
                 Comparison::Several(modifier, tests?)
             }
             None if literals.is_empty() && self.left.value_type != Type::TextList => Comparison::Never,
+            None if self.left.value_type == Type::Bool && self.check.operator.is_list() => self.booleans(literals)?,
             None => Comparison::One(self.test(literals)?),
         };
         Ok(Right::Constants(comparison))
@@ -262,7 +263,7 @@ impl CheckCompiler<'_> {
             Type::Text | Type::Bytes | Type::TextList | Type::Dynamic => {
                 Matcher::Text(TextMatcher::OneOf(TextSet::new(each(literals, constant::text)?)))
             }
-            Type::Bool => return self.bool_set(literals),
+            Type::Bool => Matcher::Bool { expected: each(literals, constant::boolean)?.contains(&true) },
             Type::Double => Matcher::Doubles(each(literals, constant::double)?.into()),
             Type::Ip => Matcher::Addresses(each(literals, address)?.into()),
             Type::Net => Matcher::Networks(each(literals, net)?.into()),
@@ -279,13 +280,11 @@ impl CheckCompiler<'_> {
         })
     }
 
-    fn bool_set(&self, literals: &[Literal]) -> Result<Matcher, Problem> {
+    /// `in` and `intersects` of a boolean: both values are any value at all, as long as there is one.
+    fn booleans(&self, literals: &[Literal]) -> Result<Comparison, Problem> {
         let values = each(literals, constant::boolean)?;
-        match (values.contains(&true), values.contains(&false)) {
-            // Both values: any value at all, as long as there is one.
-            (true, true) => Err(self.error("`true` and `false` together are always true: use `exists`")),
-            (expected, _) => Ok(Matcher::Bool { expected }),
-        }
+        let both = values.contains(&true) && values.contains(&false);
+        if both { Ok(Comparison::Exists) } else { Ok(Comparison::One(self.test(literals)?)) }
     }
 
     fn single(&self, literal: &Literal) -> Result<Matcher, Problem> {
