@@ -8,6 +8,11 @@ pub(crate) fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\u{8}' | '\r' | '\n')
 }
 
+/// What `[[:space:]]` stands for: nothing beyond ASCII.
+pub(crate) fn is_space(c: char) -> bool {
+    matches!(c, '\t'..='\r' | ' ')
+}
+
 /// Why a quoted string cannot be read.
 pub(super) enum QuoteError {
     Unterminated,
@@ -84,7 +89,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn field_name(&mut self) -> Option<&'a str> {
         let rest = self.rest();
         let mut length = identifier_length(rest);
-        let mut parts = usize::from(length > 0);
+        let mut parts = 1;
         while let Some(after_dot) = rest.get(length..).and_then(|rest| rest.strip_prefix('.')) {
             match identifier_length(after_dot) {
                 0 => break,
@@ -92,17 +97,17 @@ impl<'a> Lexer<'a> {
             }
             parts += 1;
         }
-        if parts < 2 { None } else { self.token(length) }
+        if parts < 2 || rest.starts_with('.') { None } else { self.token(length) }
     }
 
     /// `[^]["'\s]+`, the text in brackets.
     pub(super) fn field_argument(&mut self) -> Option<&'a str> {
-        self.token_while(|c| !matches!(c, ']' | '[' | '"' | '\'') && !c.is_whitespace())
+        self.token_while(|c| !matches!(c, ']' | '[' | '"' | '\'') && !is_space(c))
     }
 
     /// `[^()"'\s=,]+`, a string without quotes.
     pub(super) fn bare_string(&mut self) -> Option<&'a str> {
-        self.token_while(|c| !matches!(c, '(' | ')' | '"' | '\'' | '=' | ',') && !c.is_whitespace())
+        self.token_while(|c| !matches!(c, '(' | ')' | '"' | '\'' | '=' | ',') && !is_space(c))
     }
 
     /// A hexadecimal or decimal number.
@@ -175,7 +180,7 @@ fn unescape(escaped: char, quote: char) -> Result<char, QuoteError> {
         '\\' | '/' => Ok(escaped),
         '"' | '\'' if escaped == quote => Ok(escaped),
         '"' | '\'' => Err(QuoteError::Escape),
-        _ if escaped.is_whitespace() => Ok('\\'),
+        ' ' => Ok('\\'),
         _ => Err(QuoteError::UnsupportedEscape(escaped)),
     }
 }

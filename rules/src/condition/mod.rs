@@ -10,6 +10,6 @@ pub(crate) mod resolver;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use lexer::is_blank;
+pub(crate) use lexer::is_space;
 pub(crate) use print::quoted;
 pub use public::{Condition, ConditionError, ConditionNode};

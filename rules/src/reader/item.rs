@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Action, Priority,
-    condition::is_blank,
+    condition::is_space,
     definitions::{Exception, Located, PluginRequirement, Version},
     diagnostic::{Code, Context, Diagnostic},
     source::{Location, Text},
@@ -187,7 +187,7 @@ fn plugin(node: &Node, context: &Context) -> Read<(String, Version)> {
 
 fn list(node: &Node, file: &Context, warnings: &mut Vec<Diagnostic>) -> Read<Item> {
     let (name, context) = named(node, "list", file)?;
-    let delimits = |c: char| is_blank(c) || c.is_whitespace() || matches!(c, '(' | ')' | '"' | '\'' | '=' | ',');
+    let delimits = |c: char| is_space(c) || matches!(c, '(' | ')' | '"' | '\'' | '=' | ',');
     if name.contains(delimits) {
         let message = "List has an invalid name. List names should match a regular expression: ([^()\"'[:space:]=,]+)";
         warnings.push(Diagnostic::new(Code::InvalidListName, message, &context));
