@@ -127,12 +127,14 @@ impl RuleCompiler<'_> {
                 return None;
             }
         };
+        let output = self.output(rule);
+        if output.is_none() && self.diagnostics.last().is_some_and(|last| last.code() == Code::UnknownFilter) {
+            return None;
+        }
         let lists = self.material.expand_lists(&mut text);
         let context = rule.context.item("rule condition", "", &rule.condition.location);
         let parsed = parse(&text, &context, &mut self.diagnostics);
-        let expression = parsed.and_then(|parsed| self.resolve(parsed, &text, rule));
-        let output = self.output(rule);
-        let expression = expression?;
+        let expression = parsed.and_then(|parsed| self.resolve(parsed, &text, rule))?;
         self.warn(warnings::of_condition(&expression), &text, &context);
         let node = self.checks(&expression, &text, &context, rule);
         let (output, node) = (output?, node?);
@@ -199,6 +201,10 @@ impl RuleCompiler<'_> {
                 let code = if skip { Code::UnknownFilter } else { Code::CompileCondition };
                 let home = self.home(home, text).clone();
                 self.report(code, problem, &home, context);
+                // *Falco:* the rule is skipped for its first problem, whatever comes after.
+                if skip {
+                    return None;
+                }
             }
             for warning in warnings {
                 let home = self.home(home, text).clone();

@@ -84,18 +84,18 @@ bad.yaml:20:13: LOAD_ERR_YAML_VALIDATE: Invalid priority
  20 |   priority: LOUD
     |             ^^^^
   help: `LOUD` is not a priority: use emergency, alert, critical, error, warning, notice, informational or debug
-bad.yaml:8:17: LOAD_ERR_COMPILE_CONDITION: expected a valid check operator: one of 'exists', '<=', '<', '>=', '>', '==', '=', '!=', 'glob', 'iglob', 'contains', 'icontains', 'bcontains', 'startswith', 'bstartswith', 'endswith', 'regex', 'intersects', 'in', 'pmatch'
-  in rule 'one', rule condition
-   |
- 8 |     and fd.name startwith /etc
-   |                 ^^^^^^^^^
-  help: did you mean `startswith`?
 bad.yaml:9:16: LOAD_ERR_COMPILE_OUTPUT: invalid formatting token fd.nam
   in rule 'one', rule output
    |
  9 |   output: file=%fd.nam
    |                ^^^^^^^
   help: did you mean `fd.name`?
+bad.yaml:8:17: LOAD_ERR_COMPILE_CONDITION: expected a valid check operator: one of 'exists', '<=', '<', '>=', '>', '==', '=', '!=', 'glob', 'iglob', 'contains', 'icontains', 'bcontains', 'startswith', 'bstartswith', 'endswith', 'regex', 'intersects', 'in', 'pmatch'
+  in rule 'one', rule condition
+   |
+ 8 |     and fd.name startwith /etc
+   |                 ^^^^^^^^^
+  help: did you mean `startswith`?
 bad.yaml:13:14: LOAD_ERR_VALIDATE: Undefined macro 'raeds' used in filter.
   in rule 'two'
     |
