@@ -27,7 +27,7 @@ pub(super) fn field_value(field: &OutputField, event: &dyn Event, style: ValueSt
     }
 }
 
-/// Several values of which there are none: no ancestor, neither address.
+/// Several values of which there are none: an address without a name.
 pub(super) fn is_empty_any(value: &Value<'_>) -> bool {
     matches!(value, Value::Any(values) if values.is_empty())
 }

@@ -120,7 +120,9 @@ impl MapEvent {
                 _ => None,
             })
             .collect();
-        self.values.entry((aname, Argument::Unused)).or_insert(Owned::Any(names));
+        if !names.is_empty() {
+            self.values.entry((aname, Argument::Unused)).or_insert(Owned::Any(names));
+        }
     }
 
     /// Gives a field a value, whatever its type.

@@ -162,7 +162,7 @@ impl RecordedEvent {
         }
         if let Some(names) = self.ancestors() {
             let all = (Field::Proc(ProcField::Aname), Argument::Unused);
-            self.known.entry(all).or_insert(Some(Value::Any(names)));
+            self.known.entry(all).or_insert_with(|| (!names.is_empty()).then_some(Value::Any(names)));
         }
     }
 

@@ -98,7 +98,7 @@ fn ancestors_are_known_as_a_whole_only_to_the_oldest() {
     check(r#"{"proc.aname": ["sh", "tmux: server"]}"#, &[(all, "any of [sh tmux: server]")]);
     check(r#"{"proc.pname": "sh", "proc.aname[2]": "init"}"#, &[(all, "?")]);
     check(r#"{"proc.pname": "sh", "proc.aname[2]": "init", "proc.aname[3]": null}"#, &[(all, "any of [sh init]")]);
-    check(r#"{"proc.pname": null}"#, &[(all, "any of []")]);
+    check(r#"{"proc.pname": null}"#, &[(all, "-")]);
     check(r#"{"proc.aexe": "sh"}"#, &[("proc.aexe", "?")]);
 }
 

@@ -48,7 +48,8 @@ impl CallEvent<'_> {
             Argument::Unused if field == ProcField::Aenv => self.own_as_ancestor(field),
             Argument::Unused | Argument::Key(_) => {
                 let values = self.ancestors().iter().filter_map(|ancestor| ancestor_value(ancestor, field));
-                Some(Value::Any(values.collect()))
+                // *Falco:* without an ancestor the list does not exist.
+                Some(values.collect::<Vec<_>>()).filter(|values| !values.is_empty()).map(Value::Any)
             }
         }
     }
