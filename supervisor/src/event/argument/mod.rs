@@ -97,13 +97,11 @@ impl CallEvent<'_> {
         }
     }
 
-    /// `evt.abspath`: the call's path, or of two paths the first (`src`) or second (`dst`).
+    /// `evt.abspath`: the call's path, or of two paths the first (`src`, or no argument) or second (`dst`).
     pub(super) fn absolute_path(&self, argument: &Argument) -> Option<Value<'_>> {
-        let index = match argument {
-            Argument::Key(key) if &**key == "src" => 0,
-            Argument::Key(key) if &**key == "dst" => 1,
-            _ => 0,
-        };
+        let second = matches!(argument, Argument::Key(key) if &**key == "dst");
+        // *Falco:* of a call with one path, that is also the second.
+        let index = usize::from(second && self.call.paths().nth(1).is_some());
         self.path(index).map(Value::text)
     }
 

@@ -28,6 +28,8 @@ fn an_open_is_described_by_its_arguments() {
         &event,
         &[
             ("evt.type", "openat"),
+            ("evt.abspath", "/etc/passwd"),
+            ("evt.abspath[dst]", "/etc/passwd"),
             ("evt.num", "1"),
             ("evt.is_open_read", "true"),
             ("evt.is_open_write", "false"),
