@@ -43,7 +43,7 @@ pub use field::{
     FsPathField, GroupField, K8sField, LannerField, ProcField, ThreadField, Type, UserField, UtilField,
 };
 pub use loader::{AppendOutput, ExtraField, Load, LoadOptions, Loader, Plugin, Selection, Selector, Unseen};
-pub use output::Template;
+pub use output::{OutputError, Template};
 pub use path::join_path;
 pub use priority::{Priority, UnknownPriority};
 pub use program::{Knowledge, PartialEvent};

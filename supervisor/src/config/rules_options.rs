@@ -3,17 +3,20 @@
 
 use std::path::PathBuf;
 
-use rules::Priority;
+use rules::{OutputError, Priority, Template};
 
 use super::{
     section::Section,
-    source::Finding,
+    source::{Finding, Place},
     tree::{Content, Node},
 };
 
 /// Where rules are, unless `rules_files` says otherwise.
 const DEFAULT_FILES: [&str; 3] =
     ["/etc/lanner/lanner_rules.yaml", "/etc/lanner/lanner_rules.local.yaml", "/etc/lanner/rules.d"];
+
+/// Names and values of the `static.NAME` fields.
+type StaticFields = Vec<(String, String)>;
 
 /// What the rule loader is told.
 #[derive(Debug)]
@@ -26,8 +29,7 @@ pub(crate) struct RulesOptions {
     pub(crate) priority: Priority,
     pub(crate) matching: RuleMatching,
     pub(crate) append_output: Vec<AppendOutput>,
-    /// Names and values of the `static.NAME` fields.
-    pub(crate) static_fields: Vec<(String, String)>,
+    pub(crate) static_fields: StaticFields,
     /// Byte buffers are written in base64.
     pub(crate) buffer_format_base64: bool,
 }
@@ -82,13 +84,18 @@ pub(crate) enum ExtraField {
 
 impl RulesOptions {
     pub(super) fn read(root: Section<'_>) -> Self {
+        let static_fields = read_static_fields(root);
         Self {
             entries: read_entries(root),
             selection: root.items("rules").iter().filter_map(|item| Selection::read(item, root)).collect(),
             priority: root.parsed("priority", "a priority (emergency .. debug)", Priority::Debug),
             matching: root.read("rule_matching", "first or all", rule_matching).unwrap_or_default(),
-            append_output: root.items("append_output").iter().map(|item| AppendOutput::read(item, root)).collect(),
-            static_fields: read_static_fields(root),
+            append_output: root
+                .items("append_output")
+                .iter()
+                .map(|item| AppendOutput::read(item, root, &static_fields))
+                .collect(),
+            static_fields,
             buffer_format_base64: root.flag("buffer_format_base64", false),
         }
     }
@@ -127,7 +134,7 @@ fn rules_files_key(root: Section<'_>) -> &'static str {
     "rules_file"
 }
 
-fn read_static_fields(root: Section<'_>) -> Vec<(String, String)> {
+fn read_static_fields(root: Section<'_>) -> StaticFields {
     let Some(node) = root.get("static_fields") else { return Vec::new() };
     let section = Section::new(Some(node), "static_fields", root.findings());
     let fields = node.entries().iter();
@@ -165,23 +172,41 @@ impl Selection {
 }
 
 impl AppendOutput {
-    fn read(item: &Node, root: Section<'_>) -> Self {
+    fn read(item: &Node, root: Section<'_>, static_fields: &StaticFields) -> Self {
         let section = Section::new(Some(item), "append_output", root.findings());
         let fits = section.section("match");
         let tags = fits.texts("tags").unwrap_or_default();
+        let fields = section.items("extra_fields").iter();
+        let fields: Vec<_> = fields.filter_map(|item| Some((ExtraField::read(item, root)?, &item.place))).collect();
+        let (source, extra_output) = (fits.text("source"), section.text("extra_output"));
+        // What fields the rules of plugins have is not known here, and there are no such rules.
+        if source.as_deref().is_none_or(|source| source == "syscall") {
+            let output = section.get("extra_output").zip(extra_output.as_deref());
+            let outputs = output.map(|(node, text)| (&node.place, Template::check(text, static_fields)));
+            let fields = fields.iter().map(|(field, place)| (*place, field.check(static_fields)));
+            for (place, checked) in outputs.into_iter().chain(fields) {
+                report_mistake(place, checked, root);
+            }
+        }
         Self {
             rule: fits.text("rule"),
-            source: fits.text("source"),
+            source,
             tags: tags.into_iter().map(|(tag, _)| tag).collect(),
-            extra_output: section.text("extra_output"),
-            extra_fields: section
-                .items("extra_fields")
-                .iter()
-                .filter_map(|item| ExtraField::read(item, root))
-                .collect(),
+            extra_output,
+            extra_fields: fields.into_iter().map(|(field, _)| field).collect(),
             suggested_output: section.flag("suggested_output", false),
         }
     }
+}
+
+/// Tells what is wrong with an addition where it stands and once, rather than for every rule that it is added to.
+fn report_mistake(place: &Place, checked: Result<(), OutputError>, root: Section<'_>) {
+    let Err(error) = checked else { return };
+    let finding = Finding::at(place, format!("`append_output`: {error}"));
+    root.findings().problem(match error.help() {
+        Some(help) => finding.help(help),
+        None => finding,
+    });
 }
 
 impl ExtraField {
@@ -192,6 +217,13 @@ impl ExtraField {
             root.findings().problem(Finding::at(&item.place, message));
         }
         field
+    }
+
+    fn check(&self, static_fields: &StaticFields) -> Result<(), OutputError> {
+        match self {
+            Self::Plain(name) => Template::check_field(name, None, static_fields),
+            Self::Formatted { name, format } => Template::check_field(name, Some(format), static_fields),
+        }
     }
 
     fn parse(item: &Node) -> Option<Self> {

@@ -140,6 +140,29 @@ $DIR/lanner.yaml:1:13: `rules_file` and `rules_files` are both given
     );
 }
 
+#[test]
+fn mistakes_of_additions_to_outputs_are_told_once_and_where_they_stand() {
+    check_error(
+        "static_fields: {site: x}\nappend_output:\n  - extra_output: at %static.site for %proc.nmae\n  - extra_fields: [proc.nmae, {where: '%static.sit'}, fd.name x]\n  - extra_output: '%proc.name'\n  - {match: {source: k8s_audit}, extra_output: '%ka.verb'}\n",
+        "\
+$DIR/lanner.yaml:3:19: `append_output`: `at %static.site for %proc.nmae` is no output: invalid formatting token proc.nmae
+ 3 |   - extra_output: at %static.site for %proc.nmae
+   |                   ^
+   = help: did you mean `proc.name`?
+$DIR/lanner.yaml:4:20: `append_output`: `proc.nmae` is no output: invalid formatting token proc.nmae
+ 4 |   - extra_fields: [proc.nmae, {where: '%static.sit'}, fd.name x]
+   |                    ^
+   = help: did you mean `proc.name`?
+$DIR/lanner.yaml:4:31: `append_output`: `%static.sit` is no output: invalid formatting token static.sit
+ 4 |   - extra_fields: [proc.nmae, {where: '%static.sit'}, fd.name x]
+   |                               ^
+$DIR/lanner.yaml:4:55: `append_output`: `fd.name x` is no output: invalid formatting token fd.name x
+ 4 |   - extra_fields: [proc.nmae, {where: '%static.sit'}, fd.name x]
+   |                                                       ^
+   = help: did you mean `fd.name`?",
+    );
+}
+
 /// Options as Falco's users write them, and what a file says under them.
 #[test]
 fn options_go_over_files() {
