@@ -59,6 +59,12 @@ fn a_hundred_thousand_rules_load() {
 }
 
 #[test]
+fn many_rules_in_one_line_load() {
+    let rule = |n| format!("{{rule: r{n}, condition: evt.type = open, desc: d, output: o, priority: INFO}}, ");
+    loads(&format!("[{}]", many(50_000, rule)), 50_000);
+}
+
+#[test]
 fn a_hundred_thousand_mistakes_are_reported() {
     is_refused(
         &many(100_000, |n| rule(&format!("r{n}"), &format!("macro_{n} and evt.type = open"))),

@@ -42,8 +42,8 @@ impl Context {
         let mut chain = self.chain.clone();
         let file = location.source.name.clone();
         chain.push(ContextLocation { item_type, item_name: name.to_owned(), file, position: location.position() });
-        let line_end = location.source.text.get(location.span.start..).and_then(|rest| rest.find('\n'));
-        let end = line_end.map_or(location.span.end, |length| location.span.end.min(location.span.start + length));
+        let line_end = location.source.text.get(location.span.clone()).and_then(|text| text.find('\n'));
+        let end = line_end.map_or(location.span.end, |length| location.span.start + length);
         let span = location.span.start..end.max(location.span.start + 1);
         Self { chain, origin: Location { source: Arc::clone(&location.source), span } }
     }
