@@ -79,6 +79,16 @@ impl<'a> Lexer<'a> {
         found
     }
 
+    /// `not[[:space:]]+`. *Falco:* the backspace is no blank here.
+    pub(super) fn take_not(&mut self) -> bool {
+        let Some(rest) = self.rest().strip_prefix("not").filter(|rest| rest.starts_with(is_space)) else {
+            return false;
+        };
+        let length = self.rest().len() - rest.trim_start_matches(is_space).len();
+        self.advance(length);
+        true
+    }
+
     /// `[a-zA-Z]+[a-zA-Z0-9_]*`.
     pub(super) fn identifier(&mut self) -> Option<&'a str> {
         let length = identifier_length(self.rest());

@@ -140,9 +140,8 @@ impl Parser<'_> {
         let start = self.lexer.at();
         let mut negated = false;
         let child = loop {
-            if self.lexer.take_word("not") {
+            if self.lexer.take_not() {
                 negated = !negated;
-                self.lexer.blank();
             } else if self.lexer.take("not(") {
                 negated = !negated;
                 break self.embedded()?;
