@@ -3,7 +3,7 @@
 
 use integration::Alert;
 
-use crate::stage::{EXEC_RULES, NAME_RULES, OPEN_RULES, Setting};
+use crate::stage::{EXEC_RULES, LAYER_RULES, NAME_RULES, OPEN_RULES, Setting};
 
 /// One attack.
 pub(crate) struct Attack {
@@ -34,6 +34,8 @@ pub(crate) enum Subject {
     OpensAndExecutions,
     /// The calls that open nothing, too.
     Names,
+    /// Executions of what the image does not have.
+    Layers,
 }
 
 impl Attack {
@@ -50,6 +52,7 @@ impl Attack {
             Subject::Opens => OPEN_RULES.to_owned(),
             Subject::OpensAndExecutions => [OPEN_RULES, EXEC_RULES].concat(),
             Subject::Names => [OPEN_RULES, EXEC_RULES, NAME_RULES].concat(),
+            Subject::Layers => LAYER_RULES.to_owned(),
         }
     }
 }
@@ -187,6 +190,11 @@ impl Attack {
     /// With rules on calls that open nothing.
     pub(crate) const fn of_names(self) -> Self {
         Self { subject: Subject::Names, ..self }
+    }
+
+    /// With rules on the layers of an overlay, which the container is on.
+    pub(crate) const fn of_layers(self) -> Self {
+        Self { subject: Subject::Layers, ..self }
     }
 
     /// With rules on opens alone.

@@ -111,7 +111,8 @@ fn bundle(attack: &Attack, effort: Effort) -> Bundle {
     let program = format!("/bin/{}", words.next().unwrap_or_default());
     let (seconds, enough) = (effort.duration.as_secs_f64().to_string(), effort.enough.to_string());
     let command: Vec<&str> = [program.as_str(), &seconds, &enough].into_iter().chain(words).collect();
-    stage::bundle(&command, attack.setting)
+    let bundle = stage::bundle(&command, attack.setting);
+    if attack.subject == Subject::Layers { bundle.on_overlay() } else { bundle }
 }
 
 fn score(output: &Output) -> Result<Score, String> {

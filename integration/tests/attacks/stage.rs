@@ -72,6 +72,16 @@ pub(crate) const NAME_RULES: &str = r"
   action: deny
 ";
 
+/// What is forbidden on an overlay.
+pub(crate) const LAYER_RULES: &str = r"
+- rule: banned program executed
+  desc: A program was executed that the image does not have.
+  condition: evt.type in (execve, execveat) and proc.is_exe_upper_layer = true
+  output: executed %proc.exepath %proc.cmdline
+  priority: WARNING
+  action: deny
+";
+
 const FILES: [(&str, &str); 10] = [
     ("/secret/key", "the secret\n"),
     ("/secret/log", "text\n"),

@@ -13,6 +13,7 @@ const SCRIPT: Trace = Trace::Opened("/secret/script");
 const LOADED: Trace = Trace::Opened("/secret/loaded");
 const GUARDED: Trace = Trace::Written("/guarded/file");
 const PROGRAM: Trace = Trace::Executed("/banned/program");
+const DROPPED: Trace = Trace::Executed("executed");
 const NAME: Trace = Trace::Changed("/secret/made");
 const HANDLE: Trace = Trace::Refused("Lanner internal: open by handle");
 const LISTENER: Trace = Trace::Refused("Lanner internal: opens by listening");
@@ -204,4 +205,10 @@ pub(crate) static ATTACKS: &[Attack] = &[
     bypass("attack_image carrier", LOADED).within(UserNamespace),
     bypass("attack_image carrier", LOADED).of_opens(),
     bypass("attack_served carrier", LOADED).within(Privileged),
+    // What is renamed may have one name before it is loaded and another one after: two alerts.
+    race("attack_layer renamed", DROPPED).of_layers().calling(2),
+    race("attack_layer changed", DROPPED).of_layers().calling(2),
+    race("attack_layer namespace", DROPPED).of_layers().within(User),
+    race("attack_layer bound", DROPPED).of_layers().within(Privileged),
+    race("attack_layer shown", DROPPED).of_layers().within(User),
 ];

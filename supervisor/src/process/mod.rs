@@ -12,6 +12,7 @@ mod descriptor;
 mod handle;
 mod hidden_memory;
 mod interpreter;
+mod layer;
 mod long_path;
 mod mount;
 mod socket;
@@ -28,7 +29,8 @@ pub(crate) use handle::{
 };
 pub(crate) use hidden_memory::read_hidden;
 pub(crate) use interpreter::{linked_file, loaded_beside};
-pub(crate) use mount::{Layer, layer, mount_root};
+pub(crate) use layer::{Layer, layer};
+pub(crate) use mount::mount_root;
 pub(crate) use socket::{End, Socket};
 pub(crate) use stat::Stat;
 pub(crate) use status::Status;

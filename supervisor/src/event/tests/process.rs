@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Facts of processes: ids, relatives, credentials, accounts, streams.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::time::ClockId;
 
 use super::{
     check, context, event,
@@ -180,8 +189,8 @@ fn a_thread_belongs_to_its_process() {
         );
         assert!(text(&event, "proc.nthreads").unwrap().parse::<u32>().unwrap() > 1);
     };
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("other-name".to_owned());
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("other-name".to_owned());
         builder.spawn_scoped(scope, inside).unwrap().join().unwrap();
     });
 }
@@ -274,38 +283,82 @@ fn only_the_kernels_mark_of_removed_programs_is_dropped() {
 
 #[test]
 fn layers_of_an_overlay_are_told_apart() {
-    let (lower, upper) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    check_layers(lower.path(), upper.path());
+    let (image, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    check_layers(image.path(), scratch.path(), "");
 }
 
 /// There a file's device is not the overlay's.
 #[test]
 fn layers_on_different_file_systems_are_told_apart() {
-    let (lower, upper) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
-    check_layers(lower.path(), upper.path());
+    let (image, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    check_layers(image.path(), scratch.path(), "");
 }
 
-#[track_caller]
-fn check_layers(lower: &Path, upper: &Path) {
-    let at = |directory: &Path, name: &str| directory.join(name).to_str().unwrap().to_owned();
-    for directory in [at(lower, "lower/bin"), at(lower, "merged"), at(upper, "upper/bin"), at(upper, "work")] {
-        fs::create_dir_all(directory).unwrap();
-    }
-    if fs::copy("/bin/busybox", at(lower, "lower/bin/old")).is_err() {
-        println!("skipped: needs a static busybox");
+/// There a file's number is not the one of its layer.
+#[test]
+fn layers_with_numbers_of_their_file_systems_are_told_apart() {
+    let (image, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    check_layers(image.path(), scratch.path(), "xino=on,");
+}
+
+/// There the upper layer is younger than what the lower one has.
+#[test]
+fn layers_that_nobody_sees_are_told_apart_by_age() {
+    let (image, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    if !make_image(image.path()) {
         return;
+    }
+    let changed = fs::metadata(image.path().join("lower/bin/old")).unwrap().ctime();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while ClockId::CLOCK_REALTIME_COARSE.now().unwrap().tv_sec() <= changed {
+        assert!(Instant::now() < deadline, "the clock stands still");
+        thread::sleep(Duration::from_millis(20));
+    }
+    if fs::create_dir(scratch.path().join("probe"))
+        .and_then(|()| fs::metadata(scratch.path().join("probe"))?.created())
+        .is_err()
+    {
+        println!("skipped: the kernel does not tell when a folder was made");
+        return;
+    }
+    check_layers(image.path(), scratch.path(), "lowerdir=lower,");
+}
+
+fn make_image(folder: &Path) -> bool {
+    for name in ["lower/bin", "merged"] {
+        fs::create_dir_all(folder.join(name)).unwrap();
+    }
+    let is_made =
+        folder.join("lower/bin/old").exists() || fs::copy("/bin/busybox", folder.join("lower/bin/old")).is_ok();
+    if !is_made {
+        println!("skipped: needs a static busybox");
+    }
+    is_made
+}
+
+/// `options` begin those of the overlay; a relative name of the lower layer starts at its folder.
+#[track_caller]
+fn check_layers(lower: &Path, upper: &Path, options: &str) {
+    let at = |directory: &Path, name: &str| directory.join(name).to_str().unwrap().to_owned();
+    if !make_image(lower) {
+        return;
+    }
+    for directory in [at(upper, "upper/bin"), at(upper, "work")] {
+        fs::create_dir_all(directory).unwrap();
     }
     fs::copy("/bin/busybox", at(upper, "upper/bin/new")).unwrap();
     let [image, layer, work] = [at(lower, "lower"), at(upper, "upper"), at(upper, "work")];
-    let options = format!("lowerdir={image},upperdir={layer},workdir={work}");
+    let named = if options.contains("lowerdir=") { String::new() } else { format!("lowerdir={image},") };
+    let options = format!("{options}{named}upperdir={layer},workdir={work}");
     for (program, expected) in [
         ("old", ["false", "true", "EXE_WRITABLE|EXE_LOWER_LAYER"]),
         ("new", ["true", "false", "EXE_WRITABLE|EXE_UPPER_LAYER"]),
     ] {
         let mut command = leader("unshare");
         let script = format!(
-            "mount -t overlay overlay -o {options} {0} && kill -STOP $$; exec chroot {0} /bin/{program} true",
-            at(lower, "merged")
+            "cd {1} && mount -t overlay overlay -o {options} {0} && kill -STOP $$; exec chroot {0} /bin/{program} true",
+            at(lower, "merged"),
+            lower.display()
         );
         command.args(["-m", "/bin/sh", "-c", &script]);
         let context = context();
@@ -324,7 +377,7 @@ fn check_layers(lower: &Path, upper: &Path) {
     let mut command = leader("unshare");
     let merged = at(lower, "merged");
     let script = format!(
-        "mount -t overlay overlay -o {options} {merged} && cd {merged} && kill -STOP $$; umount -l {merged}; exec ./bin/busybox mkdir /no/folder"
+        "cd {merged}/.. && mount -t overlay overlay -o {options} {merged} && cd {merged} && kill -STOP $$; umount -l {merged}; exec ./bin/busybox mkdir /no/folder"
     );
     command.args(["-m", "/bin/sh", "-c", &script]);
     let context = context();
