@@ -135,6 +135,21 @@ pub(crate) fn host_group(process: &Process, id: u32) -> Option<u32> {
     translated(&process.read(GROUPS, MAX_MAP)?, id, Direction::Outwards)
 }
 
+/// Whether the task's user namespace has numbers for users yet.
+pub(crate) fn has_numbers(process: &Process) -> bool {
+    process.read(USERS, MAX_MAP).is_some_and(|map| !map.trim_ascii().is_empty())
+}
+
+/// Whether the task's user namespace has a number for the user that the host calls so.
+pub(crate) fn numbers_user(process: &Process, host_id: u32) -> bool {
+    process.read(USERS, MAX_MAP).is_some_and(|map| translated(&map, host_id, Direction::Inwards).is_some())
+}
+
+/// Whether the task's user namespace has a number for the group that the host calls so.
+pub(crate) fn numbers_group(process: &Process, host_id: u32) -> bool {
+    process.read(GROUPS, MAX_MAP).is_some_and(|map| translated(&map, host_id, Direction::Inwards).is_some())
+}
+
 /// Into the user namespace that a map is of, or out of it.
 #[derive(Clone, Copy)]
 enum Direction {

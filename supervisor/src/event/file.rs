@@ -4,7 +4,10 @@
 use nix::sys::stat::{FileStat, SFlag};
 
 use super::{CallEvent, clock::SECOND};
-use crate::process::{Layer, Process, Status, layer};
+use crate::{
+    account::{numbers_group, numbers_user},
+    process::{Layer, Process, Status, layer},
+};
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 const CAP_FOWNER: u64 = 1 << 3;
@@ -42,7 +45,7 @@ impl CallEvent<'_> {
         let Some(file) = self.program_file() else { return 0 };
         let layer = self.program_layer();
         [
-            (self.status().is_some_and(|status| may_write(status, &file.facts)), 1),
+            (self.may_write(&file.facts) == Some(true), 1),
             (layer == Some(Layer::Upper), 2),
             (file.path.starts_with(b"memfd:"), 4),
             (layer == Some(Layer::Lower), 8),
@@ -51,22 +54,25 @@ impl CallEvent<'_> {
         .filter(|(is_set, _)| *is_set)
         .fold(0, |bits, (_, bit)| bits | bit)
     }
-}
 
-/// Whether the task may write to the file, or owns it and could allow itself to.
-///
-/// *Falco:* asks the kernel's `inode_permission` and `inode_owner_or_capable`. Read-only mounts and access control lists are
-/// not looked at here.
-pub(super) fn may_write(status: &Status, facts: &FileStat) -> bool {
-    let in_group = status.group == facts.st_gid || status.groups.contains(&facts.st_gid);
-    let bits = if status.user == facts.st_uid {
-        return true;
-    } else if in_group {
-        0o020
-    } else {
-        0o002
-    };
-    status.effective & (CAP_DAC_OVERRIDE | CAP_FOWNER) != 0 || facts.st_mode & bits != 0
+    /// Whether the task may write to the file, or owns it and could allow itself to. In a user namespace, capabilities count
+    /// for files whose owners have numbers there (`capable_wrt_inode_uidgid` and `inode_owner_or_capable` of the kernel).
+    ///
+    /// *Falco:* asks the kernel's `inode_permission` and `inode_owner_or_capable`. Read-only mounts and access control lists
+    /// are not looked at here.
+    pub(super) fn may_write(&self, facts: &FileStat) -> Option<bool> {
+        let status = self.status()?;
+        let in_group = status.group == facts.st_gid || status.groups.contains(&facts.st_gid);
+        if status.user == facts.st_uid || facts.st_mode & if in_group { 0o020 } else { 0o002 } != 0 {
+            return Some(true);
+        }
+        if status.effective & (CAP_DAC_OVERRIDE | CAP_FOWNER) == 0 {
+            return Some(false);
+        }
+        let thread = self.thread()?;
+        let is_owner = status.effective & CAP_FOWNER != 0;
+        Some(numbers_user(thread, facts.st_uid) && (is_owner || numbers_group(thread, facts.st_gid)))
+    }
 }
 
 /// Whether the task may execute the file; access control lists are not looked at.

@@ -66,7 +66,7 @@ impl CallEvent<'_> {
             ProcField::IsExeUpperLayer => self.program_layer() == Some(Layer::Upper),
             ProcField::IsExeLowerLayer => self.program_layer() == Some(Layer::Lower),
             ProcField::IsExeFromMemfd => self.program_file()?.path.starts_with(b"memfd:"),
-            _ => file::may_write(self.status()?, &self.program_file()?.facts),
+            _ => self.may_write(&self.program_file()?.facts)?,
         };
         Some(Value::Bool(value))
     }

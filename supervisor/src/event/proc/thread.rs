@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Fields `thread.*`.
 
+use nix::sys::{
+    stat::FileStat,
+    statvfs::{FsFlags, fstatvfs},
+};
 use rules::{Argument, ThreadField, Value};
 
 use super::{CallEvent, owned};
-use crate::{event::file, process::capability_names};
+use crate::{
+    account::{host_user, numbers_group, numbers_user},
+    event::file,
+    process::capability_names,
+};
 
 impl CallEvent<'_> {
     /// The value of a field of the calling thread.
@@ -45,9 +53,13 @@ impl CallEvent<'_> {
             return Some(now);
         }
         // See capabilities(7), "Transformation of capabilities during execve"; file capabilities are not looked at.
-        let user = self.effective_user()?;
-        let permitted = if user == 0 { status.inheritable | status.bounding } else { status.ambient };
-        Some(Capabilities { permitted, effective: permitted, ..now })
+        // Root is the one of the task's own user namespace.
+        let (user, root) = (self.effective_user()?, host_user(self.thread()?, 0));
+        let is_root = |user: u32| Some(user) == root;
+        let of_root = status.inheritable | status.bounding;
+        let permitted = if is_root(user) || is_root(status.users.real) { of_root } else { status.ambient };
+        let effective = if is_root(user) { permitted } else { status.ambient };
+        Some(Capabilities { permitted, effective, ..now })
     }
 
     /// The effective user that fields show: that after the call, of those that change it.
@@ -56,9 +68,21 @@ impl CallEvent<'_> {
         if self.call.layout().name == "setuid" {
             return Some(self.user_to_become().unwrap_or(status.user));
         }
-        let given = || file::set_user(self.program_facts()?).filter(|_| !status.has_no_new_privileges);
+        let given = || {
+            let facts = self.program_facts()?;
+            file::set_user(facts).filter(|_| !status.has_no_new_privileges && self.heeds_owner(facts))
+        };
         let given = if self.will_execute() { given() } else { None };
         Some(given.unwrap_or(status.user))
+    }
+
+    /// Whether the kernel heeds that a program is set-user-id (`bprm_fill_uid`): not on some mounts, and not where the owner
+    /// has no number in the task's user namespace.
+    fn heeds_owner(&self, facts: &FileStat) -> bool {
+        let mount = self.program_descriptor().and_then(|file| fstatvfs(file).ok());
+        let is_ignored = mount.is_some_and(|mount| mount.flags().contains(FsFlags::ST_NOSUID));
+        let has_numbers = |thread| numbers_user(thread, facts.st_uid) && numbers_group(thread, facts.st_gid);
+        !is_ignored && self.thread().is_some_and(|thread| has_numbers(thread))
     }
 
     /// `controller=path` for each controller.

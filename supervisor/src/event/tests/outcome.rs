@@ -42,13 +42,11 @@ fn calls_without_the_capability_they_need_fail() {
     let (context, nobody) = (context(), nobody());
     let bits = |flags: i32| u64::from(flags.cast_unsigned());
     for (call, arguments, expected) in [
-        ("setns", [0, 0], "EPERM"),
+        ("setns", [0, bits(libc::CLONE_NEWNET)], "EPERM"),
         ("unshare", [bits(libc::CLONE_NEWNS), 0], "EPERM"),
         ("unshare", [bits(libc::CLONE_NEWUSER | libc::CLONE_NEWNS), 0], "SUCCESS"),
         ("unshare", [bits(libc::CLONE_FILES), 0], "SUCCESS"),
         ("chroot", [0, 0], "EPERM"),
-        ("socket", [17, 3], "EPERM"),
-        ("socket", [2, 10], "EPERM"),
         ("socket", [2, 3], "SUCCESS"),
         ("userfaultfd", [1, 0], "SUCCESS"),
         ("bpf", [0, 0], "SUCCESS"),
@@ -60,6 +58,38 @@ fn calls_without_the_capability_they_need_fail() {
     let event = calling(&context, &nobody, "init_module", [0, 0]);
     let without_modules = !fs::exists("/proc/sys/kernel/modules_disabled").unwrap();
     check(&event, &[("evt.res", if without_modules { "ENOSYS" } else { "EPERM" })]);
+}
+
+/// Whoever owns a namespace has every capability in it.
+#[test]
+fn calls_that_may_be_about_namespaces_of_ones_own_do_not_fail() {
+    let (context, nobody) = (context(), nobody());
+    let bits = |flags: i32| u64::from(flags.cast_unsigned());
+    for (call, arguments) in [
+        ("setns", [0, 0]),
+        ("setns", [0, bits(libc::CLONE_NEWUSER)]),
+        ("setns", [0, bits(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)]),
+        ("umount2", [0, 0]),
+        ("socket", [17, 3]),
+        ("socket", [2, 10]),
+        ("bpf", [5, 0]),
+    ] {
+        let event = calling(&context, &nobody, call, arguments);
+        assert_eq!(text(&event, "evt.failed").as_deref(), Some("false"), "{call} {arguments:?}");
+    }
+}
+
+/// The numbers may come before the kernel looks at them.
+#[test]
+fn a_setuid_without_numbers_may_succeed() {
+    let context = context();
+    for (options, user, expected) in [("-U", 0, "false"), ("-Ur", 0, "false"), ("-Ur", 5, "true")] {
+        let mut command = leader("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", "unshare", options, "/bin/sh", "-c", SCRIPT]);
+        let stopped = Stopped::start(command, is(libc::SYS_openat));
+        let event = calling(&context, &stopped, "setuid", [user, 0]);
+        assert_eq!(text(&event, "evt.failed").as_deref(), Some(expected), "{options} {user}");
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! Facts of processes: ids, relatives, credentials, accounts, streams.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -86,11 +86,7 @@ fn another_user_has_its_own_name_and_no_rights() {
 #[test]
 fn a_set_user_id_program_will_run_as_its_owner() {
     let directory = tempfile::tempdir().unwrap();
-    let program = directory.path().join("program");
-    fs::copy("/bin/true", &program).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
-    fs::set_permissions(&program, mode).unwrap();
-    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let program = program_of(directory.path(), 0, 0o4755);
     let mut command = leader("setpriv");
     let script = format!("kill -STOP $$; exec {}", program.display());
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c", &script]);
@@ -101,6 +97,51 @@ fn a_set_user_id_program_will_run_as_its_owner() {
     let loaded = event(&context, &stopped);
     loaded.set_executed(None);
     check(&loaded, &[("user.uid", "65534"), ("user.name", "nobody"), ("thread.cap_effective", "")]);
+}
+
+/// A shell of `nobody` in a user namespace of its own, before it executes `program`.
+fn in_own_namespace(options: &str, program: &Path) -> Stopped {
+    let mut command = leader("setpriv");
+    let script = format!("kill -STOP $$; exec {}", program.display());
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", options, "/bin/sh", "-c", &script]);
+    Stopped::start(command, is(libc::SYS_execve))
+}
+
+#[test]
+fn capabilities_of_ones_own_namespace_count_for_its_own_files() {
+    let context = context();
+    for options in ["-U", "-Ur"] {
+        let stopped = in_own_namespace(options, Path::new("/bin/true"));
+        check(&event(&context, &stopped), &[("proc.is_exe_writable", "false"), ("evt.arg.flags", "0")]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program_of(folder.path(), 65534, 0o555);
+    check(&event(&context, &in_own_namespace("-Ur", &program)), &[("proc.is_exe_writable", "true")]);
+}
+
+#[test]
+fn root_is_who_the_namespace_says() {
+    let (context, folder) = (context(), tempfile::tempdir().unwrap());
+    let stopped = in_own_namespace("-Ur", Path::new("/bin/true"));
+    let effective = text(&event(&context, &stopped), "thread.cap_effective").unwrap();
+    assert!(effective.contains("CAP_SYS_ADMIN"), "{effective}");
+    // Who has no number there gives nothing.
+    let program = program_of(folder.path(), 0, 0o4755);
+    for options in ["-U", "-Ur"] {
+        check(&event(&context, &in_own_namespace(options, &program)), &[("user.uid", "65534")]);
+    }
+    let stopped = in_own_namespace("-U", &program);
+    check(&event(&context, &stopped), &[("thread.cap_effective", "")]);
+}
+
+/// A program of this user and group.
+fn program_of(folder: &Path, owner: u32, mode: u32) -> PathBuf {
+    let program = folder.join("program");
+    fs::copy("/bin/true", &program).unwrap();
+    chown(&program, Some(owner), Some(owner)).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    program
 }
 
 #[test]
