@@ -19,6 +19,11 @@ const RULES: &str = r"
   condition: evt.type in (execve, execveat) and proc.exepath startswith /banned
   output: executed %proc.exepath
   priority: NOTICE
+- rule: dropped
+  desc: A program that the image does not have was executed.
+  condition: evt.type in (execve, execveat) and proc.is_exe_upper_layer = true
+  output: dropped %proc.exepath
+  priority: NOTICE
 ";
 
 const CALLS: &str = "
@@ -28,16 +33,25 @@ cat /etc/hostname
 /banned/echo banned
 /allowed/echo allowed
 if true </proc/self/mem; then echo own memory; fi
+cp /bin/busybox /tmp/echo
+/tmp/echo dropped
+cat /bin/busybox >/changed/echo
+/changed/echo changed
+exit 0
 ";
 
-/// An installation with the configuration's defaults, and a container in each mode, where a process may trace its own
-/// children only.
+/// An installation with the configuration's defaults, and a container in each mode on an overlay, as engines make them, where
+/// a process may trace its own children only.
 const SCRIPT: &str = "
 echo 1 >/proc/sys/kernel/yama/ptrace_scope || exit
 uname -r | cut -d . -f 1,2
 for mode in audit enforce; do
     echo $mode:
-    lanner-runtime --lanner-mode $mode run --bundle /$mode $mode </dev/null || exit
+    folder=/run/$mode
+    mkdir -p $folder/rootfs $folder/upper $folder/work
+    mount -t overlay -o lowerdir=/bundle/rootfs,upperdir=$folder/upper,workdir=$folder/work overlay $folder/rootfs
+    cp /bundle/config.json $folder
+    lanner-runtime --lanner-mode $mode run --bundle $folder $mode </dev/null || exit
     lanner logs | sed 's/^[^ ]* /  /'
     rm /var/log/lanner/events.jsonl
 done
@@ -49,16 +63,24 @@ bundle
 banned
 allowed
 own memory
+dropped
+changed
   Notice opened /etc/secret
   Notice executed /banned/echo
+  Notice dropped /tmp/echo
+  Notice dropped /changed/echo
 enforce:
 cat: can't open '/etc/secret': Operation not permitted
 bundle
 sh: /banned/echo: Operation not permitted
 allowed
 own memory
+sh: /tmp/echo: Operation not permitted
+sh: /changed/echo: Operation not permitted
   Notice opened /etc/secret (denied: EPERM)
   Notice executed /banned/echo (denied: EPERM)
+  Notice dropped /tmp/echo (denied: EPERM)
+  Notice dropped /changed/echo (denied: EPERM)
 ";
 
 #[track_caller]
@@ -69,8 +91,8 @@ fn check(version: &'static str) {
     }
     let bundle = Bundle::new(&["sh", "-c", CALLS]).text("/etc/secret", "hidden\n");
     let busybox = bundle.inside("/bin/busybox");
-    let bundle = bundle.file(&busybox, "/banned/echo").file(&busybox, "/allowed/echo");
-    let machine = Machine::new(kernel).program("runc").lanner().bundle(&bundle, "/audit").bundle(&bundle, "/enforce");
+    let bundle = bundle.file(&busybox, "/banned/echo").file(&busybox, "/allowed/echo").file(&busybox, "/changed/echo");
+    let machine = Machine::new(kernel).program("runc").lanner().bundle(&bundle, "/bundle");
     let machine = machine.text("/etc/lanner/lanner.yaml", "").text("/etc/lanner/lanner_rules.local.yaml", RULES);
     let outcome = machine.run(SCRIPT);
     assert_eq!((outcome.output, outcome.status), (format!("{version}\n{SEEN}"), 0));
