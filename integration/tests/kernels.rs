@@ -40,18 +40,21 @@ cat /bin/busybox >/changed/echo
 exit 0
 ";
 
-/// An installation with the configuration's defaults, and a container in each mode on an overlay, as engines make them, where
-/// a process may trace its own children only.
+/// An installation with the configuration's defaults, and a container in each mode on an overlay, as engines make them, with
+/// whole names of its layers and with ones that begin at a directory above, where a process may trace its own children only.
 const SCRIPT: &str = "
+cd / || exit
 echo 1 >/proc/sys/kernel/yama/ptrace_scope || exit
 uname -r | cut -d . -f 1,2
 for mode in audit enforce; do
     echo $mode:
-    folder=/run/$mode
+    [ $mode = audit ] && start=/ || start=
+    folder=run/$mode
     mkdir -p $folder/rootfs $folder/upper $folder/work
-    mount -t overlay -o lowerdir=/bundle/rootfs,upperdir=$folder/upper,workdir=$folder/work overlay $folder/rootfs
+    options=lowerdir=${start}bundle/rootfs,upperdir=$start$folder/upper,workdir=$start$folder/work
+    mount -t overlay -o $options overlay $folder/rootfs
     cp /bundle/config.json $folder
-    lanner-runtime --lanner-mode $mode run --bundle $folder $mode </dev/null || exit
+    lanner-runtime --lanner-mode $mode run --bundle /$folder $mode </dev/null || exit
     lanner logs | sed 's/^[^ ]* /  /'
     rm /var/log/lanner/events.jsonl
 done

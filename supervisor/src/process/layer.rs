@@ -14,11 +14,11 @@
 //!   times these are the two that a program can set. The third one, when the inode was last changed, is the copy's own.
 
 use std::{
-    ffi::{CString, OsStr, OsString},
+    ffi::{CString, OsString},
     fs::File,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::{OsStrExt, OsStringExt},
+        unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -57,8 +57,9 @@ pub(crate) enum Layer {
 ///
 /// The engine's overlay is the one that `root` lies on, the container's root as its first program found it. It is known by
 /// its device, since the same overlay has other mounts in other namespaces. Its layers are paths of the host. Any other
-/// overlay was mounted from inside: its layers are looked for there, and what is in a lower one is what it would be without
-/// that overlay. An overlay that the table does not show counts as all new.
+/// overlay was mounted from inside: its layers are looked for there, and what is in a lower one is new if it is so without
+/// that overlay. It is never the image's: what `stat` says may come from a file system that the container serves. An overlay
+/// that the table does not show counts as all new.
 pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option<BorrowedFd<'_>>) -> Option<Layer> {
     let table = MountTable::of(process)?;
     // Mounts have the same numbers in every namespace.
@@ -74,19 +75,18 @@ pub(crate) fn layer(process: &Process, file: &OwnedFd, path: &[u8], root: Option
     let shown = Shown::of(file, seen.and_then(|seen| mount.name_of(&seen)), || process.is_removed(file.as_fd()));
     let Some(shown) = shown else { return Some(Layer::Upper) };
     let root = root.and_then(|root| Some((root, file_facts(root, c"", false).ok()?)));
-    match root {
-        Some((root, facts)) if facts.device != mount.device => {
-            let Some(real) = shown.in_layers_below(&mount, root) else { return Some(Layer::Upper) };
-            if !is_on_overlay(real.as_fd()) {
-                return None;
-            }
-            let engine = table.mounts().find(|mount| mount.is_overlay() && mount.device == facts.device);
-            let name = engine.as_ref().and_then(|engine| engine.name_of(&below(root, real.as_fd(), facts.mount)?));
-            let shown = Shown::of(&real, name, || process.is_removed(real.as_fd()));
-            shown.zip(engine).map_or(Some(Layer::Upper), |(shown, engine)| shown.engine_layer(&engine))
-        }
-        Some(_) | None => shown.engine_layer(&mount),
+    let Some((root, facts)) = root.filter(|(_, facts)| facts.device != mount.device) else {
+        return shown.engine_layer(&mount);
+    };
+    let Some(real) = shown.in_layers_below(&mount, root) else { return Some(Layer::Upper) };
+    if !is_on_overlay(real.as_fd()) {
+        return None;
     }
+    let engine = table.mounts().find(|mount| mount.is_overlay() && mount.device == facts.device);
+    let name = engine.as_ref().and_then(|engine| engine.name_of(&below(root, real.as_fd(), facts.mount)?));
+    let shown = Shown::of(&real, name, || process.is_removed(real.as_fd()));
+    let layer = shown.zip(engine).map_or(Some(Layer::Upper), |(shown, engine)| shown.engine_layer(&engine));
+    layer.filter(|layer| *layer == Layer::Upper)
 }
 
 /// A file as an overlay shows it.
@@ -99,7 +99,7 @@ struct Shown {
 impl Shown {
     /// None of a file without a name.
     fn of(file: &OwnedFd, name: Option<Vec<u8>>, is_removed: impl FnOnce() -> bool) -> Option<Self> {
-        let name = PathBuf::from(OsString::from_vec(name?));
+        let name = path(name?);
         let facts = fstat(file).ok()?;
         (!is_removed()).then_some(Self { name, facts })
     }
@@ -108,9 +108,10 @@ impl Shown {
     fn engine_layer(&self, mount: &Mount<'_>) -> Option<Layer> {
         // Without an upper layer nothing can be changed.
         let Some(upper) = upper_directory(mount) else { return Some(Layer::Lower) };
+        let starts = starts(mount, &upper);
         let mut are_all_seen = true;
         for name in lower_directories(mount) {
-            match host_directory(&upper, &name) {
+            match host_directory(&starts, &path(name)) {
                 Some(directory) if self.is_in(directory.as_fd()).is_some() => return Some(Layer::Lower),
                 Some(_) => {}
                 None => are_all_seen = false,
@@ -121,7 +122,7 @@ impl Shown {
         }
         // What was last changed before the upper layer was made cannot lie in it, unless somebody turned back the host's
         // clock.
-        let made = File::from(directory(&upper)?).metadata().and_then(|facts| facts.created()).ok();
+        let made = File::from(host_directory(&starts, &upper)?).metadata().and_then(|facts| facts.created()).ok();
         let changed = u64::try_from(self.facts.st_ctime).ok().map(Duration::from_secs);
         let is_older = made.zip(changed).is_some_and(|(made, changed)| {
             made.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|made| changed.as_secs() < made.as_secs())
@@ -175,7 +176,11 @@ fn is_on_overlay(file: BorrowedFd<'_>) -> bool {
 
 fn upper_directory(mount: &Mount<'_>) -> Option<PathBuf> {
     let (_, value) = mount.options().find(|(name, _)| *name == b"upperdir")?;
-    Some(PathBuf::from(OsString::from_vec(value)))
+    Some(path(value))
+}
+
+fn path(name: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(name))
 }
 
 /// The lower layers, but for those that hold only the data of files that the others name.
@@ -207,17 +212,27 @@ fn split(value: &[u8]) -> Vec<Vec<u8>> {
     paths
 }
 
-/// A lower layer on the host. An engine with many of them names them from a directory that is above the upper one, too.
-fn host_directory(upper: &Path, name: &[u8]) -> Option<OwnedFd> {
-    let name = Path::new(OsStr::from_bytes(name));
-    let mut starts = upper.ancestors().skip(1).filter(|above| above.is_absolute());
-    if name.is_absolute() { directory(name) } else { starts.find_map(|above| directory(&above.join(name))) }
+/// Directories from which the engine may have named layers: an option of the kernel holds one page, so that engines name many
+/// layers from a directory above theirs, and some the upper one, too. That directory is above where we see the overlay, then.
+fn starts(mount: &Mount<'_>, upper: &Path) -> Vec<PathBuf> {
+    let above = |path: &Path| path.ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
+    if upper.is_absolute() {
+        return above(upper);
+    }
+    let table = MountTable::own();
+    let mounts = table.iter().flat_map(MountTable::mounts).filter(|own| own.device == mount.device);
+    mounts.flat_map(|own| above(&path(own.point))).collect()
+}
+
+/// A layer on the host.
+fn host_directory(starts: &[PathBuf], name: &Path) -> Option<OwnedFd> {
+    if name.is_absolute() { directory(name) } else { starts.iter().find_map(|start| directory(&start.join(name))) }
 }
 
 fn directory(path: &Path) -> Option<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    path.is_absolute().then(|| openat2(AT_FDCWD, path, how).ok()).flatten()
+    openat2(AT_FDCWD, path, how).ok()
 }
 
 #[cfg(test)]
@@ -260,12 +275,11 @@ mod tests {
     #[test]
     fn layers_of_an_engine_may_be_named_from_above() {
         let folder = tempfile::tempdir().unwrap();
-        create_dir_all(folder.path().join("13/fs")).unwrap();
         create_dir_all(folder.path().join("12/fs")).unwrap();
-        let upper = folder.path().join("13/fs");
-        assert!(host_directory(&upper, b"12/fs").is_some());
-        assert!(host_directory(&upper, folder.path().join("12/fs").as_os_str().as_bytes()).is_some());
-        assert!(host_directory(&upper, b"14/fs").is_none());
-        assert!(host_directory(Path::new("13/fs"), b"12/fs").is_none());
+        let starts = [folder.path().join("13"), folder.path().to_owned()];
+        assert!(host_directory(&starts, Path::new("12/fs")).is_some());
+        assert!(host_directory(&starts, &folder.path().join("12/fs")).is_some());
+        assert!(host_directory(&starts, Path::new("14/fs")).is_none());
+        assert!(host_directory(&[], Path::new("12/fs")).is_none());
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Mount<'a> {
     /// The directory or file of the file system that is shown.
     root: Vec<u8>,
     /// Where the task sees it.
-    point: Vec<u8>,
+    pub(super) point: Vec<u8>,
     kind: &'a [u8],
     options: &'a [u8],
 }
@@ -26,6 +26,11 @@ impl MountTable {
     /// That of the task's mount namespace.
     pub(super) fn of(process: &Process) -> Option<Self> {
         process.read("mountinfo", MAX_TABLE).map(Self)
+    }
+
+    /// Our own.
+    pub(super) fn own() -> Option<Self> {
+        Process::open(std::process::id()).and_then(|process| Self::of(&process))
     }
 
     pub(super) fn mounts(&self) -> impl Iterator<Item = Mount<'_>> {
