@@ -245,6 +245,34 @@ static void folder_shared_by_processes(void) {
   shown(open("new", O_RDWR | O_CREAT, 0666));
 }
 
+static int leave_for_own_process(void *argument) {
+  (void)argument;
+  return chroot("/proc/self/fdinfo/") || chdir("/");
+}
+
+// How Chromium's sandbox gets rid of all files: the root folder ends with the child that chose it, and what was opened before
+// is all that is left.
+static void root_of_a_dead_process(void) {
+  static char stack[65536] __attribute__((aligned(16)));
+  mkdir("dir", 0755);
+  mkdir("dir/inner", 0755);
+  make("dir/file", 0644, "inner");
+  attempt("links", symlink("inner/../file", "dir/relative") | symlink("/etc/hostname", "dir/absolute"));
+  int proc = open("/proc", O_RDONLY | O_DIRECTORY), dir = open("dir", O_RDONLY | O_DIRECTORY);
+  say_exit(clone(leave_for_own_process, stack + sizeof stack, CLONE_FS | SIGCHLD, NULL));
+  if (access("/etc", F_OK) == 0) return; // who may not change the root
+  static const char *const OF_PROC[] = {"self/fd/", "self/stat", "self/status", "thread-self/comm", "self/fd/../comm"};
+  for (size_t index = 0; index < COUNT(OF_PROC); index++) shown(openat(proc, OF_PROC[index], O_RDONLY));
+  static const char *const OF_DIR[] = {"file", "relative", "absolute", "inner/../file", "inner/../../dir/file", "missing", "inner/../missing"};
+  for (size_t index = 0; index < COUNT(OF_DIR); index++) shown(openat(dir, OF_DIR[index], O_RDONLY));
+  shown(openat(dir, "made", O_RDWR | O_CREAT, 0600));
+  shown(openat(dir, "inner/../made-too", O_RDWR | O_CREAT, 0600));
+  attempt("mkdir", mkdirat(dir, "new", 0700));
+  attempt("mkdir", mkdirat(dir, "inner/../newer", 0700));
+  static const char *const OF_ROOT[] = {"/", "/file", ".", "..", "../file", "file", "/etc/hostname"};
+  for (size_t index = 0; index < COUNT(OF_ROOT); index++) shown(open(OF_ROOT[index], O_RDONLY));
+}
+
 static void vfork_child_opens(void) {
   make("file", 0644, "text");
   int before = count_fds();
@@ -309,4 +337,4 @@ FAMILY(context, {"changed-root", changed_root}, {"changed-root-with-folder-outsi
        {"no-more-descriptors", no_more_descriptors}, {"no-more-descriptors-nor-file", no_more_descriptors_nor_file},
        {"limit-below-open-descriptors", limit_below_open_descriptors}, {"limit-below-most-descriptors", limit_below_most_descriptors}, {"file-size-limit", file_size_limit},
        {"file-size-signal", file_size_signal}, {"folder-shared-by-processes", folder_shared_by_processes},
-       {"vfork-child-opens", vfork_child_opens}, {"many-threads", many_threads}, {"large-folder", large_folder});
+       {"root-of-a-dead-process", root_of_a_dead_process}, {"vfork-child-opens", vfork_child_opens}, {"many-threads", many_threads}, {"large-folder", large_folder});

@@ -318,7 +318,7 @@ impl Opener {
             }
         };
         let worn = self.wardrobe.wear(credentials)?;
-        let lookup = Lookup {
+        let mut lookup = Lookup {
             process,
             credentials,
             worn: &worn,
@@ -326,11 +326,13 @@ impl Opener {
             own_descriptors: self.own_descriptors.as_fd(),
             root: root.as_fd(),
             start: held.or_else(|| start.as_ref().map(AsFd::as_fd)).unwrap_or_else(|| root.as_fd()),
+            shut: None,
         };
         let (located, is_off_procfs) = if let Some(located) = lookup.without_entering() {
             (located?, true)
         } else {
-            let inside = worn.lay_aside(|| Inside::enter(&self.host_root, root.as_fd()))??;
+            let inside = worn.lay_aside(|| Inside::enter(&self.host_root, root.as_fd()))?;
+            lookup.shut = inside.as_ref().err().map(errno);
             let located = lookup.locate();
             worn.lay_aside(|| drop(inside))?;
             (located, false)
@@ -516,8 +518,10 @@ struct Inside<'a>(&'a OwnedFd);
 
 impl<'a> Inside<'a> {
     fn enter(host_root: &'a OwnedFd, root: BorrowedFd<'_>) -> io::Result<Self> {
+        // A failure may come when the working directory is another one already.
+        let inside = Self(host_root);
         take_root(root)?;
-        Ok(Self(host_root))
+        Ok(inside)
     }
 }
 

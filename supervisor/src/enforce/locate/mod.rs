@@ -4,7 +4,7 @@
 //! The calling thread has the task's root directory and credentials, so that the kernel's own lookup gives the task's
 //! result, permissions included, with one exception: `/proc/self` and what lies behind it would lead to us. So the kernel
 //! first looks without symbolic links, which is enough for most paths; then with links, but not through those of `/proc`;
-//! and what touches procfs is walked here, name by name ([`Walk`]).
+//! and what touches procfs is walked here, name by name ([`Walk`]), as is everything where nobody can have the task's root.
 
 mod aliases;
 mod protection;
@@ -96,6 +96,9 @@ pub(super) struct Lookup<'a> {
     pub(super) root: BorrowedFd<'a>,
     /// Where the path starts.
     pub(super) start: BorrowedFd<'a>,
+    /// With which errno the thread failed to take on that root directory, if it did. A task may have that of a dead process,
+    /// and the kernel does not mind as long as no path leads there; what leads there fails so.
+    pub(super) shut: Option<i32>,
 }
 
 impl Lookup<'_> {
@@ -170,6 +173,10 @@ impl Lookup<'_> {
         if how.resolve & SCOPED != 0 {
             return self.in_scope(0).into();
         }
+        // Its root would be ours.
+        if self.shut.is_some() {
+            return Attempt::Undecided;
+        }
         let resolve = how.resolve | libc::RESOLVE_NO_SYMLINKS;
         match self.handle(self.start, path, resolve) {
             Ok(handle) if handle.is_on_procfs() => return Attempt::Undecided,
@@ -195,6 +202,14 @@ impl Lookup<'_> {
 
     fn by_walking(&self) -> io::Result<Located> {
         Walk::new(self)?.walk()
+    }
+
+    /// The task's root directory, for a path that leads there.
+    fn enter_root(&self) -> io::Result<OwnedFd> {
+        match self.shut {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.root.try_clone_to_owned(),
+        }
     }
 
     /// A handle of what `path` names.

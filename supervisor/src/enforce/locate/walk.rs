@@ -40,11 +40,12 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(lookup: &'a Lookup<'a>) -> io::Result<Self> {
         let path = lookup.request.path.to_bytes();
-        let start = if path.starts_with(b"/") { lookup.root } else { lookup.start };
+        let is_absolute = path.starts_with(b"/");
+        let directory = if is_absolute { lookup.enter_root() } else { lookup.start.try_clone_to_owned() }?;
         let mut walk = Self {
             lookup,
             procfs: Procfs::new(lookup.process, lookup.worn),
-            directory: start.try_clone_to_owned()?,
+            directory,
             kinship: Kinship::None,
             names: Vec::new(),
             links: 0,
@@ -138,7 +139,7 @@ impl<'a> Walk<'a> {
         let text = std::os::unix::ffi::OsStringExt::into_vec(text);
         if text.starts_with(b"/") {
             self.may_jump(self.lookup.root)?;
-            self.directory = self.lookup.root.try_clone_to_owned()?;
+            self.directory = self.lookup.enter_root()?;
             self.procfs.leave();
         }
         self.wants_directory |= is_last && text.ends_with(b"/");
@@ -151,12 +152,26 @@ impl<'a> Walk<'a> {
         let directory = self.directory.as_fd();
         let resolve = self.lookup.request.how.resolve & libc::RESOLVE_NO_XDEV;
         let flags = bits(libc::O_PATH | libc::O_NOFOLLOW);
-        let look = || open_at(directory, name, OpenHow { flags, mode: 0, resolve });
+        let look = || match self.lookup.shut {
+            Some(errno) if name == c".." => self.look_up(errno),
+            _ => open_at(directory, name, OpenHow { flags, mode: 0, resolve }),
+        };
         if !is_inside {
             return look();
         }
         let look = || self.privacy().check_name(directory, name).and_then(|()| look());
         self.lookup.worn.as_kin(|| self.procfs.kinship(directory, None), look)
+    }
+
+    /// A handle of what is above, where the thread has not the task's root directory, at which the kernel would stop: that has
+    /// no way up, and another mount, which may have been put on it, has none either.
+    fn look_up(&self, errno: i32) -> io::Result<OwnedFd> {
+        let directory = self.directory.as_fd();
+        let facts = |file| file_facts(file, c"", false);
+        if facts(directory)?.is_same_file(&facts(self.lookup.root)?) {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        open_at(directory, c"..", OpenHow { flags: bits(libc::O_PATH), mode: 0, resolve: libc::RESOLVE_NO_XDEV })
     }
 
     /// Fails where a link leads to another mount, and the caller wants to stay on this one.
@@ -180,5 +195,76 @@ impl<'a> Walk<'a> {
             self.procfs.leave();
         }
         self.directory = directory;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+    use crate::{
+        enforce::{
+            Upheaval,
+            credentials::{Credentials, Fixed, Wardrobe},
+            request::{OpenRequest, Start},
+        },
+        process::Process,
+    };
+
+    /// What `path` from `start` leads to for a task whose root directory nobody can have; an errno, or the file's text.
+    #[track_caller]
+    fn check(root: &str, start: &str, path: &CStr, expected: Result<&str, i32>) {
+        let process = Process::own().unwrap();
+        let namespace = process.namespace("ns/user").unwrap();
+        let credentials = Credentials::of(&process, namespace, &Upheaval::default()).unwrap();
+        let mut wardrobe = Wardrobe::new(Fixed::Person).unwrap();
+        let worn = wardrobe.wear(&credentials).unwrap();
+        let (own, root, start) =
+            (File::open("/proc/self/fd").unwrap(), File::open(root).unwrap(), File::open(start).unwrap());
+        let lookup = Lookup {
+            process: &process,
+            credentials: &credentials,
+            worn: &worn,
+            request: &OpenRequest::to_look(Start::WorkingDirectory, path.to_owned(), 0),
+            own_descriptors: own.as_fd(),
+            root: root.as_fd(),
+            start: start.as_fd(),
+            shut: Some(libc::ESRCH),
+        };
+        let found = match lookup.locate() {
+            Located::Existing { file, refusal: None, .. } => {
+                Ok(fs::read_to_string(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))).unwrap())
+            }
+            Located::Existing { refusal: Some(errno), .. } | Located::Failed(errno) => Err(errno),
+            Located::Missing { .. } => Err(libc::ENOENT),
+        };
+        assert_eq!(found.as_deref().map_err(|errno| *errno), expected, "{path:?}");
+    }
+
+    #[test]
+    fn no_way_leads_past_a_root_directory_that_nobody_can_have() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+        let (root, inner) = (place("root"), place("root/inner"));
+        fs::create_dir_all(&inner).unwrap();
+        for (file, text) in [("outside", "outside"), ("root/file", "file"), ("root/inner/file", "inner")] {
+            fs::write(place(file), text).unwrap();
+        }
+        for (link, target) in
+            [("root/absolute", "/etc/passwd"), ("root/up", "../outside"), ("root/in", "inner/../file")]
+        {
+            std::os::unix::fs::symlink(target, place(link)).unwrap();
+        }
+        check(&root, &root, c"inner/file", Ok("inner"));
+        check(&root, &inner, c"../file", Ok("file"));
+        check(&root, &root, c"in", Ok("file"));
+        for path in [c"/etc/passwd", c"absolute", c"..", c"../outside", c"up", c"inner/../../outside", c"inner/../up"] {
+            check(&root, &root, path, Err(libc::ESRCH));
+        }
+        check(&root, &inner, c"../../outside", Err(libc::ESRCH));
+        // From a mount's top, wherever the root is.
+        check(&root, "/proc", c"../etc/passwd", Err(libc::EXDEV));
+        check(&root, "/proc", c"self/comm/", Err(libc::ENOTDIR));
     }
 }
