@@ -10,7 +10,7 @@ use integration::{
     Settings, dynamic_workload, skipped, text, wait_for, workload,
 };
 
-const WORKLOADS: [&str; 27] = [
+const WORKLOADS: [&str; 28] = [
     "pause",
     "nothing",
     "loop",
@@ -19,6 +19,7 @@ const WORKLOADS: [&str; 27] = [
     "churn",
     "foreign",
     "odd",
+    "serving",
     "timed",
     "banned",
     "harmless",

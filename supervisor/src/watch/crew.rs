@@ -6,14 +6,15 @@
 //! before, and stands by when it comes back. A target can also hold a thread up where that does not expect it: by argument
 //! memory that a task of the container's provides when it likes (userfaultfd, FUSE), or by a file system that does not
 //! answer. Then the lead is taken from it after [`HELD_UP`], and for a while after that a thread hands over before it
-//! reads memory that is not there. A call that is made anew meanwhile, after a signal, waits for the one who is at it
+//! reads memory that is not there, or looks for a file that a program serves. A call that is made anew meanwhile, after a signal, waits for the one who is at it
 //! already.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, HashSet, VecDeque},
     fs::File,
     io,
-    os::unix::fs::FileExt as _,
+    os::{fd::BorrowedFd, unix::fs::FileExt as _},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -30,11 +31,13 @@ use super::{
     aside::Aside,
     delivery::Delivery,
     life::Watch,
+    served::Served,
     withdrawn::CallKey,
 };
 use crate::{
     enforce::stand_alone,
     event_log::Position,
+    process::Process,
     shared::Shared,
     slots::{Progress, Slot, Slots},
     sys::{Notification, ReceiveError},
@@ -56,6 +59,7 @@ pub(super) struct Crew {
     delivery: Delivery,
     lead: Lead,
     aside: Aside,
+    served: Served,
     members: Mutex<Members>,
     /// Slots of what a predecessor received and did not answer, with what they hold.
     left: Mutex<VecDeque<(usize, Notification)>>,
@@ -84,6 +88,8 @@ struct Lead {
     slot: AtomicUsize,
     /// Whether a call has held up a thread lately.
     is_wary: AtomicBool,
+    /// Whether calls were received since while a thread that handed over looked for a file.
+    was_of_use: AtomicBool,
     /// Whether all is over; changed by whoever holds [`Crew::members`].
     is_over: AtomicBool,
 }
@@ -103,6 +109,8 @@ pub(super) struct Turn<'a> {
     crew: &'a Arc<Crew>,
     member: usize,
     task: u32,
+    /// Whether it handed over to look for a file.
+    looks: &'a Cell<bool>,
 }
 
 impl Turn<'_> {
@@ -111,6 +119,17 @@ impl Turn<'_> {
     pub(super) fn mind(&self, address: u64) {
         let lead = &self.crew.lead;
         if lead.is_wary.load(Ordering::Relaxed) && lead.is_with(self.member) && !is_resident(self.task, address) {
+            self.step_aside();
+        }
+    }
+
+    /// To be called before a file is looked for by a path of the target's, from `start` where that is relative: where a program
+    /// of the container's may have to answer, whose own calls are to be answered, another thread receives meanwhile.
+    pub(super) fn mind_file(&self, process: &Process, start: Option<BorrowedFd<'_>>, path: &[u8]) {
+        let Crew { lead, served, .. } = &**self.crew;
+        let is_wary = lead.is_wary.load(Ordering::Relaxed) && lead.is_with(self.member);
+        if is_wary && served.may_hold_up(process, start, path) {
+            self.looks.set(true);
             self.step_aside();
         }
     }
@@ -186,6 +205,7 @@ impl Crew {
             busy_since: AtomicU64::new(0),
             slot: AtomicUsize::new(Slots::OF_SUPERVISOR),
             is_wary: AtomicBool::new(false),
+            was_of_use: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
         };
         let mut seen = HashSet::new();
@@ -198,7 +218,8 @@ impl Crew {
         let logged = Mutex::new(Logged::Unknown(left.iter().filter_map(mark).collect()));
         let delivery = Delivery::new(Arc::clone(&watch.listener), shared);
         let (members, left) = (Mutex::default(), Mutex::new(left.into()));
-        let crew = Arc::new(Self { watch, delivery, lead, aside: Aside::default(), members, left, logged });
+        let (aside, served) = Default::default();
+        let crew = Arc::new(Self { watch, delivery, lead, aside, served, members, left, logged });
         crew.enlist(&mut crew.members())?;
         Ok(crew)
     }
@@ -284,21 +305,25 @@ impl Crew {
         self.delivery.unfinished.forget_old();
     }
 
-    /// Takes the lead from a thread that has been busy for too long; says whether there was one.
+    /// Takes the lead from a thread that has been busy for too long; says whether there was one, or one that would have been
+    /// had it not handed over.
     pub(super) fn relieve(self: &Arc<Self>) -> bool {
         self.watch.slots.count_look();
         let member = self.lead.member.load(Ordering::Acquire);
         let since = self.lead.busy_since.load(Ordering::Acquire);
         let is_held_up = since != 0 && u128::from(self.lead.now().saturating_sub(since)) > HELD_UP.as_nanos();
         if is_held_up {
+            self.served.forget();
             let _none_left = self.pass_on_from(member, since);
         }
-        is_held_up
+        self.lead.was_of_use.swap(false, Ordering::Relaxed) || is_held_up
     }
 
     /// Whether threads are to expect that targets hold them up.
     pub(super) fn set_wary(&self, is_wary: bool) {
-        self.lead.is_wary.store(is_wary, Ordering::Relaxed);
+        if self.lead.is_wary.swap(is_wary, Ordering::Relaxed) && !is_wary {
+            self.served.forget();
+        }
     }
 
     /// The listener's number within its container.
@@ -421,7 +446,8 @@ impl Crew {
         member: usize,
     ) {
         self.watch.slots.count_taken();
-        let turn = Turn { crew: self, member, task: notification.target_tid };
+        let (taken, looks) = (self.watch.slots.taken(), Cell::new(false));
+        let turn = Turn { crew: self, member, task: notification.target_tid, looks: &looks };
         let has_kept_lead = self.lead.during(slot.index(), || {
             if turn.wait_for_earlier(notification) {
                 answerer.answer(slot, notification, origin, turn);
@@ -434,6 +460,9 @@ impl Crew {
             let members = self.members();
             self.aside.end(member);
             drop(members);
+        }
+        if looks.get() && self.watch.slots.taken() != taken {
+            self.lead.was_of_use.store(true, Ordering::Relaxed);
         }
         self.delivery.shared.context.processes.sweep();
     }

@@ -14,6 +14,7 @@ mod life;
 mod messages;
 mod opening;
 mod performing;
+mod served;
 mod waiting;
 mod withdrawn;
 

@@ -163,7 +163,7 @@ impl Answerer<'_> {
         let kept = request.as_ref().ok().and_then(|_copied| self.take_file(place, event));
         let is_unmatched = self.is_unmatched(event, in_force);
         let afterwards = if is_unmatched && kept.is_none() { Afterwards::OpenPlain } else { Afterwards::Nothing };
-        let found = request.map_or_else(|found| found, |request| self.find(event, request, afterwards));
+        let found = request.map_or_else(|found| found, |request| self.find(place, event, request, afterwards));
         Sought { found, kept, is_unmatched }
     }
 
@@ -205,10 +205,11 @@ impl Answerer<'_> {
         Some(self.delivery().title(event, kind, errand.request.has(libc::O_TRUNC)))
     }
 
-    fn find(&mut self, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {
+    fn find(&mut self, place: Place<'_>, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {
         let (Some(process), shared) = (event.caller(), self.shared()) else { return Found::Gone };
         let handles = event.handles();
         let held = handles.as_ref().and_then(|handles| handles.start(request.start));
+        place.turn.mind_file(process, held, request.path.to_bytes());
         let found = match self.means() {
             Ok(means) => means.locate(process, (request, held, afterwards), &shared.devices, &shared.upheaval),
             Err(error) => {

@@ -155,6 +155,9 @@ impl Answerer<'_> {
             Ok(client) => client,
             Err(step) => return step,
         };
+        for name in naming.names.iter().flatten() {
+            place.turn.mind_file(process, handles.start(name.start), name.path.to_bytes());
+        }
         if !event.is_pending() {
             return Step::Gone;
         }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// serving CALLS [own]: serves a file system by a program that opens a file of its own for each answer, in a user namespace of
+// its own if that is said; makes calls there, and prints the microseconds that half of them take: of opens, and of new
+// folders.
+#include "workload.h"
+#include <linux/fuse.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+enum { ROOT = FUSE_ROOT_ID, FIRST_FOLDER = 100, BEFORE = 5, MOST = 1000 };
+
+#define WHERE "/tmp/serving"
+#define DEVICE "/tmp/fuse"
+
+static int device;
+
+static int failed(const char *what) {
+  perror(what);
+  return 1;
+}
+
+static void reply(const struct fuse_in_header *request, int error, const void *data, size_t size) {
+  struct fuse_out_header header = {.len = sizeof header + size, .error = error, .unique = request->unique};
+  struct iovec parts[] = {{&header, sizeof header}, {(void *)data, size}};
+  if (writev(device, parts, 2) < 0 && errno != ENOENT) _exit(failed("reply"));
+}
+
+// Of what nobody may remember: each call has to ask.
+static struct fuse_entry_out entry(uint64_t node) {
+  int is_folder = node == ROOT || node >= FIRST_FOLDER;
+  return (struct fuse_entry_out){.nodeid = node, .attr = {.ino = node, .mode = is_folder ? S_IFDIR | 0755 : S_IFREG | 0644, .nlink = 1}};
+}
+
+static void answer(const struct fuse_in_header *request) {
+  static uint64_t next = FIRST_FOLDER;
+  const char *name = (const char *)(request + 1);
+  int own = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+  if (own >= 0) close(own);
+  switch (request->opcode) {
+    case FUSE_INIT: {
+      struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096};
+      return reply(request, 0, &out, sizeof out);
+    }
+    case FUSE_LOOKUP: {
+      struct fuse_entry_out out = entry(ROOT + 1);
+      if (strcmp(name, "file")) return reply(request, -ENOENT, NULL, 0);
+      return reply(request, 0, &out, sizeof out);
+    }
+    case FUSE_MKDIR: {
+      struct fuse_entry_out out = entry(next++);
+      return reply(request, 0, &out, sizeof out);
+    }
+    case FUSE_GETATTR: {
+      struct fuse_attr_out out = {.attr = entry(request->nodeid).attr};
+      return reply(request, 0, &out, sizeof out);
+    }
+    case FUSE_OPEN: {
+      struct fuse_open_out out = {0};
+      return reply(request, 0, &out, sizeof out);
+    }
+    case FUSE_STATFS: {
+      struct fuse_statfs_out out = {0};
+      return reply(request, 0, &out, sizeof out);
+    }
+    case FUSE_FLUSH:
+    case FUSE_RELEASE: return reply(request, 0, NULL, 0);
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT: return; // have no answer
+    default: return reply(request, -ENOSYS, NULL, 0);
+  }
+}
+
+static void serve(void) {
+  static _Alignas(struct fuse_in_header) char request[FUSE_MIN_READ_BUFFER + 1];
+  for (ssize_t length; (length = read(device, request, sizeof request - 1)) > 0 || errno == EINTR || errno == EAGAIN;) {
+    if (length <= 0) continue;
+    request[length] = 0;
+    answer((const void *)request);
+  }
+  _exit(0);
+}
+
+static int own_users(void) {
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS)) return failed("unshare");
+  static const char *const MAPS[][2] = {{"/proc/self/setgroups", "deny"}, {"/proc/self/uid_map", "0 0 1"}, {"/proc/self/gid_map", "0 0 1"}};
+  for (int index = 0; index < 3; index++) {
+    int map = open(MAPS[index][0], O_WRONLY);
+    if (write(map, MAPS[index][1], strlen(MAPS[index][1])) < 0) return failed(MAPS[index][0]);
+    close(map);
+  }
+  return 0;
+}
+
+static int open_file(long index) {
+  (void)index;
+  int fd = open(WHERE "/file", O_RDONLY);
+  return fd >= 0 ? close(fd) : -1;
+}
+
+static int make_folder(long index) {
+  char name[64];
+  snprintf(name, sizeof name, WHERE "/%ld", index);
+  return mkdir(name, 0755);
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
+}
+
+static int by_length(const void *one, const void *other) {
+  double difference = *(const double *)one - *(const double *)other;
+  return (difference > 0) - (difference < 0);
+}
+
+// Half of all calls take no longer.
+static int measure(int (*call)(long index), long calls) {
+  double times[MOST];
+  for (long index = -BEFORE; index < calls; index++) {
+    double start = now();
+    if (call(index)) return failed("call");
+    if (index >= 0) times[index] = now() - start;
+  }
+  qsort(times, calls, sizeof *times, by_length);
+  printf("%.0f\n", times[calls / 2]);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  long calls = number(argc, argv, 1, 100);
+  if (calls < 1 || calls > MOST) return 2;
+  mkdir(WHERE, 0755);
+  if (mknod(DEVICE, S_IFCHR | 0666, makedev(10, 229))) return failed("make a device");
+  device = open(DEVICE, O_RDWR | O_CLOEXEC);
+  if (device < 0) return failed("open a device");
+  if (argc > 2) {
+    if (own_users()) return 1;
+    // The kernel wants it to be opened in the user namespace of the mount.
+    device = open(DEVICE, O_RDWR | O_CLOEXEC);
+  }
+  char options[99];
+  sprintf(options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);
+  if (mount("serving", WHERE, "fuse", 0, options)) return failed("mount");
+  pid_t server = fork();
+  if (server == 0) serve();
+  int bad = measure(open_file, calls) || measure(make_folder, calls);
+  kill(server, SIGKILL);
+  return bad;
+}
