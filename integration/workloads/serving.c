@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// serving CALLS [own]: serves a file system by a program that opens a file of its own for each answer, in a user namespace of
-// its own if that is said; makes calls there, and prints the microseconds that half of them take: of opens, and of new
-// folders.
+// serving CALLS [own|user]: serves a file system by a program that opens a file of its own for each answer, in a user namespace
+// of its own if that is said; makes calls there, and prints the microseconds that half of them take: of opens, and of new
+// folders. Of a file system that is one user's own it prints what that user's opens come to.
 #include "workload.h"
 #include <linux/fuse.h>
 #include <sched.h>
@@ -10,7 +10,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
-enum { ROOT = FUSE_ROOT_ID, FIRST_FOLDER = 100, BEFORE = 5, MOST = 1000 };
+enum { USER = 1000, ROOT = FUSE_ROOT_ID, FIRST_FOLDER = 100, BEFORE = 5, MOST = 1000 };
 
 #define WHERE "/tmp/serving"
 #define DEVICE "/tmp/fuse"
@@ -131,6 +131,14 @@ static int measure(int (*call)(long index), long calls) {
   return 0;
 }
 
+// What a user gets who alone may look at the file system.
+static int by_its_user(void) {
+  static const char *const NAMES[] = {WHERE, WHERE "/", WHERE "/file"};
+  if (setresgid(USER, USER, USER) || setresuid(USER, USER, USER)) return failed("setresuid");
+  for (int index = 0; index < 3; index++) puts(open(NAMES[index], O_RDONLY) >= 0 ? "ok" : strerrorname_np(errno));
+  return 0;
+}
+
 int main(int argc, char **argv) {
   long calls = number(argc, argv, 1, 100);
   if (calls < 1 || calls > MOST) return 2;
@@ -138,17 +146,20 @@ int main(int argc, char **argv) {
   if (mknod(DEVICE, S_IFCHR | 0666, makedev(10, 229))) return failed("make a device");
   device = open(DEVICE, O_RDWR | O_CLOEXEC);
   if (device < 0) return failed("open a device");
-  if (argc > 2) {
+  int of_user = argc > 2 && strcmp(argv[2], "user") == 0;
+  if (argc > 2 && !of_user) {
     if (own_users()) return 1;
     // The kernel wants it to be opened in the user namespace of the mount.
     device = open(DEVICE, O_RDWR | O_CLOEXEC);
   }
   char options[99];
-  sprintf(options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);
+  int owner = of_user ? USER : 0;
+  sprintf(options, "fd=%d,rootmode=40000,user_id=%d,group_id=%d%s", device, owner, owner, of_user ? "" : ",allow_other");
   if (mount("serving", WHERE, "fuse", 0, options)) return failed("mount");
   pid_t server = fork();
   if (server == 0) serve();
-  int bad = measure(open_file, calls) || measure(make_folder, calls);
-  kill(server, SIGKILL);
+  int bad = of_user ? by_its_user() : measure(open_file, calls) || measure(make_folder, calls);
+  fflush(stdout);
+  if (!of_user) kill(server, SIGKILL);
   return bad;
 }

@@ -106,6 +106,16 @@ pub fn after_closes() -> Vec<Watched> {
     calls.map(|call| Watched { is_optional: true, ..call }).collect()
 }
 
+/// The call by which a task begins to hear of closes (inotify(7)), where opens are performed: that of a file that it has closed
+/// may be still to come.
+pub fn before_listening() -> Watched {
+    /// `IN_CLOSE_WRITE` and `IN_CLOSE_NOWRITE` of inotify(7).
+    const OF_CLOSES: [u64; 2] = [0x8, 0x10];
+    let test = |value| RegisterTest { register: 2, comparison: Comparison::HasBit, value };
+    let when = OF_CLOSES.map(test).to_vec();
+    Watched { when, is_optional: true, ..Watched::always("inotify_add_watch") }
+}
+
 /// One entry for each call, which asks for all that the call's several ones ask for; in the order of the first ones.
 pub fn merged(calls: impl IntoIterator<Item = Watched>) -> Vec<Watched> {
     let mut merged: Vec<Watched> = Vec::new();

@@ -16,7 +16,8 @@ pub use actions::{ActionEntry, Enforce, ResolvedAction, RuleFacts, resolve};
 pub use errno::{Errno, UnknownErrno};
 pub use interest::{
     BASE, BPF_ATTACHING, Comparison, FAN_REPORT_FID, MOUNTING, PR_SET_MM, RegisterTest, Watched, after_closes,
-    enforced, hooking, is_base, merged, opening_unseen, posing, unwatchable_types, watchable, watched,
+    before_listening, enforced, hooking, is_base, merged, opening_unseen, posing, unwatchable_types, watchable,
+    watched,
 };
 pub use mode::{Mode, UnknownMode};
 pub use profile::{LISTENER_PATH_MAX, Plan, ProfileError, misspelt, patched, unpatched};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files on their way to a target. It goes on a moment before our own descriptor is closed, and what depends on who has a
 //! file open waits for those that are under way: an exec, since a program that somebody has open for writing cannot be
-//! executed (ETXTBSY), a file system's unmounting or remounting (EBUSY), an `flock` that does not wait, and an open that
-//! waits for the other end of a FIFO, where we are nobody to meet.
+//! executed (ETXTBSY), a file system's unmounting or remounting (EBUSY), an `flock` that does not wait, an
+//! `inotify_add_watch` that would bring our close, and an open that waits for the other end of a FIFO, where we are nobody to
+//! meet.
 
 use std::{
     sync::{

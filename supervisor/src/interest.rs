@@ -34,14 +34,14 @@ pub(crate) fn of_all(in_force: &InForce, mode: Mode) -> Vec<Watched> {
 
 /// The same with what is only good to know: calls that are to come after something else, and by whom a task poses.
 pub(crate) fn with_helpful(in_force: &InForce, mode: Mode) -> Vec<Watched> {
-    let is_added = mode == Mode::Audit && in_force.performs_opens(mode);
-    let added = if is_added { policy::after_closes() } else { Vec::new() };
-    policy::merged(
-        of_all(in_force, mode)
-            .into_iter()
-            .chain(added)
-            .chain([policy::posing(), policy::hooking()].map(|call| Watched { is_optional: true, ..call })),
-    )
+    policy::merged(of_all(in_force, mode).into_iter().chain(helpful(in_force.performs_opens(mode), mode)))
+}
+
+fn helpful(performs_opens: bool, mode: Mode) -> Vec<Watched> {
+    let after_closes = if performs_opens && mode == Mode::Audit { policy::after_closes() } else { Vec::new() };
+    let listening = performs_opens.then(policy::before_listening);
+    let posing = [policy::posing(), policy::hooking()].map(|call| Watched { is_optional: true, ..call });
+    after_closes.into_iter().chain(listening).chain(posing).collect()
 }
 
 /// The calls of `needed` that a profile with `trapped` does not notify, or not all of them.
@@ -192,6 +192,17 @@ mod tests {
         );
         check("evt.type = connect and evt.type = socket", &[]);
         check("evt.type = setuid", &[("setuid", &[]), ("setuid32", &[])]);
+    }
+
+    #[test]
+    fn who_begins_to_listen_is_seen_only_where_opens_are_performed() {
+        let names = |performs, mode| helpful(performs, mode).into_iter().map(|call| call.name).collect::<Vec<_>>();
+        assert_eq!(names(false, Mode::Enforce), ["prctl", "bpf"]);
+        assert_eq!(names(false, Mode::Audit), ["prctl", "bpf"]);
+        assert_eq!(names(true, Mode::Enforce), ["inotify_add_watch", "prctl", "bpf"]);
+        assert!(names(true, Mode::Audit).contains(&"inotify_add_watch".to_owned()));
+        let bits: Vec<_> = policy::before_listening().when.iter().map(|test| test.value).collect();
+        assert_eq!(bits, [libc::IN_CLOSE_WRITE, libc::IN_CLOSE_NOWRITE].map(u64::from));
     }
 
     #[test]

@@ -232,6 +232,24 @@ static void event_comes_with_close(void) {
   say("%d late", late);
 }
 
+// Who starts to listen hears of nothing that was before.
+static void no_event_of_an_earlier_close(void) {
+  static const uint32_t EVENTS[] = {IN_ALL_EVENTS, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE | IN_ONLYDIR};
+  int late = 0;
+  mkdir("dir", 0755);
+  for (int round = 0; round < ROUNDS; round++) {
+    uint32_t events = EVENTS[round % COUNT(EVENTS)];
+    const char *name = events & IN_ONLYDIR ? "dir" : "file";
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    close(open(name, events & IN_ONLYDIR ? O_RDONLY : O_WRONLY | O_CREAT, 0600));
+    late += inotify_add_watch(watch, name, events) < 0;
+    struct pollfd heard = {.fd = watch, .events = POLLIN};
+    late += poll(&heard, 1, 2) != 0;
+    close(watch);
+  }
+  say("%d late", late);
+}
+
 static void read_only_remount_after_close(void) {
   if (mount_with_file()) return;
   int late = 0;
@@ -248,4 +266,5 @@ FAMILY(effects, {"events", events}, {"events-of-exec", events_of_exec}, {"times"
        {"hang-up-comes-with-close", hang_up_comes_with_close},
        {"written-program-can-run", written_program_can_run}, {"lease-right-after-open", lease_right_after_open},
        {"mount-can-go-after-close", mount_can_go_after_close}, {"event-comes-with-close", event_comes_with_close},
+       {"no-event-of-an-earlier-close", no_event_of_an_earlier_close},
        {"read-only-remount-after-close", read_only_remount_after_close});

@@ -343,9 +343,11 @@ struct Handle {
 }
 
 impl Handle {
-    /// The file was found, so that no error here is one of looking for it.
+    /// The file was found, so that no error here is one of looking for it; but whoever serves a file system may refuse even
+    /// to say what its root is.
     fn of(file: OwnedFd) -> io::Result<Self> {
-        let facts = file_facts(file.as_fd(), c"", false).map_err(|_what| io::Error::from_raw_os_error(libc::EIO))?;
+        let told = |error: &io::Error| if errno(error) == libc::EACCES { libc::EACCES } else { libc::EIO };
+        let facts = file_facts(file.as_fd(), c"", false).map_err(|error| io::Error::from_raw_os_error(told(&error)))?;
         Ok(Self { file, facts, kinship: Kinship::None })
     }
 
