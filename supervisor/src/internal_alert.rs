@@ -151,6 +151,18 @@ impl InternalAlert {
         }
     }
 
+    /// An exec that could not be followed loaded a program which nobody saw.
+    pub(crate) fn exec_unseen(pid: u32) -> Self {
+        Self {
+            rule: "Lanner internal: exec not verified",
+            priority: Priority::Warning,
+            message: format!(
+                "Process {pid}, which another one of its container traces, executed a program that had ended before it was \
+                 looked at"
+            ),
+        }
+    }
+
     /// No supervisor can be had, and the guard answers.
     pub(crate) fn not_supervised(mode: Mode) -> Self {
         let verdict = match mode {

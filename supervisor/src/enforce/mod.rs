@@ -45,5 +45,5 @@ pub(crate) use opener::{ATTEMPTS, Afterwards, Opened, remember_host, stand_alone
 use opener::{Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError, Start};
 pub(crate) use tracer::{Fate, Follow, Followed};
-pub(crate) use untraced::Untraced;
+pub(crate) use untraced::{Untraced, UntracedCalls, Watched};
 pub(crate) use upheaval::Upheaval;

@@ -1,132 +1,323 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Looking at an exec that cannot be followed, because a task in the container traces the caller: again and again, until
-//! it is over.
+//! Looking at a program whose exec cannot be followed, because a task in the container traces the caller: as soon as the
+//! kernel tells that it is loaded ([`ExecSign`]).
 
-use std::{thread, time::Duration};
+use std::{
+    os::fd::AsFd as _,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
-use nix::unistd::Pid;
+use nix::{
+    poll::{PollFd, PollFlags, ppoll},
+    sys::time::TimeSpec,
+    unistd::Pid,
+};
 
 use super::Fate;
 use crate::{
+    diagnostics,
     process::{Activity, Process},
-    sys::{FileFacts, Pidfd, file_facts},
+    sys::{ExecSign, Pidfd},
 };
 
-/// Pause between two looks at a task that may get its new program at any moment.
-const PAUSE: Duration = Duration::from_micros(100);
-/// After so many looks an exec is a long one, and after this many a very long one.
-const LONG: u64 = 2000;
-const VERY_LONG: u64 = 8000;
-const LONG_PAUSE: Duration = Duration::from_millis(10);
-const VERY_LONG_PAUSE: Duration = Duration::from_millis(100);
-/// How many looks may find a program whose arguments are not there yet; a program can also take them away from itself.
-const MAX_UNREADY: u32 = 200;
+/// Between two looks whether the call has failed, at first and later: the kernel tells only of one that succeeds, and that
+/// a thread waits on is of no importance.
+const PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at a program that the kernel sets up: it takes some 0.1 ms, and longer where memory or a file system
+/// is slow. The first page that it touches when it runs wakes us, too, unless it may not be looked into.
+const SET_UP_PAUSE: Duration = Duration::from_micros(50);
+const MAX_SET_UP_PAUSE: Duration = Duration::from_millis(100);
+/// How long a program's own exec waits at most until it was looked at itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How an exec that could not be followed has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// The program was judged.
+    Judged(Fate),
+    /// There is none: the call failed, or its task died.
+    NotExecuted,
+    /// There is one, or was, and nobody could look at it.
+    Unseen,
+}
+
+/// The execs of one listener that cannot be followed.
+#[derive(Debug, Default)]
+pub(crate) struct UntracedCalls(Mutex<Vec<Arc<Call>>>);
+
+/// One of them.
+#[derive(Debug)]
+struct Call {
+    task: u32,
+    /// Its process.
+    leader: u32,
+    sign: ExecSign,
+    /// Whether it is known to have failed.
+    has_failed: AtomicBool,
+    /// Whether nothing of it is left to look at.
+    is_done: AtomicBool,
+}
+
+impl UntracedCalls {
+    fn calls(&self) -> MutexGuard<'_, Vec<Arc<Call>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called before another exec goes on: an earlier one of the same task has failed, unless it has loaded the program
+    /// that makes the call, which stays for that long to be judged.
+    pub(crate) fn settle(&self, caller: &Process) {
+        let earlier = self.calls().clone();
+        let Some(leader) = (if earlier.is_empty() { None } else { caller.leader() }) else { return };
+        for call in earlier.into_iter().filter(|call| call.leader == leader) {
+            let begun = Instant::now();
+            if call.sign.is_given() {
+                while !call.is_done.load(Ordering::Acquire) && begun.elapsed() < PATIENCE {
+                    thread::sleep(SET_UP_PAUSE);
+                }
+            } else if call.task == caller.task() {
+                call.has_failed.store(true, Ordering::Release);
+            }
+        }
+    }
+}
 
 /// A task in an exec that cannot be followed.
-pub(crate) struct Untraced {
+pub(crate) struct Untraced<'a> {
     caller: Process,
     /// Its process: a thread that executes takes the first thread's place, and its own number is gone.
     process: Process,
-    leader: u32,
     reference: Pidfd,
-    before: Program,
+    call: Arc<Call>,
+    calls: &'a UntracedCalls,
 }
 
-/// What two programs that a process runs differ in. A task can write the message over (`PR_SET_MM`, prctl(2)) without an
-/// exec; the file it cannot change so easily.
-#[derive(Debug, PartialEq, Eq)]
-struct Program {
-    message: Vec<u8>,
-    file: Option<File>,
-    /// Changes when somebody renames the file, too.
-    name: Option<Vec<u8>>,
-}
-
-/// What the kernel itself knows of a program's file: a file system that the container serves may not answer. It can change
-/// the number all the same.
-#[derive(Debug, PartialEq, Eq)]
-struct File {
-    device: (u32, u32),
-    inode: u64,
-    mount: u64,
-}
-
-impl Untraced {
-    /// `None` where the task cannot be looked at.
-    pub(crate) fn of(task: u32) -> Option<Self> {
+impl<'a> Untraced<'a> {
+    /// `None` where the task cannot be looked at. This may wait a while, as the kernel gets ready for such signs.
+    pub(crate) fn of(task: u32, calls: &'a UntracedCalls) -> Option<Self> {
+        let sign = ExecSign::of(task).inspect_err(|error| {
+            tracing::error!(error = diagnostics::chain(error), task, "an exec cannot be waited for");
+        });
         let caller = Process::open(task)?;
         let leader = caller.leader()?;
         let reference = Pidfd::open(Pid::from_raw(i32::try_from(leader).ok()?)).ok()?;
-        let before = Program::of(&caller)?;
-        Some(Self { caller, process: Process::open(leader)?, leader, reference, before })
+        let (process, sign) = (Process::open(leader)?, sign.ok()?);
+        let (has_failed, is_done) = Default::default();
+        let call = Arc::new(Call { task, leader, sign, has_failed, is_done });
+        calls.calls().push(Arc::clone(&call));
+        Some(Self { caller, process, reference, call, calls })
     }
 
-    /// Has `judge` look at every program that the process shows until the exec, which is the call `number`, is over,
-    /// however long it takes: it may wait for a lease, a file system or a processor.
-    pub(crate) fn watch(&self, number: i64, judge: impl Fn(u32) -> Fate) -> Fate {
-        let (mut last, mut is_loaded, mut unready) = (None, false, 0);
-        for look in 0_u64.. {
-            let activity = self.caller.activity().or_else(|| self.process.activity());
-            // Looked at after the activity: a call that is over has brought its program along.
-            let Some(now) = self.program() else { break };
-            if now != self.before && last.as_ref() != Some(&now) {
-                if unready < MAX_UNREADY && !self.has_arguments(&now) {
-                    unready += 1;
-                    thread::sleep(PAUSE);
-                    continue;
-                }
-                if judge(self.leader) == Fate::Dies {
-                    return Fate::Dies;
-                }
-                is_loaded |= now.file != self.before.file && now.message != self.before.message;
-                last = Some(now);
-            }
-            let is_over = match activity {
-                Some(Activity::Call(call)) => call != number,
-                // Inside the exec or behind it, nobody knows; the same program once more may be no exec at all.
-                Some(Activity::Running) => is_loaded || (last.is_some() && look > LONG),
-                // Where nobody may look (`kernel.yama.ptrace_scope` 3), nobody can hold it up as a tracer either.
-                None => is_loaded || look > LONG,
-            };
-            if is_over {
-                break;
-            }
-            thread::sleep(match look {
-                0..LONG => PAUSE,
-                LONG..VERY_LONG => LONG_PAUSE,
-                VERY_LONG.. => VERY_LONG_PAUSE,
-            });
+    /// Has `judge` look at the program of the exec, which is the call `number`, however long it takes until that is there:
+    /// it may wait for a lease, a file system or a processor.
+    pub(crate) fn watch(&self, number: i64, judge: impl FnOnce(u32) -> Fate) -> Watched {
+        if !self.executes(number) {
+            return Watched::NotExecuted;
         }
-        Fate::Lives
+        if !self.is_set_up() {
+            return Watched::Unseen;
+        }
+        let fate = judge(self.process.task());
+        // It may have ended meanwhile, or its first thread, whose number was asked.
+        if fate == Fate::Lives && self.process.is_set_up() != Some(true) {
+            Watched::Unseen
+        } else {
+            Watched::Judged(fate)
+        }
+    }
+
+    /// Waits for the end of the call; says whether it succeeded.
+    fn executes(&self, number: i64) -> bool {
+        let mut pause = PAUSE;
+        loop {
+            // Looked at before the sign: a call that is over has given it.
+            let activity = self.caller.activity();
+            if self.call.has_failed.load(Ordering::Acquire) {
+                return false;
+            }
+            if self.call.sign.is_given() {
+                return true;
+            }
+            if matches!(activity, Some(Activity::Call(call)) if call != number) {
+                return false;
+            }
+            if self.wait(pause).contains(PollFlags::POLLHUP) {
+                return self.call.sign.is_given() && !self.call.has_failed.load(Ordering::Acquire);
+            }
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    /// Waits until the kernel is done with the new program, whose image, name and file are there before its arguments; says
+    /// whether it is there then.
+    fn is_set_up(&self) -> bool {
+        let mut pause = SET_UP_PAUSE;
+        loop {
+            match self.process.is_set_up() {
+                Some(true) => return true,
+                Some(false) => {}
+                None => return false,
+            }
+            // What has hung up wakes nobody any more.
+            if self.wait(pause).contains(PollFlags::POLLHUP) {
+                thread::sleep(pause);
+            }
+            pause = (pause * 9 / 8).min(MAX_SET_UP_PAUSE);
+        }
+    }
+
+    /// Waits for the kernel to tell something, not longer than that.
+    fn wait(&self, pause: Duration) -> PollFlags {
+        let mut wanted = [PollFd::new(self.call.sign.as_fd(), PollFlags::POLLIN)];
+        let told = ppoll(&mut wanted, Some(TimeSpec::from_duration(pause)), None);
+        if told.is_err() {
+            thread::sleep(pause);
+        }
+        wanted.first().and_then(PollFd::revents).unwrap_or_else(PollFlags::empty)
     }
 
     /// Kills the process.
     pub(crate) fn kill(&self) {
-        if let Err(error) = self.reference.kill() {
-            tracing::error!(%error, process = self.leader, "a program that must not run cannot be killed");
+        if let Err(error) = self.reference.kill()
+            && error.raw_os_error() != Some(libc::ESRCH)
+        {
+            tracing::error!(%error, process = self.process.task(), "a program that must not run cannot be killed");
         }
     }
+}
 
-    /// Whether the kernel is done with the new program: its image, name and file are there before its arguments.
-    fn has_arguments(&self, program: &Program) -> bool {
-        let given = self.caller.arguments().or_else(|| self.process.arguments());
-        !program.message.is_empty() && given.is_some_and(|given| given.len() > 0)
-    }
-
-    fn program(&self) -> Option<Program> {
-        Program::of(&self.caller).or_else(|| Program::of(&self.process))
+impl Drop for Untraced<'_> {
+    fn drop(&mut self) {
+        self.call.is_done.store(true, Ordering::Release);
+        self.calls.calls().retain(|other| !Arc::ptr_eq(other, &self.call));
     }
 }
 
-impl Program {
-    fn of(process: &Process) -> Option<Self> {
-        Some(Self { message: process.program_mark()?, file: File::of(process), name: process.link("exe") })
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        process::{Child, Command, Stdio},
+    };
 
-impl File {
-    fn of(process: &Process) -> Option<Self> {
-        let FileFacts { device, inode, mount, .. } = file_facts(process.directory(), c"exe", true).ok()?;
-        Some(Self { device, inode, mount })
+    use super::*;
+
+    /// `execve` of x86-64.
+    const EXEC: i64 = 59;
+
+    /// A shell that waits for a line before it goes on with `script`.
+    fn waiting(script: &str) -> Child {
+        let script = format!("echo; read line; {script}");
+        let mut child =
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    }
+
+    fn go_on(child: &mut Child) {
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+
+    fn end(mut child: Child) {
+        let _may_be_dead = child.kill();
+        child.wait().unwrap();
+    }
+
+    /// What is seen of a shell's exec by somebody who looks when it is over, or when its process is.
+    fn seen_of(script: &str, fate: Fate, ends: bool) -> (Watched, Option<Vec<u8>>) {
+        let calls = UntracedCalls::default();
+        let mut child = waiting(script);
+        let untraced = Untraced::of(child.id(), &calls).unwrap();
+        go_on(&mut child);
+        let (deadline, process) = (Instant::now() + Duration::from_secs(10), Process::open(child.id()).unwrap());
+        let is_over = || if ends { process.is_set_up().is_none() } else { untraced.call.sign.is_given() };
+        while !is_over() && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+        }
+        let mut program = None;
+        let watched = untraced.watch(EXEC, |process| {
+            program = Process::open(process).and_then(|process| process.name());
+            fate
+        });
+        end(child);
+        (watched, program)
+    }
+
+    #[test]
+    fn a_program_is_judged_and_one_that_ended_before_is_told_of() {
+        assert_eq!(
+            seen_of("exec sleep 60", Fate::Lives, false),
+            (Watched::Judged(Fate::Lives), Some(b"sleep".to_vec()))
+        );
+        assert_eq!(seen_of("exec sleep 60", Fate::Dies, false), (Watched::Judged(Fate::Dies), Some(b"sleep".to_vec())));
+        assert_eq!(seen_of("exec true", Fate::Lives, true), (Watched::Unseen, None));
+        assert_eq!(seen_of("exit", Fate::Lives, true), (Watched::NotExecuted, None));
+    }
+
+    #[test]
+    fn a_program_that_ends_while_it_is_judged_is_told_of() {
+        let calls = UntracedCalls::default();
+        let mut child = waiting("exec sleep 60");
+        let untraced = Untraced::of(child.id(), &calls).unwrap();
+        go_on(&mut child);
+        while !untraced.call.sign.is_given() {
+            thread::sleep(PAUSE);
+        }
+        let watched = untraced.watch(EXEC, |_process| {
+            child.kill().unwrap();
+            while untraced.process.is_set_up().is_some() {
+                thread::sleep(PAUSE);
+            }
+            Fate::Lives
+        });
+        assert_eq!(watched, Watched::Unseen);
+        end(child);
+    }
+
+    #[test]
+    fn what_a_task_executes_with_a_later_call_is_no_business_of_a_failed_one() {
+        let calls = UntracedCalls::default();
+        let mut child = waiting("exec sleep 60");
+        let failed = Untraced::of(child.id(), &calls).unwrap();
+        calls.settle(&Process::open(child.id()).unwrap());
+        let later = Untraced::of(child.id(), &calls).unwrap();
+        go_on(&mut child);
+        while !failed.call.sign.is_given() {
+            thread::sleep(PAUSE);
+        }
+        assert_eq!(failed.watch(EXEC, |_process| panic!("it is another call's")), Watched::NotExecuted);
+        assert_eq!(later.watch(EXEC, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
+        drop((failed, later));
+        assert!(calls.calls().is_empty());
+        end(child);
+    }
+
+    #[test]
+    fn a_program_executes_no_other_one_before_it_was_judged() {
+        let calls = UntracedCalls::default();
+        let mut child = waiting("exec sleep 60");
+        let untraced = Untraced::of(child.id(), &calls).unwrap();
+        go_on(&mut child);
+        while !untraced.call.sign.is_given() {
+            thread::sleep(PAUSE);
+        }
+        let is_judged = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let settled = scope.spawn(|| {
+                calls.settle(&Process::open(child.id()).unwrap());
+                is_judged.load(Ordering::Acquire)
+            });
+            thread::sleep(PAUSE * 20);
+            is_judged.store(true, Ordering::Release);
+            assert_eq!(untraced.watch(EXEC, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
+            drop(untraced);
+            assert!(settled.join().unwrap());
+        });
+        end(child);
     }
 }

@@ -39,7 +39,7 @@ pub(crate) const MAX_FIRST_ARGUMENT: usize = 4096;
 const MAX_ARGUMENT: usize = 32 * 4096;
 /// `stat` needs some 300 bytes.
 const MAX_STAT: usize = 1024;
-/// What other files need.
+/// Of `cgroup` and `limits`.
 const MAX_FILE: usize = 16 * 1024;
 /// `status` needs 1500 bytes, and eleven for each of up to 65,536 supplementary groups (`NGROUPS_MAX`), which stand before
 /// most of the rest.
@@ -461,6 +461,16 @@ impl Process {
         let vector = self.read("auxv", MAX_AUXILIARY).filter(|vector| !vector.is_empty())?;
         let is_written = vector.iter().take(8).any(|byte| *byte != 0);
         Some(if is_written { vector } else { Vec::new() })
+    }
+
+    /// Whether the kernel is done with the program that the task runs, the last of which is where its environment ends
+    /// (`env_end` of `proc_pid_stat(5)`); `None` where it runs none any more.
+    pub(crate) fn is_set_up(&self) -> Option<bool> {
+        let content = self.read("stat", MAX_STAT)?;
+        let stat = Stat::parse(&content).filter(|stat| !matches!(stat.state, b'Z' | b'X'))?;
+        // Of a program that is only just there, the kernel knows where its stack begins.
+        let end: u64 = number(content.trim_ascii_end().rsplit(|byte| *byte == b' ').nth(1)?)?;
+        Some(stat.stack != 0 && end != 0)
     }
 
     /// What the task is doing (`/proc/PID/syscall`, proc(5)).

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     counters::Counter,
-    enforce::{Blocking, RESTART},
+    enforce::{Blocking, RESTART, UntracedCalls},
     event::CallEvent,
     process::Process,
     shared::Shared,
@@ -42,6 +42,8 @@ pub(super) struct Unfinished {
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
+    /// Those of them whose tasks somebody else traces.
+    pub(super) untraced: UntracedCalls,
 }
 
 impl Unfinished {
@@ -53,6 +55,7 @@ impl Unfinished {
             undelivered_files: Mutex::default(),
             blocking,
             followed: AtomicUsize::new(0),
+            untraced: UntracedCalls::default(),
         }
     }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{Fate, Follow, Followed, Located, Untraced},
+    enforce::{Fate, Follow, Followed, Located, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -60,10 +60,11 @@ impl Answerer<'_> {
         event: &CallEvent<'_>,
         decision: Decision,
     ) -> Option<Decision> {
-        let followed = &self.delivery().unfinished.followed;
-        if followed.fetch_add(1, Ordering::AcqRel) >= MAX_FOLLOWED || !place.turn.may_hand_over() {
+        let (followed, task) = (&self.delivery().unfinished.followed, place.notification.target_tid);
+        let others = followed.fetch_add(1, Ordering::AcqRel);
+        if others >= MAX_FOLLOWED || !place.turn.may_hand_over() {
             followed.fetch_sub(1, Ordering::AcqRel);
-            return Some(Decision { response: unverified(self.shared(), place.notification.target_tid), ..decision });
+            return Some(Decision { response: unverified(self.shared(), task), ..decision });
         }
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
@@ -71,6 +72,12 @@ impl Answerer<'_> {
         let judged = Judged { call, moment, caller, rules, program };
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
         self.delivery().remember(place.notification, decision.alerted);
+        if others > 0 {
+            // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
+            // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
+            place.turn.hand_over();
+            judged.caller.iter().for_each(|caller| self.delivery().unfinished.untraced.settle(caller));
+        }
         let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
         Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
         followed.fetch_sub(1, Ordering::AcqRel);
@@ -123,8 +130,10 @@ impl Verification<'_> {
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
     /// looked at as soon as it has it.
     fn run_untraced(&self) {
-        let Some(caller) = Untraced::of(self.notification.target_tid) else {
-            let response = unverified(&self.delivery.shared, self.notification.target_tid);
+        self.turn.hand_over();
+        let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
+        let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else {
+            let response = unverified(shared, task);
             let _taken = self.delivery.respond(self.notification, response, self.decision.alerted);
             return;
         };
@@ -132,8 +141,15 @@ impl Verification<'_> {
         if !self.delivery.proceed(self.notification, self.decision.alerted) {
             return;
         }
-        self.turn.hand_over();
-        if caller.watch(i64::from(self.notification.nr), |process| self.judge(process)) == Fate::Dies {
+        let fate = match caller.watch(i64::from(self.notification.nr), |process| self.judge(process)) {
+            Watched::Judged(fate) => fate,
+            Watched::NotExecuted => Fate::Lives,
+            Watched::Unseen => {
+                InternalAlert::exec_unseen(task).write(shared);
+                self.unknown()
+            }
+        };
+        if fate == Fate::Dies {
             caller.kill();
         }
     }
