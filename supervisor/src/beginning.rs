@@ -19,7 +19,7 @@ use crate::{
     counters::{Counter, Counters, CountersError},
     descriptor_limit,
     diagnostics::{self, Throttle},
-    enforce::{DevicePolicy, Upheaval, remember_host},
+    enforce::{DevicePolicy, Upheaval, prepare_openers, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
     handing_over::{HandingOver, Meetings},
@@ -127,7 +127,7 @@ impl Beginning {
     ) -> Result<Self, StartError> {
         sys::check_structure_sizes()?;
         sys::prepare_interrupts()?;
-        remember_host().map_err(StartError::Host)?;
+        remember_host().and_then(|()| prepare_openers()).map_err(StartError::Host)?;
         let has_descriptors = descriptor_limit::raise();
         let directory = RunDirectory::new(directory);
         let Plan { mode, wait_killable, .. } = directory.plan()?;

@@ -17,13 +17,11 @@ use super::{
     confined::{Confined, ConfinedError, Quarters},
     credentials::Credentials,
     locate::may_wait,
-    namespace::{Home, NamespaceError, NamespaceOpener},
+    namespace::{Home, NamespaceError, NamespaceOpener, openers},
     opener::{Afterwards, Look, Sight, errno},
 };
 use crate::{process::Process, sys::Pidfd};
 
-/// User namespaces that a thread has a process in at one time; a container has one, and few programs make their own.
-const MAX_NAMESPACES: usize = 8;
 /// Profiles that a thread has another one in at one time.
 const MAX_CONFINED: usize = 8;
 
@@ -58,6 +56,11 @@ impl Errand {
         matches!(&*self.located, Located::Existing { refusal: None, .. })
             && self.request.has(libc::O_TRUNC)
             && self.changes_files()
+    }
+
+    /// Whether a process performs it that lives with the task.
+    pub(super) fn needs_process(&self) -> bool {
+        matches!(self.way, Way::Namespace(_))
     }
 
     /// Whether it may wait for somebody else.
@@ -111,6 +114,11 @@ impl Client {
     pub(super) fn is_inside(&self) -> bool {
         self.residence == Residence::Inside
     }
+
+    /// Whether a process performs it that lives with the task.
+    pub(super) fn needs_process(&self) -> bool {
+        self.is_inside() || matches!(self.way, Way::Namespace(_))
+    }
 }
 
 /// Why nothing was looked for.
@@ -137,6 +145,7 @@ pub(crate) struct Means {
     /// Where the calling thread lives itself, if that is not the host.
     own_quarters: Option<Arc<Quarters>>,
     confined: HashMap<Arc<Quarters>, Confined>,
+    /// For the call that is being made.
     inside: HashMap<Home, NamespaceOpener>,
 }
 
@@ -152,6 +161,11 @@ impl Means {
             *slot = Some(Self::new()?);
         }
         slot.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Leaves to other threads what was needed for a call that is over, or that is waited for without it.
+    pub(crate) fn leave(&mut self) {
+        self.inside.drain().for_each(|(home, opener)| openers::leave(home, opener));
     }
 
     /// Whether the calling thread lives with its targets for good, so that it cannot serve others.
@@ -338,7 +352,6 @@ impl Means {
         if client.is_inside() {
             let label = Label::of(&process).map_err(|_gone| MeansError::Gone)?;
             let home = Home::resident(&process, label).ok_or(MeansError::Gone)?;
-            self.inside.retain(|other, _| !other.is_resident() || *other == home);
             client.way = Way::Namespace(home);
         }
         let helper = self.be_ready(&client.way, &process, devices)?;
@@ -391,10 +404,9 @@ impl Means {
         }
     }
 
-    /// [`Self::welcome`] for an errand. Processes that go another way are given up: this one may take for ever.
+    /// [`Self::welcome`] for an errand.
     pub(super) fn take_over(&mut self, errand: &Errand, devices: &DevicePolicy) -> Result<Option<Pidfd>, MeansError> {
         let Errand { way, task, .. } = errand;
-        self.inside.retain(|home, _| matches!(way, Way::Namespace(wanted) if wanted == home));
         self.welcome(&mut Client { way: way.clone(), task: *task, residence: Residence::Any }, devices)
     }
 
@@ -438,11 +450,10 @@ impl Means {
             self.inside.remove(home);
         }
         if !self.inside.contains_key(home) {
-            if self.inside.len() >= MAX_NAMESPACES {
-                self.inside.clear();
-            }
-            self.own.undress().map_err(CredentialsError::from)?;
-            let opener = NamespaceOpener::start(process, home, (devices, upheaval))?;
+            let opener = match openers::take_free(home, |opener| opener.serves(process, upheaval)) {
+                Some(opener) => opener,
+                None => NamespaceOpener::start(process, home, (devices, upheaval))?,
+            };
             self.inside.insert(home.clone(), opener);
         }
         self.inside.get(home).ok_or(MeansError::Gone)

@@ -39,7 +39,7 @@ pub(crate) use devices::{DevicePolicy, DeviceRule};
 pub(crate) use handles::Handles;
 pub(crate) use locate::Located;
 pub(crate) use means::{Client, Errand, Finding, Means, MeansError};
-pub(crate) use namespace::serve;
+pub(crate) use namespace::{forget_old_openers, prepare_openers, serve};
 pub(crate) use naming::{Deed, Lasting, Name, Naming};
 pub(crate) use opener::{ATTEMPTS, Afterwards, Opened, remember_host, stand_alone};
 use opener::{Opener, Prepared};

@@ -129,6 +129,11 @@ impl<'a> Answerer<'a> {
         Means::ready(&mut self.means)
     }
 
+    /// Leaves to other threads what this one needs for no call.
+    pub(super) fn leave_means(&mut self) {
+        self.means.iter_mut().for_each(Means::leave);
+    }
+
     pub(super) fn start_blocking(&self, job: Job) {
         self.delivery.unfinished.blocking.start(job, Arc::clone(&self.shared().devices));
     }

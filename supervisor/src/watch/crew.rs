@@ -35,7 +35,7 @@ use super::{
     withdrawn::CallKey,
 };
 use crate::{
-    enforce::stand_alone,
+    enforce::{forget_old_openers, stand_alone},
     event_log::Position,
     process::Process,
     shared::Shared,
@@ -300,9 +300,10 @@ impl Crew {
         }
     }
 
-    /// Gives up what was kept for calls that nobody has made anew.
+    /// Gives up what was kept for calls that nobody has made anew, or made at all.
     pub(super) fn forget_old(&self) {
         self.delivery.unfinished.forget_old();
+        forget_old_openers();
     }
 
     /// Takes the lead from a thread that has been busy for too long; says whether there was one, or one that would have been
@@ -453,6 +454,7 @@ impl Crew {
                 answerer.answer(slot, notification, origin, turn);
             }
         });
+        answerer.leave_means();
         // A call that waits aside has another slot by now, and this one may be somebody else's.
         slot.clear_of(notification.id);
         if !has_kept_lead {

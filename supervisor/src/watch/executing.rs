@@ -78,6 +78,8 @@ impl Answerer<'_> {
             place.turn.hand_over();
             judged.caller.iter().for_each(|caller| self.delivery().unfinished.untraced.settle(caller));
         }
+        // The exec may take for ever.
+        self.leave_means();
         let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
         Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
         followed.fetch_sub(1, Ordering::AcqRel);

@@ -370,9 +370,12 @@ impl Work {
         }
     }
 
-    /// Whether a process does it that the other end may know.
-    fn is_inside(&self) -> bool {
-        matches!(self, Self::Connect(client, _) if client.is_inside())
+    /// Whether a process does it that lives with the task.
+    fn needs_process(&self) -> bool {
+        match self {
+            Self::Open(errand) => errand.needs_process(),
+            Self::Connect(client, _) => client.needs_process(),
+        }
     }
 
     /// Gets this thread's means ready; says which process does it, if another one does.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Ended, Job, course::Course};
+use super::{Ended, Job, Work, course::Course};
 use crate::enforce::{DevicePolicy, Means};
 
 /// Stack of such a thread: it makes system calls and little else.
@@ -26,30 +26,54 @@ pub(super) struct Task {
     pub(super) course: Arc<Course>,
 }
 
-/// Calls that may each have a process in the task's namespaces at one time (see [`Client::is_inside`]), and how long one
-/// more waits for its turn: most are done in no time.
-///
-/// [`Client::is_inside`]: crate::enforce::Client::is_inside
+/// Calls of this supervisor's that may wait with a process in the task's namespaces at one time, opens and connects each, and
+/// how long one more waits for its turn: most are done in no time.
 const MAX_INSIDE: usize = 128;
 const TURN_PATIENCE: Duration = Duration::from_secs(2);
+
+static OPENS: Turns = Turns::new();
+static CONNECTS: Turns = Turns::new();
+
+/// Leaves to have a process.
+struct Turns {
+    taken: Mutex<usize>,
+    left: Condvar,
+}
+
+/// One of them.
+struct Turn(&'static Turns);
+
+impl Turns {
+    const fn new() -> Self {
+        Self { taken: Mutex::new(0), left: Condvar::new() }
+    }
+
+    /// Waits for one, not for ever.
+    fn next(&'static self) -> Option<Turn> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |taken: &mut usize| *taken >= MAX_INSIDE;
+        let waited = self.left.wait_timeout_while(taken, TURN_PATIENCE, is_full);
+        let (mut taken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return None;
+        }
+        *taken += 1;
+        Some(Turn(self))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.left.notify_one();
+    }
+}
 
 /// The threads of one listener.
 #[derive(Default)]
 pub(super) struct Pool {
     queue: Mutex<Queue>,
     filled: Condvar,
-    inside: Mutex<usize>,
-    left: Condvar,
-}
-
-/// Leave to have a process.
-struct Turn<'a>(&'a Pool);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *self.0.inside.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.left.notify_one();
-    }
 }
 
 /// For each task there is a thread that is idle, or was started for it.
@@ -91,29 +115,22 @@ impl Pool {
         let mut means = None;
         while let Some(Task { job, devices, course }) = self.next() {
             course.start();
-            let turn = if job.work.is_inside() { self.turn().map(Some) } else { Some(None) };
+            let turn = match &job.work {
+                work if !work.needs_process() => Some(None),
+                Work::Open(_) => OPENS.next().map(Some),
+                Work::Connect(..) => CONNECTS.next().map(Some),
+            };
             match &turn {
                 Some(_) => job.run(&mut means, &devices, &course),
                 None => job.end(Ended::Failed(libc::ENFILE)),
             }
             course.leave();
+            means.iter_mut().for_each(Means::leave);
+            drop(turn);
             if means.as_ref().is_some_and(Means::is_bound) {
                 return;
             }
         }
-    }
-
-    /// Waits for leave to have a process, not for ever.
-    fn turn(&self) -> Option<Turn<'_>> {
-        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |inside: &mut usize| *inside >= MAX_INSIDE;
-        let waited = self.left.wait_timeout_while(inside, TURN_PATIENCE, is_full);
-        let (mut inside, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            return None;
-        }
-        *inside += 1;
-        Some(Turn(self))
     }
 
     /// The next task; `None` where there is none for a while.

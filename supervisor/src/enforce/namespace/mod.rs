@@ -9,10 +9,12 @@
 mod home;
 mod message;
 mod opener;
+pub(super) mod openers;
 mod process;
 
 pub(super) use home::Home;
 pub(super) use opener::{NamespaceError, NamespaceOpener};
+pub(crate) use openers::{forget_old as forget_old_openers, prepare as prepare_openers};
 pub(crate) use process::serve;
 
 /// Whether a user namespace has a user and a group 0 (`user_namespaces(7)`: first id inside, first outside, count). It has

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use super::{
     Home, has_root,
     message::{FromOpener, Handle, ToOpener},
+    openers::{self, Place},
 };
 use crate::{
     control::{Control, ControlError},
@@ -35,6 +36,9 @@ pub(crate) enum NamespaceError {
     /// The process cannot be started.
     #[error("cannot start the process that lives with the task")]
     Start(#[source] io::Error),
+    /// There are as many as there may be.
+    #[error("too many processes that live with tasks are busy")]
+    TooMany,
     /// What it has opened cannot be taken from it.
     #[error("cannot take a file from the process that lives with the task")]
     Take(#[source] io::Error),
@@ -57,26 +61,24 @@ pub(crate) struct NamespaceOpener {
     /// Whom it was started for, and what of that it cannot change.
     person: Person,
     fixed: Fixed,
+    _place: Place,
 }
 
 impl NamespaceOpener {
-    /// Starts a process that joins the namespaces of `process` that `home` names. The calling thread must wear its own ids.
+    /// Starts a process that joins the namespaces of `process` that `home` names.
     pub(in crate::enforce) fn start(
         process: &Process,
         home: &Home,
         (devices, upheaval): (&DevicePolicy, &Upheaval),
     ) -> Result<Self, NamespaceError> {
+        let place = Place::take().ok_or(NamespaceError::TooMany)?;
         let person = Person::of(process, upheaval).ok_or(NamespaceError::Gone)?;
         let task = process.task();
         let (control, theirs) = Control::pair().map_err(ControlError::from)?;
-        let child = executable::command()
-            .arg("open")
-            .env_clear()
-            .stdin(Stdio::from(theirs.into_descriptor()))
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(NamespaceError::Start)?;
-        let mut opener = Self { child, control, person: person.clone(), fixed: Fixed::Person };
+        let mut command = executable::command();
+        command.arg("open").env_clear().stdin(Stdio::from(theirs.into_descriptor())).stdout(Stdio::null());
+        let child = openers::start(command).map_err(NamespaceError::Start)?;
+        let mut opener = Self { child, control, person: person.clone(), fixed: Fixed::Person, _place: place };
         let (label, is_resident) = (home.label().cloned(), home.is_resident());
         let enter = ToOpener::Enter { label, devices: devices.clone(), task, person, is_resident };
         // Its number may be another task's before the process is there.
