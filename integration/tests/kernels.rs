@@ -5,7 +5,7 @@
 use integration::{
     Bundle, Kernel, Machine,
     Requirement::{self, Lanner, Program},
-    skipped,
+    skipped, workload,
 };
 
 const RULES: &str = r"
@@ -16,7 +16,7 @@ const RULES: &str = r"
   priority: NOTICE
 - rule: executed
   desc: A program that must not be executed was.
-  condition: evt.type in (execve, execveat) and proc.exepath startswith /banned
+  condition: evt.type in (execve, execveat) and (proc.exepath startswith /banned or proc.args contains --banned)
   output: executed %proc.exepath
   priority: NOTICE
 - rule: dropped
@@ -58,6 +58,8 @@ for mode in audit enforce; do
     lanner logs | sed 's/^[^ ]* /  /'
     rm /var/log/lanner/events.jsonl
 done
+echo traced:
+lanner-runtime --lanner-mode enforce run --bundle /traced traced </dev/null
 ";
 
 const SEEN: &str = "audit:
@@ -84,6 +86,8 @@ sh: /changed/echo: Operation not permitted
   Notice executed /banned/echo (denied: EPERM)
   Notice dropped /tmp/echo (denied: EPERM)
   Notice dropped /changed/echo (denied: EPERM)
+traced:
+killed
 ";
 
 #[track_caller]
@@ -95,8 +99,15 @@ fn check(version: &'static str) {
     let bundle = Bundle::new(&["sh", "-c", CALLS]).text("/etc/secret", "hidden\n");
     let busybox = bundle.inside("/bin/busybox");
     let bundle = bundle.file(&busybox, "/banned/echo").file(&busybox, "/allowed/echo").file(&busybox, "/changed/echo");
-    let machine = Machine::new(kernel).program("runc").lanner().bundle(&bundle, "/bundle");
-    let machine = machine.text("/etc/lanner/lanner.yaml", "").text("/etc/lanner/lanner_rules.local.yaml", RULES);
+    // What a task executes that its parent traces.
+    let traced = Bundle::new(&["/bin/retraced", "same"]).file(&workload("retraced"), "/bin/retraced");
+    let machine = Machine::new(kernel)
+        .program("runc")
+        .lanner()
+        .bundle(&bundle, "/bundle")
+        .bundle(&traced, "/traced")
+        .text("/etc/lanner/lanner.yaml", "")
+        .text("/etc/lanner/lanner_rules.local.yaml", RULES);
     let outcome = machine.run(SCRIPT);
     assert_eq!((outcome.output, outcome.status), (format!("{version}\n{SEEN}"), 0));
 }
