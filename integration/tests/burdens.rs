@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What calls that do not end cost their supervisor, and so the node: no processor, and few processes.
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code: a failed preparation ends the test")]
 
 use std::{fs, thread, time::Duration};
 

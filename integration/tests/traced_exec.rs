@@ -2,6 +2,7 @@
 //! A program that is executed by a task which somebody in the container traces: nobody else can stop it before its first
 //! instruction, so that it is killed as soon as it has been loaded.
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+#![expect(clippy::expect_used, reason = "test code: a failed preparation ends the test")]
 
 use std::fs;
 

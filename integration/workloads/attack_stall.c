@@ -5,13 +5,15 @@
 // when it is read again. The others count opens of the decoy by a bystander; a success is one that takes longer than a
 // quarter of a second, or all of them if half take longer than 5 ms: meanwhile hundreds of threads open a FIFO without a
 // writer (fifo), a file whose lease another process does not give back (lease), or a path in memory that nobody fills
-// (path), or processes execute with such an argument (argument).
+// (path), or processes execute with such an argument (argument); or threads execute beside one whose exec such a lease
+// holds up, so that nobody can trace them (sibling).
 #include "attack.h"
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 
-enum { PAGE = 4096, STALLED = 500, STACK = 16384 };
+enum { PAGE = 4096, STALLED = 500, SIBLINGS = 50, UNDER_WAY = 200000, STACK = 16384 };
 
 static const double SLOW = 0.25, SLUGGISH = 0.005;
 
@@ -106,6 +108,43 @@ static void stall_argument(void) {
   for (int call = 0; call < STALLED; call++) execute_in_child(pages + call * PAGE);
 }
 
+static atomic_int *first; // the thread whose exec does not end; 0 when it is about to begin
+
+static void *execute_leased(void *unused) {
+  *first = syscall(SYS_gettid);
+  while (*first) usleep(100);
+  execl("/tmp/script", "script", NULL);
+  return unused;
+}
+
+static void *execute_beside(void *unused) {
+  while (*first) usleep(100);
+  usleep(UNDER_WAY);
+  for (;;) execl(ALLOWED, ALLOWED, NULL);
+  return unused;
+}
+
+// The interpreter is leased, and who executes the script is traced: nobody else can get it out of its wait.
+static void stall_sibling(void) {
+  first = shared_memory(sizeof *first);
+  *first = 1;
+  int fd = open("/tmp/leased", O_RDWR | O_CREAT | O_CLOEXEC, 0700), script = open("/tmp/script", O_WRONLY | O_CREAT, 0700);
+  require(fd >= 0 && write(script, "#!/tmp/leased\n", 14) == 14 && close(script) == 0, "write a script");
+  pid_t child = fork();
+  if (child == 0) {
+    close(fd);
+    for (int thread = 0; thread < SIBLINGS; thread++) start_thread(execute_beside, NULL);
+    execute_leased(NULL);
+    _exit(1);
+  }
+  signal(SIGIO, SIG_IGN);
+  while (*first <= 1) usleep(100);
+  require(ptrace(PTRACE_SEIZE, *first, NULL, NULL) == 0, "trace a task");
+  require(fcntl(fd, F_SETLEASE, F_RDLCK) == 0 || fcntl(fd, F_SETLEASE, F_WRLCK) == 0, "take a lease");
+  *first = 0;
+  usleep(UNDER_WAY);
+}
+
 // In memory that both processes share.
 typedef struct {
   _Atomic double since; // when the bystander's open began; 0 between two opens
@@ -146,7 +185,8 @@ int main(int argc, char **argv) {
   void (*stall)(void) = strcmp(kind, "fifo") == 0    ? stall_fifo
                         : strcmp(kind, "lease") == 0 ? stall_lease
                         : strcmp(kind, "path") == 0  ? stall_path
-                                                     : stall_argument;
+                        : strcmp(kind, "sibling") == 0 ? stall_sibling
+                                                       : stall_argument;
   int needs_memory = stall == stall_path || stall == stall_argument;
   if (needs_memory && !watch_memory(STALLED * PAGE)) return unavailable("userfaultfd is not permitted");
   bystander = shared_memory(sizeof *bystander);

@@ -117,6 +117,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_stall argument", Trace::Nothing).within(Privileged).may_win(LATE),
     race("attack_stall lease", Trace::Nothing).no_race("what is continued blocks in its own task").may_win(LATE),
     race("attack_stall fifo", Trace::Nothing).no_race("what is continued blocks in its own task").may_win(LATE),
+    race("attack_stall sibling", Trace::Nothing).no_race("what is continued blocks in its own task").may_win(LATE),
     // Names that mean something else for whoever opens in the caller's stead.
     race("attack_self self", Trace::Nothing).no_race(ITS_OWN),
     race("attack_self thread", Trace::Nothing).no_race(ITS_OWN),
