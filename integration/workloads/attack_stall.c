@@ -182,9 +182,9 @@ int main(int argc, char **argv) {
   begin(argc, argv);
   const char *kind = word(argc, argv, 0);
   if (strcmp(kind, "swap") == 0) return swap();
-  void (*stall)(void) = strcmp(kind, "fifo") == 0    ? stall_fifo
-                        : strcmp(kind, "lease") == 0 ? stall_lease
-                        : strcmp(kind, "path") == 0  ? stall_path
+  void (*stall)(void) = strcmp(kind, "fifo") == 0      ? stall_fifo
+                        : strcmp(kind, "lease") == 0   ? stall_lease
+                        : strcmp(kind, "path") == 0    ? stall_path
                         : strcmp(kind, "sibling") == 0 ? stall_sibling
                                                        : stall_argument;
   int needs_memory = stall == stall_path || stall == stall_argument;
