@@ -197,11 +197,13 @@ impl Delivery {
         self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
     }
 
+    /// Whether an earlier notification of this call may have left its result.
+    pub(super) fn has_result(&self, notification: &Notification) -> bool {
+        self.unfinished.undelivered().has(notification, None)
+    }
+
     /// The result of an earlier notification of this call.
     pub(super) fn take_result(&self, notification: &Notification, event: &CallEvent<'_>) -> Option<KeptResult> {
-        if !self.unfinished.undelivered().has(notification, None) {
-            return None;
-        }
         let claim = self.claim(event);
         self.unfinished.undelivered().take(notification, claim, Instant::now())
     }

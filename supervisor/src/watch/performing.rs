@@ -91,19 +91,23 @@ impl Answerer<'_> {
         self.end_earlier(place);
         let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
         let copied = copy(&event);
+        let progress = place.slot.progress();
         let earlier = self.earlier_result(place, &event, &copied);
-        let decision = self.decide(place, &event, in_force, None)?;
+        let Some(decision) = self.decide(place, &event, in_force, None) else {
+            self.keep_result_again(place, &event, earlier);
+            return None;
+        };
         if decision.response != Response::Continue {
             return Some(decision);
         }
         let claim = self.delivery().claim(&event);
         let receipt = Receipt { claim, lasts: copied.lasts(), alerted: decision.alerted };
-        if let Some(result) = earlier {
+        if let Some(kept) = earlier {
             drop(event);
-            self.deliver(place, result, receipt);
+            self.deliver(place, kept.response, receipt);
             return None;
         }
-        let step = match (copied, place.slot.progress()) {
+        let step = match (copied, progress) {
             (_, Progress::Done(errno)) => Step::Done(if errno == 0 { Ok(()) } else { Err(errno) }),
             (Copied::Gone, _) => Step::Gone,
             (Copied::Fails(errno), _) => Step::Done(Err(errno)),
@@ -122,8 +126,17 @@ impl Answerer<'_> {
     }
 
     /// What an earlier notification of this call came to, where that counts for this one; its alert then does, too.
-    fn earlier_result(&mut self, place: Place<'_>, event: &CallEvent<'_>, copied: &Copied) -> Option<Response> {
-        let kept = self.delivery().take_result(place.notification, event)?;
+    fn earlier_result(&mut self, place: Place<'_>, event: &CallEvent<'_>, copied: &Copied) -> Option<KeptResult> {
+        let delivery = self.delivery();
+        if !delivery.has_result(place.notification) {
+            return None;
+        }
+        // Where a signal has the call notified once more while this thread has the result, that one waits for this one.
+        place.slot.mark_begun();
+        if !delivery.listener.is_pending(place.notification.id) {
+            return None;
+        }
+        let kept = delivery.take_result(place.notification, event)?;
         if let Copied::Naming(naming) = copied
             && naming.deed.lasts() == Lasting::Traces
             && !self.was_made(event, naming, kept.made_by)
@@ -131,7 +144,15 @@ impl Answerer<'_> {
             return None;
         }
         self.delivery().remember(place.notification, kept.alerted);
-        Some(kept.response)
+        Some(kept)
+    }
+
+    /// For a call that was withdrawn once more, whose alert is remembered by now.
+    fn keep_result_again(&self, place: Place<'_>, event: &CallEvent<'_>, kept: Option<KeptResult>) {
+        if let Some(kept) = kept {
+            let claim = self.delivery().claim(event);
+            self.delivery().keep_result(place.notification, claim, KeptResult { alerted: None, ..kept });
+        }
     }
 
     /// Whether a call on names that had been made by then has left its traces.

@@ -44,14 +44,16 @@ impl Served {
     pub(super) fn may_hold_up(&self, process: &Process, start: Option<BorrowedFd<'_>>, path: &[u8]) -> bool {
         let root = if path.starts_with(b"/") { process.open_link("root") } else { None };
         let Some(start) = root.as_ref().map(|root| root.as_fd()).or(start) else { return true };
-        let is_missing = |error: &io::Error| error.raw_os_error() == Some(libc::ENOENT);
+        let is = |error: &io::Error, number| error.raw_os_error() == Some(number);
         match remembered(start, path) {
             Ok(facts) => self.is_served(process, &facts),
-            // It may be asked for once more, or made there.
-            Err(error) if is_missing(&error) => match remembered(start, folder(path)) {
-                Ok(facts) => self.is_served(process, &facts),
-                Err(error) => !is_missing(&error),
-            },
+            // It is asked for, or made, where its folder is: what is mounted on a name is remembered.
+            Err(error) if is(&error, libc::ENOENT) || is(&error, libc::EAGAIN) => {
+                match remembered(start, folder(path)) {
+                    Ok(facts) => self.is_served(process, &facts),
+                    Err(error) => !is(&error, libc::ENOENT),
+                }
+            }
             Err(_) => true,
         }
     }
