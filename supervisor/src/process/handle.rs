@@ -9,6 +9,8 @@ use std::{
         unix::ffi::OsStringExt,
     },
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -48,6 +50,9 @@ const MAX_STATUS: usize = 1 << 20;
 const MAX_AUXILIARY: usize = 1024;
 /// Bytes of `/proc/PID/syscall`: a number and eight more of 18 digits.
 const MAX_ACTIVITY: usize = 256;
+/// How often, and after which pause, it is looked where the stack of a task ends that is about to wait.
+const STACK_LOOKS: u32 = 100;
+const STACK_PAUSE: Duration = Duration::from_micros(50);
 /// Living threads that are asked for their process's program; one of them knows it unless it ends just now.
 const MAX_THREADS: usize = 16;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
@@ -483,12 +488,24 @@ impl Process {
         }
     }
 
-    /// Where the stack of a task ends that waits inside a call.
+    /// Where the stack of a task ends that waits; `None` of one that runs.
     pub(crate) fn stack_pointer(&self) -> Option<u64> {
         let text = self.read("syscall", MAX_ACTIVITY)?;
-        // Behind the number and six registers, or -1 outside of calls, and before the instruction's address.
+        // Behind the number and six registers, or -1 outside of calls, and before the instruction's address; of a task that
+        // runs there is nothing but a word.
         let pointer = std::str::from_utf8(&text).ok()?.split_whitespace().rev().nth(1)?;
         u64::from_str_radix(pointer.strip_prefix("0x")?, 16).ok()
+    }
+
+    /// The same of a task that is about to wait, and leaves its processor in a moment.
+    pub(crate) fn settled_stack_pointer(&self) -> Option<u64> {
+        for _ in 0..STACK_LOOKS {
+            match self.stack_pointer() {
+                None if self.activity() == Some(Activity::Running) => thread::sleep(STACK_PAUSE),
+                pointer => return pointer,
+            }
+        }
+        None
     }
 
     /// Whether the task waits inside a call with these registers, made at this address.

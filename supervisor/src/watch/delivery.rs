@@ -90,7 +90,7 @@ impl Unfinished {
             return;
         }
         let task = notification.target_tid;
-        let Some(stack_pointer) = Process::open(task).and_then(|task| task.stack_pointer()) else { return };
+        let stack_pointer = Process::open(task).and_then(|task| task.settled_stack_pointer());
         let (files, calls) = self.undelivered_files().forget_passed(task, stack_pointer);
         drop(files);
         self.interrupted().forget(|(), call| calls.contains(call));
@@ -174,7 +174,8 @@ impl Delivery {
     pub(super) fn keep_file(&self, notification: &Notification, own: CallFile) {
         let claim = own.title.claim;
         // Where the kernel holds signals back, who left is dead.
-        let Some(kept) = KeptFile::new(own).filter(|_| !self.shared.is_wait_killable) else { return };
+        let is_wanted = |kept: &KeptFile| !self.shared.is_wait_killable && !kept.is_late(notification);
+        let Some(kept) = KeptFile::new(own).filter(is_wanted) else { return };
         let last = self.unfinished.undelivered_files().keep(notification, claim, kept, Instant::now());
         drop(last);
     }
@@ -216,7 +217,7 @@ impl Delivery {
     /// What a file will belong to its call by.
     pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cuts: bool) -> Title {
         let owner = self.owner(event);
-        let cut_at = owner.as_ref().filter(|_| cuts).and_then(|owner| owner.stack_pointer());
+        let cut_at = owner.as_ref().filter(|_| cuts).and_then(|owner| owner.settled_stack_pointer());
         Title { claim: claim(event, owner.as_deref()), owner, kind, cut_at }
     }
 

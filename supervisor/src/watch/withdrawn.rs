@@ -159,6 +159,15 @@ impl KeptFile {
             (lowest..cut.saturating_add(SAME_STACK)).contains(&stack_pointer)
         })
     }
+
+    /// Whether that was so before the file was there to be kept: another thread has received the other call.
+    pub(super) fn is_late(&self, notification: &Notification) -> bool {
+        let Some(owner) = self.own.title.owner.as_ref().filter(|_| self.own.title.cut_at.is_some()) else {
+            return false;
+        };
+        let is_elsewhere = || !CallKey::from(notification).is_inside(owner);
+        owner.stack_pointer().is_some_and(|pointer| self.is_passed(pointer) && is_elsewhere())
+    }
 }
 
 /// Where the stack of the task's program begins. Unlike most of `/proc/PID`, asking this waits for nothing that a task can
@@ -239,7 +248,11 @@ impl CallKey {
 
     /// Whether its task has not left the call: neither a handler nor anything else runs.
     fn is_where_it_was(&self) -> bool {
-        Process::open(self.target_tid).is_some_and(|task| task.is_inside(self.nr, self.args, self.instruction_pointer))
+        Process::open(self.target_tid).is_some_and(|task| self.is_inside(&task))
+    }
+
+    fn is_inside(&self, task: &Process) -> bool {
+        task.is_inside(self.nr, self.args, self.instruction_pointer)
     }
 }
 
@@ -251,12 +264,12 @@ impl UndeliveredFiles {
         self.0.iter().any(|entry| is_other(entry) && entry.kept.own.title.cut_at.is_some())
     }
 
-    /// Gives back what was cut for calls of the thread that are over, as it is in a call with its stack ending here; and which
-    /// calls those are.
-    pub(super) fn forget_passed(&mut self, task: u32, stack_pointer: u64) -> (Vec<KeptFile>, Vec<CallKey>) {
+    /// Gives back what was cut for calls of the thread that are over, as it is in a call with its stack ending here, or nobody
+    /// knows where; and which calls those are.
+    pub(super) fn forget_passed(&mut self, task: u32, stack_pointer: Option<u64>) -> (Vec<KeptFile>, Vec<CallKey>) {
         let mut calls = Vec::new();
         let files = self.forget(|kept, call| {
-            let is_over = call.target_tid == task && kept.is_passed(stack_pointer);
+            let is_over = call.target_tid == task && stack_pointer.is_none_or(|pointer| kept.is_passed(pointer));
             if is_over {
                 calls.push(*call);
             }
@@ -448,10 +461,10 @@ mod tests {
         assert!(!files.has_cut_before(&call(2, 11, 1)), "another thread's");
         assert!(files.has_cut_before(&call(2, 10, 1)));
         for elsewhere in [0, 0xf_f000, 0x10_0000 - LEAST_FRAME - 1, 0x20_0000] {
-            assert_eq!(files.forget_passed(10, elsewhere).0.len(), 0, "{elsewhere:x}");
+            assert_eq!(files.forget_passed(10, Some(elsewhere)).0.len(), 0, "{elsewhere:x}");
         }
-        assert_eq!(files.forget_passed(11, 0x10_0000).0.len(), 0, "another thread's");
-        let (gone, calls) = files.forget_passed(10, 0xf_ffc0);
+        assert_eq!(files.forget_passed(11, Some(0x10_0000)).0.len(), 0, "another thread's");
+        let (gone, calls) = files.forget_passed(10, Some(0xf_ffc0));
         assert_eq!((gone.len(), calls), (1, vec![CallKey::from(&call(3, 10, 0))]));
     }
 
