@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls after one that a signal has interrupted, whose handler does not have it restarted: EINTR is possible where the
-// kernel alone would not have returned it, but what succeeds must be done, and is done when it is asked for.
+// Calls that a signal interrupts. Where its handler has them restarted, they happen once, before the handler. Where not,
+// EINTR is possible where the kernel alone would not have returned it, but what succeeds must be done, and is done when it is
+// asked for.
 #include "check.h"
 #include <sys/time.h>
 
@@ -109,5 +110,34 @@ static void cut_is_done(void) {
   say("%d", wrong);
 }
 
+static void append(int number) {
+  (void)number;
+  int fd = open("log", O_WRONLY | O_CREAT | O_APPEND, 0644);
+  if (fd >= 0) close(fd);
+}
+
+// A handler makes anew what was moved away: that is another file.
+static void restart_happens_once(void) {
+  int wrong = 0;
+  sigaction(SIGRTMIN, &(struct sigaction){.sa_handler = append, .sa_flags = SA_RESTART}, NULL);
+  mkdir("folder", 0755);
+  for (int round = 0; round < 50; round++) {
+    struct stat facts;
+    int fd = open("log", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    wrong += write(fd, "text", 4) != 4;
+    close(fd);
+    int folder = told();
+    wrong += rename("log", "folder/log") || stat("folder/log", &facts) || facts.st_size != 4;
+    close(folder);
+    folder = told();
+    wrong += renameat2(AT_FDCWD, "folder/log", AT_FDCWD, "folder/moved", RENAME_WHITEOUT) && errno != EINVAL && errno != EPERM;
+    wrong += !stat("folder/moved", &facts) && !S_ISREG(facts.st_mode);
+    close(folder);
+    unlink("folder/log"), unlink("folder/moved"), unlink("log");
+  }
+  say("%d", wrong);
+}
+
 FAMILY(interrupted, {"success-is-done", success_is_done}, {"failure-is-of-now", failure_is_of_now},
-       {"cut-is-done", cut_is_done});
+       {"cut-is-done", cut_is_done},
+       {"restart-happens-once", restart_happens_once});

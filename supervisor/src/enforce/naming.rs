@@ -8,14 +8,11 @@
 use std::{
     ffi::CString,
     io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use nix::{
-    fcntl::{AtFlags, RenameFlags, readlinkat, renameat2},
+    fcntl::{AtFlags, RenameFlags, renameat2},
     sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat},
     unistd::{AccessFlags, Gid, Uid, UnlinkatFlags, faccessat, fchownat, linkat, symlinkat, unlinkat},
 };
@@ -27,7 +24,7 @@ use super::{
 };
 use crate::{
     decode::Call,
-    sys::{FileFacts, birth, file_facts},
+    sys::{FileFacts, file_facts},
 };
 
 /// Permissions, set-id bits and sticky bit.
@@ -55,14 +52,14 @@ pub(crate) enum Deed {
     SetOwner { user: u32, group: u32, follows: bool, takes_empty: bool },
 }
 
-/// What a call that was made means to the same call when it is made anew. One that failed has changed nothing.
+/// What a call came to means to the same call when it is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lasting {
     /// Nothing: made twice, it comes to the same.
     Nothing,
-    /// It is not made as long as its traces are there.
-    Traces,
-    /// It is not made again whatever is there, and comes to the same, be it an error.
+    /// It is not made again if it succeeded; one that failed has changed nothing.
+    Success,
+    /// It is not made again, and comes to the same, be it an error.
     Result,
 }
 
@@ -78,25 +75,6 @@ pub(crate) struct Name {
 pub(crate) struct Naming {
     pub(crate) deed: Deed,
     pub(crate) names: Vec<Result<Name, i32>>,
-    /// Where it was made before, and had been by this time (nanoseconds since the epoch), it is not made but looked whether that
-    /// is still to be seen: ENODATA if not.
-    pub(crate) made_by: Option<u64>,
-}
-
-impl Naming {
-    /// Makes the call, or looks for its traces; see [`Deed::perform`].
-    pub(super) fn perform(&self, own_descriptors: BorrowedFd<'_>, places: &[Place]) -> io::Result<()> {
-        match self.made_by {
-            None => self.deed.perform(own_descriptors, places),
-            Some(moment) if self.deed.is_done(places, moment) => Ok(()),
-            Some(_) => Err(io::Error::from_raw_os_error(libc::ENODATA)),
-        }
-    }
-
-    /// What a look for the traces came to: where the directory is gone, so is the name that was removed.
-    pub(crate) fn was_made(&self, looked: Result<(), i32>) -> bool {
-        looked == Ok(()) || matches!(self.deed, Deed::Remove { .. }) && looked == Err(libc::ENOENT)
-    }
 }
 
 /// How the file behind a name is found.
@@ -312,50 +290,16 @@ impl Deed {
         Ok(done?)
     }
 
-    /// Whether a call that was made until this moment has left what is there. What somebody else has put there since, or what
-    /// is gone again, it has not.
-    fn is_done(&self, places: &[Place], moment: u64) -> bool {
-        let facts = |place: &Place| match place {
-            Place::Entry { directory, name, .. } => file_facts(directory.as_fd(), name, false).ok(),
-            Place::File(file) | Place::Start(file) => file_facts(file.as_fd(), c"", false).ok(),
-        };
-        let is_old = |place: &Place| match place {
-            Place::Entry { directory, name, .. } => {
-                birth(directory.as_fd(), name).is_ok_and(|born| born.is_none_or(|born| born <= moment))
-            }
-            Place::File(_) | Place::Start(_) => false,
-        };
-        match (self, places) {
-            (Self::MakeDirectory { .. }, [made]) => {
-                facts(made).is_some_and(|made| made.is(libc::S_IFDIR)) && is_old(made)
-            }
-            (Self::MakeNode { mode, .. }, [made]) => {
-                let kind = if mode & libc::S_IFMT == 0 { libc::S_IFREG } else { mode & libc::S_IFMT };
-                facts(made).is_some_and(|made| made.is(kind)) && is_old(made)
-            }
-            (Self::MakeSymlink { text }, [Place::Entry { directory, name, .. }]) => {
-                readlinkat(directory, name.as_c_str()).is_ok_and(|found| found.as_bytes() == text.to_bytes())
-            }
-            (Self::Remove { .. }, [removed]) => facts(removed).is_none(),
-            (Self::Rename { .. }, [old, new]) => facts(old).is_none() && facts(new).is_some(),
-            (Self::Link { .. }, [old, new]) => {
-                facts(old).zip(facts(new)).is_some_and(|(old, new)| old.is_same_file(&new))
-            }
-            _ => false,
-        }
-    }
-
     /// What is kept of the call for its next notification, if this one was withdrawn meanwhile.
     pub(crate) fn lasts(&self) -> Lasting {
         match self {
             Self::SetMode { .. } | Self::SetOwner { .. } => Lasting::Nothing,
-            Self::Rename { .. } if self.is_exchange() => Lasting::Result,
             Self::MakeDirectory { .. }
             | Self::MakeNode { .. }
             | Self::MakeSymlink { .. }
             | Self::Remove { .. }
             | Self::Rename { .. }
-            | Self::Link { .. } => Lasting::Traces,
+            | Self::Link { .. } => Lasting::Success,
         }
     }
 
@@ -372,8 +316,12 @@ impl Deed {
         if result == Err(obstacle) { Ok(()) } else { result }
     }
 
-    /// Whether doing it twice undoes it.
-    pub(crate) fn is_exchange(&self) -> bool {
+    /// Whether doing it twice undoes it, or does it to what it has left behind.
+    pub(crate) fn is_undone_by_itself(&self) -> bool {
+        matches!(self, Self::Rename { flags } if flags & (libc::RENAME_EXCHANGE | libc::RENAME_WHITEOUT) != 0)
+    }
+
+    fn is_exchange(&self) -> bool {
         matches!(self, Self::Rename { flags } if flags & libc::RENAME_EXCHANGE != 0)
     }
 }

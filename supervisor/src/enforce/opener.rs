@@ -248,7 +248,7 @@ impl Opener {
         let done = if is_blind && naming.deed.disturbs_mounts(&places) {
             Err(io::Error::from_raw_os_error(libc::EBUSY))
         } else {
-            naming.perform(self.own_descriptors.as_fd(), &places)
+            naming.deed.perform(self.own_descriptors.as_fd(), &places)
         };
         drop(worn);
         // A namespace that a task made for itself must be able to go with the task.

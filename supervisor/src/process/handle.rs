@@ -50,9 +50,9 @@ const MAX_STATUS: usize = 1 << 20;
 const MAX_AUXILIARY: usize = 1024;
 /// Bytes of `/proc/PID/syscall`: a number and eight more of 18 digits.
 const MAX_ACTIVITY: usize = 256;
-/// How often, and after which pause, it is looked where the stack of a task ends that is about to wait.
-const STACK_LOOKS: u32 = 100;
-const STACK_PAUSE: Duration = Duration::from_micros(50);
+/// How often, and after which pause, it is looked at a task that is about to wait.
+const WAIT_LOOKS: u32 = 100;
+const WAIT_PAUSE: Duration = Duration::from_micros(50);
 /// Living threads that are asked for their process's program; one of them knows it unless it ends just now.
 const MAX_THREADS: usize = 16;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
@@ -164,6 +164,40 @@ pub(crate) enum Activity {
     Running,
     /// It waits inside the call of this number, -1 outside of calls.
     Call(i64),
+}
+
+/// What a task waits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// The call with its registers; nothing outside of calls.
+    pub(crate) call: Option<(i32, [u64; 6])>,
+    /// Where its stack ends.
+    pub(crate) stack_pointer: u64,
+    /// The address of the instruction behind.
+    pub(crate) instruction_pointer: u64,
+}
+
+impl Wait {
+    fn parse(text: &str) -> Option<Self> {
+        let hexadecimal = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
+        let mut words = text.split_whitespace();
+        // -1 outside of calls.
+        let number: i32 = words.next()?.parse().ok()?;
+        let call = if number < 0 {
+            None
+        } else {
+            let mut registers = [0; 6];
+            for register in &mut registers {
+                *register = hexadecimal(words.next()?)?;
+            }
+            Some((number, registers))
+        };
+        Some(Self {
+            call,
+            stack_pointer: hexadecimal(words.next()?)?,
+            instruction_pointer: hexadecimal(words.next()?)?,
+        })
+    }
 }
 
 /// The kernel's message to a program, as far as it is asked for.
@@ -488,35 +522,21 @@ impl Process {
         }
     }
 
-    /// Where the stack of a task ends that waits; `None` of one that runs.
-    pub(crate) fn stack_pointer(&self) -> Option<u64> {
+    /// What the task waits in (`/proc/PID/syscall`, proc(5)); `None` of one that runs.
+    pub(crate) fn wait(&self) -> Option<Wait> {
         let text = self.read("syscall", MAX_ACTIVITY)?;
-        // Behind the number and six registers, or -1 outside of calls, and before the instruction's address; of a task that
-        // runs there is nothing but a word.
-        let pointer = std::str::from_utf8(&text).ok()?.split_whitespace().rev().nth(1)?;
-        u64::from_str_radix(pointer.strip_prefix("0x")?, 16).ok()
+        Wait::parse(std::str::from_utf8(&text).ok()?)
     }
 
     /// The same of a task that is about to wait, and leaves its processor in a moment.
-    pub(crate) fn settled_stack_pointer(&self) -> Option<u64> {
-        for _ in 0..STACK_LOOKS {
-            match self.stack_pointer() {
-                None if self.activity() == Some(Activity::Running) => thread::sleep(STACK_PAUSE),
-                pointer => return pointer,
+    pub(crate) fn settled_wait(&self) -> Option<Wait> {
+        for _ in 0..WAIT_LOOKS {
+            match self.wait() {
+                None if self.activity() == Some(Activity::Running) => thread::sleep(WAIT_PAUSE),
+                wait => return wait,
             }
         }
         None
-    }
-
-    /// Whether the task waits inside a call with these registers, made at this address.
-    pub(crate) fn is_inside(&self, number: i32, registers: [u64; 6], instruction: u64) -> bool {
-        let Some(text) = self.read("syscall", MAX_ACTIVITY) else { return false };
-        let Some(mut words) = std::str::from_utf8(&text).ok().map(str::split_whitespace) else { return false };
-        let hexadecimal = |word: Option<&str>| u64::from_str_radix(word?.strip_prefix("0x")?, 16).ok();
-        let is_number = words.next().and_then(|word| word.parse().ok()) == Some(number);
-        let are_registers = registers.iter().all(|register| hexadecimal(words.next()) == Some(*register));
-        // Behind the registers the stack pointer, then the instruction's address.
-        is_number && are_registers && hexadecimal(words.nth(1)) == Some(instruction)
     }
 
     /// What the kernel told the program that was executed (getauxval(3)).
@@ -605,6 +625,19 @@ mod tests {
         }
         assert_eq!(cut_arguments(b"").len(), 0);
         assert_eq!(cut_arguments(&[b'a'; 9000]).total(), 4096);
+    }
+
+    #[test]
+    fn what_a_task_waits_in_is_read_whole_or_not_at_all() {
+        let call = "316 0xffffff9c 0x47a00b 0x1 0x2 0x4 0x0 0x7ffe2a07dcb8 0x439989\n";
+        let wait = Wait {
+            call: Some((316, [0xffff_ff9c, 0x0047_a00b, 1, 2, 4, 0])),
+            stack_pointer: 0x7ffe_2a07_dcb8,
+            instruction_pointer: 0x0043_9989,
+        };
+        assert_eq!(Wait::parse(call), Some(wait));
+        assert_eq!(Wait::parse("-1 0x7ffe2a07dcb8 0x439989\n"), Some(Wait { call: None, ..wait }));
+        assert_eq!(["running\n", "316 0xffffff9c\n", ""].map(Wait::parse), [None; 3]);
     }
 
     #[test]

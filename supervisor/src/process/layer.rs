@@ -2,8 +2,9 @@
 //! Which layer of an overlay a file lives in.
 //!
 //! The kernel does not say it. What a file is called says nothing for sure either: somebody may rename it between two looks,
-//! and back again. So a file is in a lower layer only where that very file is found there, by whatever name; else it is in the
-//! upper one. Layers below do not change while they are mounted, and what is changed through the overlay is a copy.
+//! and back again. So a file is in a lower layer only where that very file is found there by the name that it has, or where it
+//! is older than the upper layer; else it is in the upper one. Layers below do not change while they are mounted, and what is
+//! changed through the overlay is a copy.
 //!
 //! That the file is the very one, `stat` says (Linux' `Documentation/filesystems/overlayfs.rst`):
 //!
@@ -117,17 +118,22 @@ impl Shown {
                 None => are_all_seen = false,
             }
         }
-        if are_all_seen {
-            return Some(Layer::Upper);
+        // Not all that is below is found: an engine may have taken a layer's mount away when the overlay stood, and a folder
+        // may have had another name there (`redirect_dir`). What was last changed before the upper layer was made cannot lie
+        // in it, unless somebody turned back the host's clock.
+        match host_directory(&starts, &upper) {
+            Some(upper) => Some(if self.is_older_than(upper) { Layer::Lower } else { Layer::Upper }),
+            None => are_all_seen.then_some(Layer::Upper),
         }
-        // What was last changed before the upper layer was made cannot lie in it, unless somebody turned back the host's
-        // clock.
-        let made = File::from(host_directory(&starts, &upper)?).metadata().and_then(|facts| facts.created()).ok();
-        let changed = u64::try_from(self.facts.st_ctime).ok().map(Duration::from_secs);
-        let is_older = made.zip(changed).is_some_and(|(made, changed)| {
-            made.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|made| changed.as_secs() < made.as_secs())
-        });
-        Some(if is_older { Layer::Lower } else { Layer::Upper })
+    }
+
+    /// Whether the file was last changed before the directory was made.
+    fn is_older_than(&self, directory: OwnedFd) -> bool {
+        let made = File::from(directory).metadata().and_then(|facts| facts.created()).ok();
+        let made = made.and_then(|made| made.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let (seconds, nanoseconds) = (u64::try_from(self.facts.st_ctime), u32::try_from(self.facts.st_ctime_nsec));
+        let changed = seconds.ok().zip(nanoseconds.ok()).map(|(seconds, rest)| Duration::new(seconds, rest));
+        made.zip(changed).is_some_and(|(made, changed)| changed < made)
     }
 
     /// The file in a lower layer of an overlay that was mounted in the container.

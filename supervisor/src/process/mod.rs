@@ -25,7 +25,7 @@ pub(crate) use capability::names as capability_names;
 pub(crate) use cgroup::Cgroup;
 pub(crate) use descriptor::{Descriptor, Kind, has_lost_name, is_marked, kernel_path};
 pub(crate) use handle::{
-    Activity, Auxiliary, MAX_FIRST_ARGUMENT, Process, auxiliary_of, name_of, read_system_setting, state_of,
+    Activity, Auxiliary, MAX_FIRST_ARGUMENT, Process, Wait, auxiliary_of, name_of, read_system_setting, state_of,
 };
 pub(crate) use hidden_memory::read_hidden;
 pub(crate) use interpreter::{linked_file, loaded_beside};

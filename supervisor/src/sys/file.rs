@@ -127,25 +127,6 @@ pub(crate) fn file_facts(directory: BorrowedFd<'_>, path: &CStr, follow: bool) -
     })
 }
 
-/// When the file that `name` in `directory` is was made, in nanoseconds since the epoch; `None` where its file system does not
-/// say (statx(2), `STATX_BTIME`). A link is not followed.
-pub(crate) fn birth(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<u64>> {
-    let mut raw = MaybeUninit::<libc::statx>::zeroed();
-    let flags = libc::AT_STATX_DONT_SYNC | libc::AT_SYMLINK_NOFOLLOW;
-    let mask = libc::STATX_BTIME;
-    // SAFETY: the call reads a terminated text and writes one `statx`; both live across the call.
-    let result = unsafe { libc::statx(directory.as_raw_fd(), name.as_ptr(), flags, mask, raw.as_mut_ptr()) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the structure was zeroed, which is a value, and then written by the kernel.
-    let raw = unsafe { raw.assume_init() };
-    let born = raw.stx_btime;
-    let nanoseconds =
-        || u64::try_from(born.tv_sec).ok()?.checked_mul(1_000_000_000)?.checked_add(u64::from(born.tv_nsec));
-    Ok(if raw.stx_mask & mask == 0 { None } else { nanoseconds() })
-}
-
 /// Whether a link is on a mount whose links nobody follows (`MS_NOSYMFOLLOW`, mount(2), Linux 5.10).
 ///
 /// A file system that answers no question about itself counts as one whose links are followed.

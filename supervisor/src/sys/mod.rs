@@ -22,7 +22,7 @@ pub(crate) use credentials::{
 };
 pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_with_descriptors};
 pub(crate) use exec_sign::ExecSign;
-pub(crate) use file::{FileFacts, OpenHow, birth, file_facts, is_never_followed, look_below, open_at, take_root};
+pub(crate) use file::{FileFacts, OpenHow, file_facts, is_never_followed, look_below, open_at, take_root};
 pub(crate) use mapping::Mapping;
 pub(crate) use process::{
     Background, Pidfd, accept_interrupts, give_memory_back, go_into_background, interrupt_thread, is_leader,

@@ -189,7 +189,7 @@ impl<'a> Answerer<'a> {
             }
         };
         if !self.shared().is_wait_killable {
-            self.delivery.unfinished.leave_cut_files(notification);
+            self.delivery.unfinished.leave_earlier(notification);
         }
         if self.slots.phase() == Phase::Preparing {
             // The low-level runtime's init opens files and then blocks in the open of its exec FIFO: not the container's

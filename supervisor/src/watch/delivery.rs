@@ -12,12 +12,13 @@ use std::{
 use super::{
     waiting,
     withdrawn::{
-        CallFile, Interrupted, Kept as _, KeptFile, KeptResult, Kind, Title, Undelivered, UndeliveredFiles, claim,
+        CallFile, CallKey, Interrupted, Kept as _, KeptFile, KeptResult, Kind, Title, Undelivered, UndeliveredFiles,
+        claim,
     },
 };
 use crate::{
     counters::Counter,
-    enforce::{Blocking, RESTART, UntracedCalls},
+    enforce::{Blocking, Lasting, RESTART, UntracedCalls},
     event::CallEvent,
     process::Process,
     shared::Shared,
@@ -84,14 +85,16 @@ impl Unfinished {
         drop(files);
     }
 
-    /// Gives up what was cut for earlier calls of this call's thread, if it shows that it has left them.
-    pub(super) fn leave_cut_files(&self, notification: &Notification) {
-        if !self.undelivered_files().has_cut_before(notification) {
+    /// Gives up what is kept for earlier calls of this call's thread, if it shows that it has left them.
+    pub(super) fn leave_earlier(&self, notification: &Notification) {
+        let has_files = self.undelivered_files().has_of_others(notification);
+        if !has_files && !self.undelivered().has_of_others(notification) {
             return;
         }
-        let task = notification.target_tid;
-        let stack_pointer = Process::open(task).and_then(|task| task.settled_stack_pointer());
-        let (files, calls) = self.undelivered_files().forget_passed(task, stack_pointer);
+        let wait = Process::open(notification.target_tid).and_then(|task| task.settled_wait());
+        let stack_pointer = wait.map(|wait| wait.stack_pointer);
+        self.undelivered().forget_passed(notification, stack_pointer);
+        let (files, calls) = self.undelivered_files().forget_passed(notification, stack_pointer);
         drop(files);
         self.interrupted().forget(|(), call| calls.contains(call));
     }
@@ -174,8 +177,8 @@ impl Delivery {
     pub(super) fn keep_file(&self, notification: &Notification, own: CallFile) {
         let claim = own.title.claim;
         // Where the kernel holds signals back, who left is dead.
-        let is_wanted = |kept: &KeptFile| !self.shared.is_wait_killable && !kept.is_late(notification);
-        let Some(kept) = KeptFile::new(own).filter(is_wanted) else { return };
+        let is_over = self.shared.is_wait_killable || CallKey::from(notification).is_left(own.title.cut_at);
+        let Some(kept) = (if is_over { None } else { KeptFile::new(own) }) else { return };
         let last = self.unfinished.undelivered_files().keep(notification, claim, kept, Instant::now());
         drop(last);
     }
@@ -192,7 +195,7 @@ impl Delivery {
 
     /// Keeps the result of a call for its next notification.
     pub(super) fn keep_result(&self, notification: &Notification, claim: u64, result: KeptResult) {
-        if self.shared.is_wait_killable {
+        if self.shared.is_wait_killable || CallKey::from(notification).is_left(result.called_at) {
             return;
         }
         self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
@@ -209,6 +212,17 @@ impl Delivery {
         self.unfinished.undelivered().take(notification, claim, Instant::now())
     }
 
+    /// The same, and where the caller's stack ends, of a call whose result may be kept.
+    pub(super) fn claim_to_result(&self, event: &CallEvent<'_>, lasts: Lasting) -> (u64, Option<u64>) {
+        let owner = self.owner(event);
+        let called_at = owner
+            .as_ref()
+            .filter(|_| lasts != Lasting::Nothing)
+            .and_then(|owner| owner.settled_wait())
+            .map(|wait| wait.stack_pointer);
+        (claim(event, owner.as_deref()), called_at)
+    }
+
     /// What entitles a call to what is kept for it, see [`claim`].
     pub(super) fn claim(&self, event: &CallEvent<'_>) -> u64 {
         claim(event, self.owner(event).as_deref())
@@ -217,7 +231,8 @@ impl Delivery {
     /// What a file will belong to its call by.
     pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cuts: bool) -> Title {
         let owner = self.owner(event);
-        let cut_at = owner.as_ref().filter(|_| cuts).and_then(|owner| owner.settled_stack_pointer());
+        let cut_at =
+            owner.as_ref().filter(|_| cuts).and_then(|owner| owner.settled_wait()).map(|wait| wait.stack_pointer);
         Title { claim: claim(event, owner.as_deref()), owner, kind, cut_at }
     }
 

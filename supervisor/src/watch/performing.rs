@@ -28,7 +28,6 @@ use crate::{
     slots::Progress,
     sys::{Notification, Response},
     target::Target,
-    unix_time::unix_time,
 };
 
 /// What a call comes to; the errno where it fails.
@@ -68,6 +67,8 @@ struct Wait {
 struct Receipt {
     /// To the result, of the next notification.
     claim: u64,
+    /// Where its caller's stack ends, where that may be asked for.
+    called_at: Option<u64>,
     /// What the next notification makes of it.
     lasts: Lasting,
     /// Hash of the alert's words, where one was written for this notification.
@@ -92,7 +93,7 @@ impl Answerer<'_> {
         let event = CallEvent::new(&self.shared().context, call, target, self.shared().context.clock.tick());
         let copied = copy(&event);
         let progress = place.slot.progress();
-        let earlier = self.earlier_result(place, &event, &copied);
+        let earlier = self.earlier_result(place, &event);
         let Some(decision) = self.decide(place, &event, in_force, None) else {
             self.keep_result_again(place, &event, earlier);
             return None;
@@ -100,8 +101,9 @@ impl Answerer<'_> {
         if decision.response != Response::Continue {
             return Some(decision);
         }
-        let claim = self.delivery().claim(&event);
-        let receipt = Receipt { claim, lasts: copied.lasts(), alerted: decision.alerted };
+        let lasts = copied.lasts();
+        let (claim, called_at) = self.delivery().claim_to_result(&event, lasts);
+        let receipt = Receipt { claim, called_at, lasts, alerted: decision.alerted };
         if let Some(kept) = earlier {
             drop(event);
             self.deliver(place, kept.response, receipt);
@@ -126,7 +128,7 @@ impl Answerer<'_> {
     }
 
     /// What an earlier notification of this call came to, where that counts for this one; its alert then does, too.
-    fn earlier_result(&mut self, place: Place<'_>, event: &CallEvent<'_>, copied: &Copied) -> Option<KeptResult> {
+    fn earlier_result(&mut self, place: Place<'_>, event: &CallEvent<'_>) -> Option<KeptResult> {
         let delivery = self.delivery();
         if !delivery.has_result(place.notification) {
             return None;
@@ -137,12 +139,6 @@ impl Answerer<'_> {
             return None;
         }
         let kept = delivery.take_result(place.notification, event)?;
-        if let Copied::Naming(naming) = copied
-            && naming.deed.lasts() == Lasting::Traces
-            && !self.was_made(event, naming, kept.made_by)
-        {
-            return None;
-        }
         self.delivery().remember(place.notification, kept.alerted);
         Some(kept)
     }
@@ -155,19 +151,10 @@ impl Answerer<'_> {
         }
     }
 
-    /// Whether a call on names that had been made by then has left its traces.
-    fn was_made(&mut self, event: &CallEvent<'_>, naming: &Naming, moment: u64) -> bool {
-        let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return false };
-        let Ok(client) = self.client(process) else { return false };
-        let (shared, look) = (self.shared(), Naming { made_by: Some(moment), ..naming.clone() });
-        let looked = self.means().map(|means| means.name(&client, process, (&look, &handles), &shared.upheaval));
-        matches!(looked, Ok(Ok(looked)) if naming.was_made(looked))
-    }
-
     /// Makes a call on names.
     fn name(&mut self, place: Place<'_>, event: &CallEvent<'_>, naming: &Naming, progress: Progress) -> Step {
         let has_begun = progress == Progress::Begun;
-        if has_begun && naming.deed.is_exchange() {
+        if has_begun && naming.deed.is_undone_by_itself() {
             return Step::Done(Err(libc::EINTR));
         }
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
@@ -287,8 +274,8 @@ impl Answerer<'_> {
                 delivery.result(&notification, response(outcome), receipt);
             }),
             withdrawn: Box::new(move |ended| match settled(ended) {
-                // Given up; the call goes on waiting when it is made anew.
-                Err(libc::EINTR) => kept.remember(&notification, receipt.alerted),
+                // Given up, or not attempted; the call goes on waiting when it is made anew.
+                Err(libc::EINTR | libc::ENFILE) => kept.remember(&notification, receipt.alerted),
                 outcome => kept.keep(&notification, response(outcome), receipt),
             }),
             finished: Box::new(move || {
@@ -316,9 +303,9 @@ impl Delivery {
 
     /// Keeps what a withdrawn call came to, with its alert; where it is to be made anew, the alert alone.
     fn keep(&self, notification: &Notification, result: Response, receipt: Receipt) {
-        let Receipt { claim, alerted, .. } = receipt;
+        let Receipt { claim, called_at, alerted, .. } = receipt;
         if receipt.keeps(result) {
-            self.keep_result(notification, claim, KeptResult { response: result, alerted, made_by: unix_time() });
+            self.keep_result(notification, claim, KeptResult { response: result, alerted, called_at });
         } else {
             self.remember(notification, alerted);
         }
@@ -330,7 +317,7 @@ impl Receipt {
     fn keeps(self, result: Response) -> bool {
         match self.lasts {
             Lasting::Nothing => false,
-            Lasting::Traces => result == Response::Value(0),
+            Lasting::Success => result == Response::Value(0),
             Lasting::Result => true,
         }
     }
@@ -394,7 +381,7 @@ fn copy_naming(event: &CallEvent<'_>) -> Result<Copied, RequestError> {
     let starts = names.iter().filter_map(|name| Some(name.as_ref().ok()?.start));
     event.hold(Arc::new(Handles::take(process, starts)));
     let deed = deed.ok_or(RequestError::Gone)?.map_err(RequestError::Errno)?;
-    Ok(Copied::Naming(Naming { deed, names, made_by: None }))
+    Ok(Copied::Naming(Naming { deed, names }))
 }
 
 /// The kernel looks at the descriptor, then at the address.

@@ -11,13 +11,13 @@
 //!   advance: the next notification with the same words in its alert uses it up instead of writing a second one. Nothing
 //!   can be hidden that way: every use was paid for by one alert with the same words, and one alert pays for one call.
 //! - A call that was made for its caller has its result. To make it again would fail, since what it was to make is there,
-//!   and what it was to remove is not. So the next notification with the same arguments in memory gets that result, as long
-//!   as what the call has done is there to see: where a handler does not restart its call, the program has seen EINTR, and
-//!   makes the same call only when it wants it made. One that failed is simply made again. Where an open has made a file, or
-//!   cut one, the next gets that file, if its name still leads to it: whatever a handler has written meanwhile would be cut
-//!   off with the second time. A program gets nothing that belonged to another one which had its task's number ([`claim`]).
-//! - A file that was cut is given up when its thread makes another call from where no handler can be
-//!   ([`KeptFile::is_passed`]): then the program has gone on, and means a cut by its next open.
+//!   and what it was to remove is not, or would do it to what a handler has put there. So the next notification with the
+//!   same arguments in memory gets that result; one that failed is simply made again. Where an open has made a file, or cut
+//!   one, the next gets that file, if its name still leads to it: whatever a handler has written meanwhile would be cut off
+//!   with the second time. A program gets nothing that belonged to another one which had its task's number ([`claim`]).
+//! - Where a handler does not restart the call, the program has seen EINTR and goes on, and by the next call with the same
+//!   words it means that it be made. So results, and files that were cut, are given up when their thread makes another call
+//!   from where no handler can be ([`is_passed`]).
 //! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
 //!   likewise, since that other end has gone on, but not for long: who comes next takes it for somebody at its own end.
 //!
@@ -32,7 +32,7 @@ use std::{
 
 use crate::{
     event::CallEvent,
-    process::Process,
+    process::{Process, Wait},
     sys::{FileFacts, Notification, Response},
 };
 
@@ -49,8 +49,8 @@ const MEETING: Duration = Duration::from_secs(1);
 /// What the kernel puts at least between a stack that a signal interrupts and its handler: registers, and those of the
 /// floating-point unit (`rt_sigframe` of its `asm/sigframe.h`).
 const LEAST_FRAME: u64 = 512;
-/// How far above a call's own end of a stack that is surely the same stack. A handler may have one of its own, above.
-const SAME_STACK: u64 = 1 << 20;
+/// How far above a call's own end of a stack a program's next calls are. A handler may have a stack of its own, above.
+const NEAR: u64 = 64 << 10;
 
 /// What hashes words and arguments: with a key that nobody outside knows, who could else look for two calls with the same
 /// hash and have the one pay for the other.
@@ -85,8 +85,8 @@ pub(super) struct KeptResult {
     pub(super) response: Response,
     /// Hash of its alert's words.
     pub(super) alerted: Option<u64>,
-    /// When it had been made, in nanoseconds since the epoch.
-    pub(super) made_by: u64,
+    /// Where its caller's stack ended.
+    pub(super) called_at: Option<u64>,
 }
 
 /// A file that belongs to one call, which cannot have it by being made anew.
@@ -150,24 +150,15 @@ impl KeptFile {
         let stack = own.title.owner.as_ref().and_then(|owner| stack_of(owner))?;
         Some(Self { own, stack })
     }
+}
 
-    /// Whether the file was cut for a call that is over, as its thread makes another one with its stack ending here: on the
-    /// same stack, and where a handler of the first one would not be, which has what it interrupted above itself.
-    fn is_passed(&self, stack_pointer: u64) -> bool {
-        self.own.title.cut_at.is_some_and(|cut| {
-            let lowest = cut.saturating_sub(LEAST_FRAME);
-            (lowest..cut.saturating_add(SAME_STACK)).contains(&stack_pointer)
-        })
-    }
-
-    /// Whether that was so before the file was there to be kept: another thread has received the other call.
-    pub(super) fn is_late(&self, notification: &Notification) -> bool {
-        let Some(owner) = self.own.title.owner.as_ref().filter(|_| self.own.title.cut_at.is_some()) else {
-            return false;
-        };
-        let is_elsewhere = || !CallKey::from(notification).is_inside(owner);
-        owner.stack_pointer().is_some_and(|pointer| self.is_passed(pointer) && is_elsewhere())
-    }
+/// Whether a call is over whose caller's stack ended there, as its thread makes another one with its stack ending at
+/// `stack_pointer`: on the same stack, and where a handler of the first one would not be, which has what it interrupted above
+/// itself.
+fn is_passed(called_at: Option<u64>, stack_pointer: u64) -> bool {
+    called_at.is_some_and(|called| {
+        (called.saturating_sub(LEAST_FRAME)..called.saturating_add(NEAR)).contains(&stack_pointer)
+    })
 }
 
 /// Where the stack of the task's program begins. Unlike most of `/proc/PID`, asking this waits for nothing that a task can
@@ -192,10 +183,20 @@ pub(super) trait Kept {
     fn is_patient(&self) -> bool {
         true
     }
+
+    /// Where the stack ended of the caller that has left the call for good when it makes another one from there.
+    fn called_at(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Kept for () {}
-impl Kept for KeptResult {}
+
+impl Kept for KeptResult {
+    fn called_at(&self) -> Option<u64> {
+        self.called_at
+    }
+}
 
 impl Kept for KeptFile {
     fn until(&self, _now: Instant) -> Instant {
@@ -208,6 +209,10 @@ impl Kept for KeptFile {
 
     fn is_patient(&self) -> bool {
         self.own.title.kind == Kind::Made
+    }
+
+    fn called_at(&self) -> Option<u64> {
+        self.own.title.cut_at
     }
 }
 
@@ -248,34 +253,18 @@ impl CallKey {
 
     /// Whether its task has not left the call: neither a handler nor anything else runs.
     fn is_where_it_was(&self) -> bool {
-        Process::open(self.target_tid).is_some_and(|task| self.is_inside(&task))
+        Process::open(self.target_tid).and_then(|task| task.wait()).is_some_and(|wait| self.is(&wait))
     }
 
-    fn is_inside(&self, task: &Process) -> bool {
-        task.is_inside(self.nr, self.args, self.instruction_pointer)
-    }
-}
-
-impl UndeliveredFiles {
-    /// Whether a file was cut for another call of this call's thread.
-    pub(super) fn has_cut_before(&self, notification: &Notification) -> bool {
-        let call = CallKey::from(notification);
-        let is_other = |entry: &Entry<KeptFile>| entry.call.target_tid == call.target_tid && entry.call != call;
-        self.0.iter().any(|entry| is_other(entry) && entry.kept.own.title.cut_at.is_some())
+    /// Whether its thread has left it for good, for another call by now, since its caller's stack ended there; see
+    /// [`is_passed`].
+    pub(super) fn is_left(&self, called_at: Option<u64>) -> bool {
+        let wait = called_at.and_then(|_| Process::open(self.target_tid)).and_then(|task| task.wait());
+        wait.is_some_and(|wait| wait.call.is_some() && !self.is(&wait) && is_passed(called_at, wait.stack_pointer))
     }
 
-    /// Gives back what was cut for calls of the thread that are over, as it is in a call with its stack ending here, or nobody
-    /// knows where; and which calls those are.
-    pub(super) fn forget_passed(&mut self, task: u32, stack_pointer: Option<u64>) -> (Vec<KeptFile>, Vec<CallKey>) {
-        let mut calls = Vec::new();
-        let files = self.forget(|kept, call| {
-            let is_over = call.target_tid == task && stack_pointer.is_none_or(|pointer| kept.is_passed(pointer));
-            if is_over {
-                calls.push(*call);
-            }
-            is_over
-        });
-        (files, calls)
+    fn is(&self, wait: &Wait) -> bool {
+        wait.call == Some((self.nr, self.args)) && wait.instruction_pointer == self.instruction_pointer
     }
 }
 
@@ -322,6 +311,34 @@ impl<T: Kept> Withdrawn<T> {
         self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
 
+    /// Whether something is kept for another call of this call's thread that is over if its caller has gone on.
+    pub(super) fn has_of_others(&self, notification: &Notification) -> bool {
+        !self.0.is_empty() && {
+            let call = CallKey::from(notification);
+            let is_other = |entry: &Entry<T>| entry.call.target_tid == call.target_tid && entry.call != call;
+            self.0.iter().any(|entry| is_other(entry) && entry.kept.called_at().is_some())
+        }
+    }
+
+    /// Gives back what was kept for calls of the thread that are over, as it is in another call with its stack ending here, or
+    /// nobody knows where; and which calls those are.
+    pub(super) fn forget_passed(
+        &mut self,
+        notification: &Notification,
+        stack_pointer: Option<u64>,
+    ) -> (Vec<T>, Vec<CallKey>) {
+        let (now, mut calls) = (CallKey::from(notification), Vec::new());
+        let kept = self.forget(|kept, call| {
+            let is_other = call.target_tid == now.target_tid && *call != now && kept.called_at().is_some();
+            let is_over = is_other && stack_pointer.is_none_or(|pointer| is_passed(kept.called_at(), pointer));
+            if is_over {
+                calls.push(*call);
+            }
+            is_over
+        });
+        (kept, calls)
+    }
+
     /// Gives back what is to be given up, by its call too.
     pub(super) fn forget(&mut self, mut is_unwanted: impl FnMut(&T, &CallKey) -> bool) -> Vec<T> {
         let is_over = |entry: &mut Entry<T>| is_unwanted(&entry.kept, &entry.call);
@@ -347,7 +364,7 @@ mod tests {
     }
 
     fn result(response: Response) -> KeptResult {
-        KeptResult { response, alerted: None, made_by: 0 }
+        KeptResult { response, alerted: None, called_at: None }
     }
 
     #[test]
@@ -446,26 +463,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_goes_when_its_thread_has_left_the_call() {
-        let (mut files, now) = (UndeliveredFiles::default(), Instant::now());
-        let keep = |files: &mut UndeliveredFiles, cut_at| {
-            let title = Title { claim: 77, owner: None, kind: Kind::Made, cut_at };
-            let own =
-                CallFile { file: File::open("/dev/null").unwrap().into(), close_on_exec: false, title, since: now };
-            assert!(files.keep(&call(1, 10, 0), 77, KeptFile { own, stack: 1 }, now).is_none());
-        };
-        keep(&mut files, None);
-        assert!(!files.has_cut_before(&call(2, 10, 1)), "made");
-        keep(&mut files, Some(0x10_0000));
-        assert!(!files.has_cut_before(&call(2, 10, 0)), "the same call");
-        assert!(!files.has_cut_before(&call(2, 11, 1)), "another thread's");
-        assert!(files.has_cut_before(&call(2, 10, 1)));
-        for elsewhere in [0, 0xf_f000, 0x10_0000 - LEAST_FRAME - 1, 0x20_0000] {
-            assert_eq!(files.forget_passed(10, Some(elsewhere)).0.len(), 0, "{elsewhere:x}");
+    fn a_result_goes_when_its_thread_has_left_the_call() {
+        const CALLED: u64 = 0x10_0000;
+        let (mut undelivered, now) = (Undelivered::default(), Instant::now());
+        undelivered.keep(&call(1, 10, 0), 77, result(Response::Value(0)), now);
+        assert!(!undelivered.has_of_others(&call(2, 10, 1)), "from nobody knows where");
+        let kept = KeptResult { called_at: Some(CALLED), ..result(Response::Value(1)) };
+        undelivered.keep(&call(1, 10, 0), 77, kept, now);
+        assert!(!undelivered.has_of_others(&call(2, 10, 0)), "the same call");
+        assert!(!undelivered.has_of_others(&call(2, 11, 1)), "another thread's");
+        assert!(undelivered.has_of_others(&call(2, 10, 1)));
+        for elsewhere in [0, CALLED - 0x1000, CALLED - LEAST_FRAME - 1, CALLED + NEAR] {
+            assert_eq!(undelivered.forget_passed(&call(2, 10, 1), Some(elsewhere)).0.len(), 0, "{elsewhere:x}");
         }
-        assert_eq!(files.forget_passed(11, Some(0x10_0000)).0.len(), 0, "another thread's");
-        let (gone, calls) = files.forget_passed(10, Some(0xf_ffc0));
-        assert_eq!((gone.len(), calls), (1, vec![CallKey::from(&call(3, 10, 0))]));
+        assert_eq!(undelivered.forget_passed(&call(2, 11, 1), Some(CALLED)).0.len(), 0, "another thread's");
+        assert_eq!(undelivered.forget_passed(&call(2, 10, 0), Some(CALLED)).0.len(), 0, "the same call");
+        let gone = undelivered.forget_passed(&call(3, 10, 1), Some(CALLED - 0x40));
+        assert_eq!(gone, (vec![kept], vec![CallKey::from(&call(3, 10, 0))]));
     }
 
     #[test]

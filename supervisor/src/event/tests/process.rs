@@ -345,6 +345,17 @@ fn layers_with_numbers_of_their_file_systems_are_told_apart() {
 /// There the upper layer is younger than what the lower one has.
 #[test]
 fn layers_that_nobody_sees_are_told_apart_by_age() {
+    check_layers_by_age("lowerdir=lower,");
+}
+
+/// An engine may take the mount of a layer away when the overlay stands, and leave an empty folder.
+#[test]
+fn layers_whose_mounts_are_gone_are_told_apart_by_age() {
+    check_layers_by_age("lowerdir=hidden,");
+}
+
+#[track_caller]
+fn check_layers_by_age(options: &str) {
     let (image, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
     if !make_image(image.path()) {
         return;
@@ -362,11 +373,11 @@ fn layers_that_nobody_sees_are_told_apart_by_age() {
         println!("skipped: the kernel does not tell when a folder was made");
         return;
     }
-    check_layers(image.path(), scratch.path(), "lowerdir=lower,");
+    check_layers(image.path(), scratch.path(), options);
 }
 
 fn make_image(folder: &Path) -> bool {
-    for name in ["lower/bin", "merged"] {
+    for name in ["lower/bin", "merged", "hidden"] {
         fs::create_dir_all(folder.join(name)).unwrap();
     }
     let is_made =
@@ -397,7 +408,7 @@ fn check_layers(lower: &Path, upper: &Path, options: &str) {
     ] {
         let mut command = leader("unshare");
         let script = format!(
-            "cd {1} && mount -t overlay overlay -o {options} {0} && kill -STOP $$; exec chroot {0} /bin/{program} true",
+            "cd {1} && mount --bind lower hidden && mount -t overlay overlay -o {options} {0} && umount -l hidden && kill -STOP $$; exec chroot {0} /bin/{program} true",
             at(lower, "merged"),
             lower.display()
         );
@@ -418,7 +429,7 @@ fn check_layers(lower: &Path, upper: &Path, options: &str) {
     let mut command = leader("unshare");
     let merged = at(lower, "merged");
     let script = format!(
-        "cd {merged}/.. && mount -t overlay overlay -o {options} {merged} && cd {merged} && kill -STOP $$; umount -l {merged}; exec ./bin/busybox mkdir /no/folder"
+        "cd {merged}/.. && mount --bind lower hidden && mount -t overlay overlay -o {options} {merged} && cd {merged} && kill -STOP $$; umount -l {merged}; exec ./bin/busybox mkdir /no/folder"
     );
     command.args(["-m", "/bin/sh", "-c", &script]);
     let context = context();
