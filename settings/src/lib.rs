@@ -115,7 +115,7 @@ impl SettingsError {
 impl Settings {
     /// Reads the file that the command line or `LANNER_CONFIG` names, or the default one.
     pub fn load(named: Option<&OsStr>) -> Result<Self, SettingsError> {
-        let named = named.map(OsStr::to_owned).or_else(|| env::var_os("LANNER_CONFIG"));
+        let named = named.map(OsStr::to_owned).or_else(|| env::var_os("LANNER_CONFIG").filter(|name| !name.is_empty()));
         let file = named.unwrap_or_else(|| DEFAULT_FILE.into());
         let file = path::absolute(&file).map_err(|source| SettingsError::Read { file: file.into(), source })?;
         let text = read(&file).map_err(|source| SettingsError::Read { file: file.clone(), source })?;

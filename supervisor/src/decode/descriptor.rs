@@ -50,7 +50,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("pwrite", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
     layout("writev", "io_write", &[Outcome, Data, Descriptor(0), Unknown]),
     layout("pwritev", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Unknown]),
-    layout("splice", "io_other", &[Outcome, Descriptor(0), Descriptor(2), Long(4), Named(5, SPLICE_BITS)]),
+    on(2, "splice", "io_other", &[Outcome, Descriptor(0), Descriptor(2), Long(4), Named(5, SPLICE_BITS)]),
     layout("sendfile", "io_write", &[Outcome, Unknown, Descriptor(0), Descriptor(1), Long(3)]),
     on(2, "copy_file_range", "file", &[Outcome, Descriptor(2), Long(3), Descriptor(0), Long(1), Long(4)]),
     Layout {

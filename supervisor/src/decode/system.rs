@@ -49,7 +49,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("pidfd_open", "process", &[NewDescriptor, Signed(0), Renumbered(1, PIDFD_BITS)]),
     layout("pidfd_getfd", "process", &[NewDescriptor, Descriptor(0), Signed(1), Number(2)]),
     layout("semget", "process", &[Outcome, Hex(0), Signed(1), Renumbered(2, SEMAPHORE_BITS)]),
-    layout("semctl", "process", &[Outcome, Signed(0), Signed(1), Choice(2, &SEMAPHORE_COMMANDS), Signed(3)]),
+    layout("semctl", "process", &[Outcome, Signed(0), Signed(1), Choice(2, &SEMAPHORE_COMMANDS), Unknown]),
     layout("semop", "process", &[Outcome, Number(2), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown, Signed(0)]),
     layout("keyctl", "other", &[Outcome, Enumerated(0, KEY_OPERATIONS), Unknown, Unknown, Unknown, Unknown]),
     layout(

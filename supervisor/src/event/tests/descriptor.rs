@@ -61,6 +61,7 @@ fn descriptors_are_described_as_falco_describes_them() {
         ("socket", [10, 3], &[("fd.typechar", Some("6")), ("fd.l4proto", Some("raw")), ("evt.arg.fd", Some("<6r>"))]),
         ("socket", [17, 3], &[("fd.type", Some("<NA>")), ("fd.l4proto", Some("<NA>")), ("evt.arg.fd", Some("<o>"))]),
         ("newfstatat", [0, 0], &[("fd.name", Some("/dev/null"))]),
+        ("splice", [9, 0], &[("fd.num", Some("0")), ("fd.name", Some("/dev/null"))]),
         ("fstat", [0, 0], &[("fd.name", Some("/dev/null")), ("evt.args", Some("res=0 fd=0(<f>/dev/null)"))]),
     ];
     for (call, arguments, expected) in cases {
@@ -91,7 +92,7 @@ const REGISTERS: &[(&str, [u64; 6], &str, &str)] = &[
     ("setreuid", [u64::MAX, 0, 0, 0, 0, 0], "user", "res=0 ruid=-1(<NONE>) euid=0(root)"),
     ("keyctl", [11, 1, 2, 3, 0, 0], "other", "res=0 operation=11(KEYCTL_READ)"),
     ("semget", [0x10, 2, 0o3000, 0, 0, 0], "process", "res=0 key=10 nsems=2 semflg=24576(IPC_EXCL|IPC_CREAT)"),
-    ("semctl", [5, 1, 16, 7, 0, 0], "process", "res=0 semid=5 semnum=1 cmd=4096(SETVAL) val=7"),
+    ("semctl", [5, 1, 16, 7, 0, 0], "process", "res=0 semid=5 semnum=1 cmd=4096(SETVAL)"),
     ("shutdown", [0, 2, 0, 0, 0, 0], "net", "res=0 fd=0(<f>/dev/null) how=2(SHUT_RDWR)"),
     (
         "setsockopt",
