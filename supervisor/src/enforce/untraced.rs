@@ -143,7 +143,7 @@ impl<'a> Untraced<'a> {
             if self.call.sign.is_given() {
                 return true;
             }
-            if matches!(activity, Some(Activity::Call(call)) if call != number) {
+            if matches!(activity, Some(Activity::Waiting(wait)) if !wait.is_in(number)) {
                 return false;
             }
             if self.wait(pause).contains(PollFlags::POLLHUP) {
@@ -223,6 +223,21 @@ mod tests {
         child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 
+    fn await_sign(untraced: &Untraced<'_>) {
+        while !untraced.call.sign.is_given() {
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// A shell that has executed another program, of which nobody was told yet.
+    fn executing(calls: &UntracedCalls) -> (Child, Untraced<'_>) {
+        let mut child = waiting("exec sleep 60");
+        let untraced = Untraced::of(child.id(), calls).unwrap();
+        go_on(&mut child);
+        await_sign(&untraced);
+        (child, untraced)
+    }
+
     fn end(mut child: Child) {
         let _may_be_dead = child.kill();
         child.wait().unwrap();
@@ -262,12 +277,7 @@ mod tests {
     #[test]
     fn a_program_that_ends_while_it_is_judged_is_told_of() {
         let calls = UntracedCalls::default();
-        let mut child = waiting("exec sleep 60");
-        let untraced = Untraced::of(child.id(), &calls).unwrap();
-        go_on(&mut child);
-        while !untraced.call.sign.is_given() {
-            thread::sleep(PAUSE);
-        }
+        let (mut child, untraced) = executing(&calls);
         let watched = untraced.watch(EXEC, |_process| {
             child.kill().unwrap();
             while untraced.process.is_set_up().is_some() {
@@ -287,9 +297,7 @@ mod tests {
         calls.settle(&Process::open(child.id()).unwrap());
         let later = Untraced::of(child.id(), &calls).unwrap();
         go_on(&mut child);
-        while !failed.call.sign.is_given() {
-            thread::sleep(PAUSE);
-        }
+        await_sign(&failed);
         assert_eq!(failed.watch(EXEC, |_process| panic!("it is another call's")), Watched::NotExecuted);
         assert_eq!(later.watch(EXEC, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
         drop((failed, later));
@@ -300,12 +308,7 @@ mod tests {
     #[test]
     fn a_program_executes_no_other_one_before_it_was_judged() {
         let calls = UntracedCalls::default();
-        let mut child = waiting("exec sleep 60");
-        let untraced = Untraced::of(child.id(), &calls).unwrap();
-        go_on(&mut child);
-        while !untraced.call.sign.is_given() {
-            thread::sleep(PAUSE);
-        }
+        let (child, untraced) = executing(&calls);
         let is_judged = AtomicBool::new(false);
         thread::scope(|scope| {
             let settled = scope.spawn(|| {

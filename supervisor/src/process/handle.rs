@@ -24,7 +24,7 @@ use nix::{
 };
 
 use super::{
-    Cgroup, Stat, Status,
+    Activity, Auxiliary, Cgroup, Stat, Status, Wait,
     stat::number,
     unseen::{named, opened, overlook},
 };
@@ -153,81 +153,6 @@ impl AsFd for Root<'_> {
         match self {
             Self::Own(root) => root.as_fd(),
             Self::Kept(root) => root.as_fd(),
-        }
-    }
-}
-
-/// What a task is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activity {
-    /// It runs, or would if it had a processor: inside a call or not.
-    Running,
-    /// It waits inside the call of this number, -1 outside of calls.
-    Call(i64),
-}
-
-/// What a task waits in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wait {
-    /// The call with its registers; nothing outside of calls.
-    pub(crate) call: Option<(i32, [u64; 6])>,
-    /// Where its stack ends.
-    pub(crate) stack_pointer: u64,
-    /// The address of the instruction behind.
-    pub(crate) instruction_pointer: u64,
-}
-
-impl Wait {
-    fn parse(text: &str) -> Option<Self> {
-        let hexadecimal = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
-        let mut words = text.split_whitespace();
-        // -1 outside of calls.
-        let number: i32 = words.next()?.parse().ok()?;
-        let call = if number < 0 {
-            None
-        } else {
-            let mut registers = [0; 6];
-            for register in &mut registers {
-                *register = hexadecimal(words.next()?)?;
-            }
-            Some((number, registers))
-        };
-        Some(Self {
-            call,
-            stack_pointer: hexadecimal(words.next()?)?,
-            instruction_pointer: hexadecimal(words.next()?)?,
-        })
-    }
-}
-
-/// The kernel's message to a program, as far as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Auxiliary {
-    /// Where the name lies under which the program was executed.
-    pub(crate) name: Option<u64>,
-    /// The descriptor under which an interpreter has the program that it stands for, where somebody told the kernel to open
-    /// it (flag `O` of `binfmt_misc`, `Documentation/admin-guide/binfmt-misc.rst`).
-    pub(crate) program: Option<i32>,
-}
-
-impl Auxiliary {
-    fn parse(vector: &[u8]) -> Self {
-        let wide = vector.chunks_exact(16).filter_map(|entry| {
-            let (key, value) = entry.split_at_checked(8)?;
-            Some((u64::from_ne_bytes(key.try_into().ok()?), u64::from_ne_bytes(value.try_into().ok()?)))
-        });
-        let narrow = vector.chunks_exact(8).filter_map(|entry| {
-            let (key, value) = entry.split_at_checked(4)?;
-            let word = |bytes: &[u8]| Some(u64::from(u32::from_ne_bytes(bytes.try_into().ok()?)));
-            Some((word(key)?, word(value)?))
-        });
-        // The first entry of a 64-bit program's vector has a key whose upper half is zero, as has that of a 32-bit one whose
-        // first value is zero: every 64-bit program is told its name, whose address is not zero.
-        let name = |(key, value): (u64, u64)| (key == libc::AT_EXECFN && value != 0).then_some(value);
-        let program = |(key, value): (u64, u64)| (key == libc::AT_EXECFD).then(|| i32::try_from(value).ok()).flatten();
-        match wide.clone().find_map(name) {
-            Some(found) => Self { name: Some(found), program: { wide }.find_map(program) },
-            None => Self { name: narrow.clone().find_map(name), program: { narrow }.find_map(program) },
         }
     }
 }
@@ -515,25 +440,20 @@ impl Process {
     /// What the task is doing (`/proc/PID/syscall`, proc(5)).
     pub(crate) fn activity(&self) -> Option<Activity> {
         let text = self.read("syscall", MAX_ACTIVITY)?;
-        let text = std::str::from_utf8(&text).ok()?;
-        match text.split_whitespace().next()? {
-            "running" => Some(Activity::Running),
-            number => number.parse().ok().map(Activity::Call),
-        }
+        Activity::parse(std::str::from_utf8(&text).ok()?)
     }
 
-    /// What the task waits in (`/proc/PID/syscall`, proc(5)); `None` of one that runs.
+    /// What the task waits in; `None` of one that runs.
     pub(crate) fn wait(&self) -> Option<Wait> {
-        let text = self.read("syscall", MAX_ACTIVITY)?;
-        Wait::parse(std::str::from_utf8(&text).ok()?)
+        self.activity()?.wait()
     }
 
     /// The same of a task that is about to wait, and leaves its processor in a moment.
     pub(crate) fn settled_wait(&self) -> Option<Wait> {
         for _ in 0..WAIT_LOOKS {
-            match self.wait() {
-                None if self.activity() == Some(Activity::Running) => thread::sleep(WAIT_PAUSE),
-                wait => return wait,
+            match self.activity()? {
+                Activity::Running => thread::sleep(WAIT_PAUSE),
+                Activity::Waiting(wait) => return Some(wait),
             }
         }
         None
@@ -625,34 +545,5 @@ mod tests {
         }
         assert_eq!(cut_arguments(b"").len(), 0);
         assert_eq!(cut_arguments(&[b'a'; 9000]).total(), 4096);
-    }
-
-    #[test]
-    fn what_a_task_waits_in_is_read_whole_or_not_at_all() {
-        let call = "316 0xffffff9c 0x47a00b 0x1 0x2 0x4 0x0 0x7ffe2a07dcb8 0x439989\n";
-        let wait = Wait {
-            call: Some((316, [0xffff_ff9c, 0x0047_a00b, 1, 2, 4, 0])),
-            stack_pointer: 0x7ffe_2a07_dcb8,
-            instruction_pointer: 0x0043_9989,
-        };
-        assert_eq!(Wait::parse(call), Some(wait));
-        assert_eq!(Wait::parse("-1 0x7ffe2a07dcb8 0x439989\n"), Some(Wait { call: None, ..wait }));
-        assert_eq!(["running\n", "316 0xffffff9c\n", ""].map(Wait::parse), [None; 3]);
-    }
-
-    #[test]
-    fn the_kernels_message_is_read_in_either_width() {
-        const EXECFD: u32 = 2;
-        const EXECFN: u32 = 31;
-        let entries = [(6_u32, 4096_u32), (EXECFD, 5), (25, 77), (EXECFN, 0x7fff), (0, 0)];
-        let wide = entries.map(|(key, value)| [u64::from(key).to_ne_bytes(), u64::from(value).to_ne_bytes()].concat());
-        let narrow = entries.map(|(key, value)| [key.to_ne_bytes(), value.to_ne_bytes()].concat());
-        let expected = Auxiliary { name: Some(0x7fff), program: Some(5) };
-        assert_eq!(Auxiliary::parse(&wide.concat()), expected);
-        assert_eq!(Auxiliary::parse(&narrow.concat()), expected);
-        let without = Auxiliary { program: None, ..expected };
-        assert_eq!(Auxiliary::parse(&[&wide[0][..], &wide[3]].concat()), without);
-        assert_eq!(Auxiliary::parse(&narrow[3]), without);
-        assert_eq!(Auxiliary::parse(&[]), Auxiliary { name: None, program: None });
     }
 }

@@ -6,6 +6,8 @@
 //! of the files in it, which saves most of the cost: the kernel binds them to the task, not to its number, so that reads
 //! fail with ESRCH once the task is gone, whoever got its number meanwhile.
 
+mod activity;
+mod auxiliary;
 mod capability;
 mod cgroup;
 mod descriptor;
@@ -21,12 +23,12 @@ mod status;
 mod table;
 mod unseen;
 
+pub(crate) use activity::{Activity, Wait};
+pub(crate) use auxiliary::Auxiliary;
 pub(crate) use capability::names as capability_names;
 pub(crate) use cgroup::Cgroup;
 pub(crate) use descriptor::{Descriptor, Kind, has_lost_name, is_marked, kernel_path};
-pub(crate) use handle::{
-    Activity, Auxiliary, MAX_FIRST_ARGUMENT, Process, Wait, auxiliary_of, name_of, read_system_setting, state_of,
-};
+pub(crate) use handle::{MAX_FIRST_ARGUMENT, Process, auxiliary_of, name_of, read_system_setting, state_of};
 pub(crate) use hidden_memory::read_hidden;
 pub(crate) use interpreter::{linked_file, loaded_beside};
 pub(crate) use layer::{Layer, layer};

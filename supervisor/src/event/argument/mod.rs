@@ -130,11 +130,9 @@ impl CallEvent<'_> {
             Source::Hex(register) => Some(Rendered::plain(format!("{:X}", self.call.register(register)))),
             Source::Named(register, names) => Some(Rendered::flags(self.call.word(register), names)),
             Source::Renumbered(register, bits) => Some(Rendered::named(renumbered(bits, self.call.word(register)))),
-            Source::Enumerated(register, names) => {
-                Some(Rendered::named(Enumeration::Same(names).find(self.call.word(register))))
-            }
-            Source::Choice(register, choices) => {
-                Some(Rendered::named(Enumeration::Renumbered(choices).find(self.call.word(register))))
+            ref source @ (Source::Enumerated(..) | Source::Choice(..)) => {
+                let (register, values) = source.enumeration()?;
+                Some(Rendered::named(values.find(self.call.word(register))))
             }
             Source::SocketOption(level, option) => Some(self.rendered_socket_option(level, option)),
             Source::ControlNumber => self.control_number().map(|number| Rendered::plain(number.to_string())),
