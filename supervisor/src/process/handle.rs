@@ -431,7 +431,7 @@ impl Process {
     /// (`env_end` of `proc_pid_stat(5)`); `None` where it runs none any more.
     pub(crate) fn is_set_up(&self) -> Option<bool> {
         let content = self.read("stat", MAX_STAT)?;
-        let stat = Stat::parse(&content).filter(|stat| !matches!(stat.state, b'Z' | b'X'))?;
+        let stat = Stat::parse(&content).filter(|stat| !stat.has_ended())?;
         // Of a program that is only just there, the kernel knows where its stack begins.
         let end: u64 = number(content.trim_ascii_end().rsplit(|byte| *byte == b' ').nth(1)?)?;
         Some(stat.stack != 0 && end != 0)

@@ -91,8 +91,7 @@ impl Unfinished {
         if !has_files && !self.undelivered().has_of_others(notification) {
             return;
         }
-        let wait = Process::open(notification.target_tid).and_then(|task| task.settled_wait());
-        let stack_pointer = wait.map(|wait| wait.stack_pointer);
+        let stack_pointer = stack_end(Process::open(notification.target_tid).as_ref());
         self.undelivered().forget_passed(notification, stack_pointer);
         let (files, calls) = self.undelivered_files().forget_passed(notification, stack_pointer);
         drop(files);
@@ -109,6 +108,11 @@ impl Unfinished {
             close_aside(files);
         }
     }
+}
+
+/// Where the stack of a caller ends that waits, or is about to; nowhere if nobody is to be asked.
+fn stack_end(caller: Option<&Process>) -> Option<u64> {
+    caller?.settled_wait().map(|wait| wait.stack_pointer)
 }
 
 /// Closes files on a thread of their own, since some file systems ask a server, which may never answer.
@@ -215,11 +219,7 @@ impl Delivery {
     /// The same, and where the caller's stack ends, of a call whose result may be kept.
     pub(super) fn claim_to_result(&self, event: &CallEvent<'_>, lasts: Lasting) -> (u64, Option<u64>) {
         let owner = self.owner(event);
-        let called_at = owner
-            .as_ref()
-            .filter(|_| lasts != Lasting::Nothing)
-            .and_then(|owner| owner.settled_wait())
-            .map(|wait| wait.stack_pointer);
+        let called_at = if lasts == Lasting::Nothing { None } else { stack_end(owner.as_deref()) };
         (claim(event, owner.as_deref()), called_at)
     }
 
@@ -231,8 +231,7 @@ impl Delivery {
     /// What a file will belong to its call by.
     pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cuts: bool) -> Title {
         let owner = self.owner(event);
-        let cut_at =
-            owner.as_ref().filter(|_| cuts).and_then(|owner| owner.settled_wait()).map(|wait| wait.stack_pointer);
+        let cut_at = if cuts { stack_end(owner.as_deref()) } else { None };
         Title { claim: claim(event, owner.as_deref()), owner, kind, cut_at }
     }
 
