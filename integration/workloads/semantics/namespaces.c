@@ -199,6 +199,18 @@ static void settings_of_one_network(void) {
   int fd = open("proc/sys/net/ipv4/conf/only0/forwarding", O_WRONLY | O_CREAT | O_TRUNC, 0644);
   attempt("write", write(fd, "1", 1) < 0 ? -1 : 0);
   say_text("proc/sys/net/ipv4/conf/only0/forwarding");
+  // The same while somebody looks all the time.
+  pid_t child = fork();
+  if (child == 0)
+    for (unshare(CLONE_NEWNET);;) open("proc/sys/net/ipv4/conf/only0/forwarding", O_RDONLY);
+  int opened = 0;
+  for (int round = 0; round < 100; round++) {
+    opened += (fd = open("proc/sys/net/ipv4/conf/only0/forwarding", O_WRONLY | O_CREAT | O_TRUNC, 0644)) >= 0;
+    close(fd);
+  }
+  say("opened %d", opened);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
 }
 
 static void own_ipc(void) {

@@ -291,8 +291,8 @@ impl Opener {
             Sight::Located(Located::Existing { file, facts, .. }) => {
                 facts.represents == TUNNEL || is_on_procfs(file.as_fd())
             }
-            Sight::Located(Located::Missing { .. } | Located::Failed(libc::ENOENT)) => true,
-            Sight::Located(Located::Failed(_)) | Sight::Leased(_) | Sight::Opened(_) => false,
+            Sight::Located(Located::Missing { .. } | Located::Failed(_)) => true,
+            Sight::Leased(_) | Sight::Opened(_) => false,
         };
         if may_differ && self.surroundings.follow(process)? {
             return self.look_from_here(process, credentials, look, (upheaval, afterwards));
@@ -329,7 +329,7 @@ impl Opener {
             shut: None,
         };
         let (located, is_off_procfs) = if let Some(located) = lookup.without_entering() {
-            (located?, true)
+            (located.unwrap_or_else(|error| Located::Failed(errno(&error))), true)
         } else {
             let inside = worn.lay_aside(|| Inside::enter(&self.host_root, root.as_fd()))?;
             lookup.shut = inside.as_ref().err().map(errno);
