@@ -3,12 +3,14 @@
 
 use std::{
     env,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     ptr,
 };
+
+use nix::unistd::{SysconfVar, sysconf};
 
 use crate::{Kernel, binary, bundle::assets};
 
@@ -24,6 +26,8 @@ pub enum Requirement {
     Fuse,
     /// A kernel in which programs can confine themselves by Landlock.
     Landlock,
+    /// A small guest whose idle CPUs halt at once.
+    HaltingCpus,
     /// A kernel to boot, and QEMU to boot it in.
     Machine(Kernel),
     /// `lanner` and `lanner-runtime`, built beside the test.
@@ -72,6 +76,7 @@ impl Requirement {
                 OpenOptions::new().read(true).open("/dev/fuse").err().map(|error| format!("no /dev/fuse: {error}"))
             }
             Self::Landlock => (!has_landlock()).then(|| "the kernel has no Landlock".to_owned()),
+            Self::HaltingCpus => (!has_halting_cpus()).then(|| "idle CPUs do not halt at once, or are many".to_owned()),
             Self::Machine(kernel) => {
                 let image = kernel.image();
                 let without = || format!("no kernel at {}; scripts/install-kernels unpacks it", image.display());
@@ -83,6 +88,16 @@ impl Requirement {
                 .map(|name| format!("`{name}` is not built")),
         }
     }
+}
+
+/// As `supervisor/src/wake_ups.rs` decides.
+fn has_halting_cpus() -> bool {
+    let is = |path: &str, expected: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == expected);
+    let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    Path::new("/dev/cpu_dma_latency").exists()
+        && is("/sys/devices/system/cpu/cpuidle/current_driver", "haltpoll")
+        && is("/sys/module/haltpoll/parameters/guest_halt_poll_ns", "0")
+        && cpus.is_some_and(|cpus| cpus <= 8)
 }
 
 fn can_mount() -> bool {

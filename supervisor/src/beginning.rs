@@ -31,6 +31,7 @@ use crate::{
     shared::Shared,
     sources::{Sources, SourcesError},
     sys::{self, SyscallError},
+    wake_ups::WakeUps,
 };
 
 /// Everything in place.
@@ -90,6 +91,9 @@ pub(crate) enum StartError {
     /// Files of the host cannot be told from those of a container.
     #[error("cannot open the host's root directory and our descriptors")]
     Host(#[source] io::Error),
+    /// Nobody could be told when to look after idle CPUs.
+    #[error("cannot make a timer")]
+    Timer(#[source] io::Error),
     /// Standard input is no socket of ours.
     #[error("cannot take over the control socket")]
     ControlSocket(#[source] io::Error),
@@ -156,6 +160,7 @@ impl Beginning {
             upheaval: Upheaval::new(mode == Mode::Enforce),
             handing_over: HandingOver::default(),
             meetings: Meetings::default(),
+            wake_ups: WakeUps::new(config.limit_cpu_latency).map_err(StartError::Timer)?,
             devices: Arc::new(DevicePolicy::new(container::device_rules(directory.path())?)),
             counters,
             told_failure: Throttle::default(),

@@ -18,6 +18,7 @@ mod shared;
 mod sources;
 mod supervise;
 mod untrapped;
+mod wake_ups;
 mod watch;
 
 mod account;

@@ -14,6 +14,7 @@ use crate::{
     event_log::EventLog,
     handing_over::{HandingOver, Meetings},
     in_force::InForce,
+    wake_ups::WakeUps,
 };
 
 /// Fixed at start, but for the rules in force.
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) handing_over: HandingOver,
     /// Those of them that somebody may have the other end of.
     pub(crate) meetings: Meetings,
+    /// What waking targets may be worth.
+    pub(crate) wake_ups: WakeUps,
     /// For `lanner ps`.
     pub(crate) counters: Counters,
     /// What is told of calls that get the failure verdict, and of alerts that cannot be written.

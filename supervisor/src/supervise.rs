@@ -38,6 +38,7 @@ use crate::{
     sys::{self, Listener, SyscallError},
     unix_time::unix_time,
     untrapped::Untrapped,
+    wake_ups::LatencyLimit,
     watch::{RunningWatch, Watch},
 };
 
@@ -85,6 +86,7 @@ struct Supervisor {
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
     untrapped: Untrapped,
+    latency_limit: LatencyLimit,
     /// When to look after the watches again.
     round: Duration,
 }
@@ -158,6 +160,7 @@ impl Supervisor {
             reloading: None,
             last_failure: failure,
             untrapped: Untrapped::default(),
+            latency_limit: LatencyLimit::default(),
             round: HOUSEKEEPING,
         })
     }
@@ -188,6 +191,7 @@ impl Supervisor {
             if self.guard_due.is_some_and(|due| due <= Instant::now()) {
                 self.replace_guard();
             }
+            self.latency_limit.look(&self.shared.wake_ups);
             self.watched.retain(|_, watched| !watched.watch.has_ended());
             let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());
             self.round = looks.min().unwrap_or(HOUSEKEEPING);
@@ -230,8 +234,8 @@ impl Supervisor {
             Sign::Readable(descriptor) => (Some(descriptor), None),
             Sign::Due(due) => (None, Some(due)),
         };
-        let mut wanted: Vec<_> =
-            control.into_iter().chain(files).map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        let descriptors = control.into_iter().chain(files).chain([self.shared.wake_ups.as_fd()]);
+        let mut wanted: Vec<_> = descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
         // Rounded up, so that a deadline has passed when the wait ends.
         let until = |due: Instant| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         // Until the container's first program is there, which nobody tells this thread.

@@ -5,9 +5,8 @@
 //! `bare-loop`, with the same profile as Lanner's base set, and `stopped` too, with a stop in each exec; `audit` runs under
 //! `lanner-runtime` with thirty rules on opens, none of which match; `enforce` has the same rules and one on execs, all of
 //! which would deny, so that opens are performed for the program and execs are verified. Samples take turns, medians are
-//! compared, so that a noisy machine disturbs all alike. Calls are measured twice: as the machine is, and `awake`, with
-//! something idle on each CPU to run, so that the figures do not contain what it takes to wake a CPU. In a virtual machine
-//! that can be most of them.
+//! compared, so that a noisy machine disturbs all alike. `sleeping` is as `enforce`, but idle CPUs sleep as deeply as the
+//! machine lets them (`limit_cpu_latency: false`), and the figures contain what it takes to wake them.
 //! Prints a table and writes `target/bench.json`; with `--check` it fails where a limit is missed.
 #![expect(
     clippy::expect_used,
@@ -19,7 +18,7 @@
 use std::{
     env,
     fmt::Write as _,
-    fs, hint, io, iter,
+    fs,
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     thread,
@@ -45,14 +44,8 @@ const ENFORCED_OPEN_LIMIT: f64 = 3.0; // of the bare loop's time
 const ENFORCED_EXEC_LIMIT: f64 = 1.25; // of the native time
 const WATCHED: [&str; 6] = ["execve", "execveat", "open", "openat", "openat2", "creat"]; // Lanner's base set
 
-/// Argument of a process that keeps a CPU awake, until its standard input ends.
-const SPIN: &str = "--spin";
-
 fn main() -> ExitCode {
-    if env::args().any(|argument| argument == SPIN) {
-        return spin();
-    }
-    if skipped(&[Root, Program("runc"), Program("gcc"), Program("chrt"), Requirement::Lanner]) {
+    if skipped(&[Root, Program("runc"), Program("gcc"), Requirement::Lanner]) {
         return ExitCode::FAILURE;
     }
     let rounds = env::var("LANNER_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
@@ -60,10 +53,6 @@ fn main() -> ExitCode {
     let mut results = Map::new();
     results.insert("open".to_owned(), setting.calls("open", OPENS, rounds));
     results.insert("exec".to_owned(), setting.calls("exec", EXECS, rounds));
-    let awake = Awake::new();
-    results.insert("open_awake".to_owned(), setting.calls("open", OPENS, rounds));
-    results.insert("exec_awake".to_owned(), setting.calls("exec", EXECS, rounds));
-    drop(awake);
     results.insert("start".to_owned(), setting.starts(rounds * 5));
     let results = Value::Object(results);
     print!("{}", table(&results));
@@ -78,41 +67,6 @@ fn main() -> ExitCode {
     if strict && !missed.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Keeps all CPUs from going to sleep, and takes no time from anybody (`SCHED_IDLE`, sched(7)).
-struct Awake(Vec<Child>);
-
-impl Awake {
-    fn new() -> Self {
-        let own = env::current_exe().expect("cannot tell the name of this program");
-        let cpus = thread::available_parallelism().map_or(1, usize::from);
-        let spin = || {
-            let mut command = Command::new("chrt");
-            command.args(["--idle", "0"]).arg(&own).arg(SPIN).stdin(Stdio::piped());
-            command.spawn().expect("cannot run chrt")
-        };
-        Self(iter::repeat_with(spin).take(cpus).collect())
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        for mut child in self.0.drain(..) {
-            drop(child.stdin.take());
-            child.wait().expect("cannot wait for what keeps a CPU awake");
-        }
-    }
-}
-
-fn spin() -> ExitCode {
-    thread::spawn(|| {
-        loop {
-            hint::spin_loop();
-        }
-    });
-    io::copy(&mut io::stdin(), &mut io::sink()).expect("cannot read from a pipe");
-    ExitCode::SUCCESS
-}
-
 /// Who serves a container's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -122,30 +76,33 @@ enum Kind {
     Stopped,
     Audit,
     Enforce,
+    /// As `Enforce`, with idle CPUs left asleep.
+    Sleeping,
 }
 
 /// The ways to run a container.
 struct Setting {
     auditing: Lanner,
     enforcing: Lanner,
+    sleeping: Lanner,
     native: Engine,
-    audit: Engine,
-    enforce: Engine,
 }
 
 impl Setting {
     fn new() -> Self {
+        let rules = format!("{}{EXEC_RULE}", thirty_rules());
         let auditing = Lanner::new(&Settings::audit(&thirty_rules()));
-        let enforcing = Lanner::new(&Settings::enforce(&format!("{}{}", thirty_rules(), EXEC_RULE)));
+        let enforcing = Lanner::new(&Settings::enforce(&rules));
+        let sleeping = Lanner::new(&Settings::enforce(&rules).with("limit_cpu_latency: false\n"));
         let native = Engine::direct(LowLevel::Runc, &auditing.folder().join("native"));
-        Self { native, audit: auditing.engine(), enforce: enforcing.engine(), auditing, enforcing }
+        Self { auditing, enforcing, sleeping, native }
     }
 
     /// Medians of a timed call.
     fn calls(&self, call: &str, count: &str, rounds: usize) -> Value {
         let mut samples = Samples::default();
         for round in 0..rounds {
-            let mut kinds = vec![Kind::Native, Kind::Bare, Kind::Audit, Kind::Enforce];
+            let mut kinds = vec![Kind::Native, Kind::Bare, Kind::Audit, Kind::Enforce, Kind::Sleeping];
             kinds.extend((call == "exec").then_some(Kind::Stopped));
             let turn = round % kinds.len();
             kinds.rotate_left(turn); // so that nobody always runs after the same neighbour
@@ -153,7 +110,7 @@ impl Setting {
                 samples.add(kind, self.timed(kind, call, count));
             }
         }
-        let alerts = [self.auditing.alerts(), self.enforcing.alerts()].concat();
+        let alerts = [&self.auditing, &self.enforcing, &self.sleeping].map(Lanner::alerts).concat();
         assert!(alerts.is_empty(), "a rule that should not match did: {:?}", alerts.first());
         samples.report()
     }
@@ -168,7 +125,7 @@ impl Setting {
                 let bundle = bundle(&["/bin/nothing"]);
                 thread::sleep(PAUSE);
                 let start = Instant::now();
-                let output = Container::run(self.engine(kind), &bundle);
+                let output = Container::run(&self.engine(kind), &bundle);
                 let life = start.elapsed();
                 assert!(output.status.success(), "{}", text(&output.stderr));
                 samples.add(kind, life.as_secs_f64() * 1e9);
@@ -185,9 +142,9 @@ impl Setting {
                 let server = serve(&socket, kind == Kind::Stopped);
                 (bundle.profile(profile(&socket)), Some(server))
             }
-            Kind::Native | Kind::Audit | Kind::Enforce => (bundle, None),
+            Kind::Native | Kind::Audit | Kind::Enforce | Kind::Sleeping => (bundle, None),
         };
-        let output = Container::run(self.engine(kind), &bundle);
+        let output = Container::run(&self.engine(kind), &bundle);
         assert!(output.status.success(), "{kind:?}: {}{}", text(&output.stdout), text(&output.stderr));
         if let Some(mut server) = server {
             server.wait().expect("cannot wait for the bare loop");
@@ -195,11 +152,12 @@ impl Setting {
         text(&output.stdout).trim().parse().expect("the workload prints a number")
     }
 
-    fn engine(&self, kind: Kind) -> &Engine {
+    fn engine(&self, kind: Kind) -> Engine {
         match kind {
-            Kind::Native | Kind::Bare | Kind::Stopped => &self.native,
-            Kind::Audit => &self.audit,
-            Kind::Enforce => &self.enforce,
+            Kind::Native | Kind::Bare | Kind::Stopped => self.native.clone(),
+            Kind::Audit => self.auditing.engine(),
+            Kind::Enforce => self.enforcing.engine(),
+            Kind::Sleeping => self.sleeping.engine(),
         }
     }
 }
@@ -260,6 +218,7 @@ struct Samples {
     stopped: Vec<f64>,
     audit: Vec<f64>,
     enforce: Vec<f64>,
+    sleeping: Vec<f64>,
 }
 
 impl Samples {
@@ -270,6 +229,7 @@ impl Samples {
             Kind::Stopped => self.stopped.push(nanoseconds),
             Kind::Audit => self.audit.push(nanoseconds),
             Kind::Enforce => self.enforce.push(nanoseconds),
+            Kind::Sleeping => self.sleeping.push(nanoseconds),
         }
     }
 
@@ -282,11 +242,15 @@ impl Samples {
         note("audit_over_native", ratio(audit, native));
         if !self.bare.is_empty() {
             let (bare, enforce) = (median(&mut self.bare), median(&mut self.enforce));
+            let sleeping = median(&mut self.sleeping);
             note("bare_ns", bare.round());
             note("audit_over_bare", ratio(audit, bare));
             note("enforce_ns", enforce.round());
             note("enforce_over_bare", ratio(enforce, bare));
             note("enforce_over_native", ratio(enforce, native));
+            note("sleeping_ns", sleeping.round());
+            note("sleeping_over_bare", ratio(sleeping, bare));
+            note("sleeping_over_native", ratio(sleeping, native));
         }
         if !self.stopped.is_empty() {
             let stopped = median(&mut self.stopped);
@@ -311,7 +275,6 @@ fn missed(results: &Value) -> Vec<String> {
         ("open", "audit_over_bare", OPEN_LIMIT),
         ("start", "audit_over_native", START_LIMIT),
         ("open", "enforce_over_bare", ENFORCED_OPEN_LIMIT),
-        ("open_awake", "enforce_over_bare", ENFORCED_OPEN_LIMIT),
         ("exec", "enforce_over_native", ENFORCED_EXEC_LIMIT),
     ];
     let over = limits.iter().filter(|(what, name, limit)| number(results, what, name) > *limit);
@@ -324,28 +287,31 @@ fn number(results: &Value, what: &str, name: &str) -> f64 {
 }
 
 fn table(results: &Value) -> String {
-    const COLUMNS: [(&str, &str); 10] = [
+    const COLUMNS: [(&str, &str); 13] = [
         ("native ns", "native_ns"),
         ("bare ns", "bare_ns"),
         ("stopped ns", "stopped_ns"),
         ("audit ns", "audit_ns"),
         ("enforce ns", "enforce_ns"),
+        ("sleeping ns", "sleeping_ns"),
         ("audit/bare", "audit_over_bare"),
         ("audit/native", "audit_over_native"),
         ("enforce/bare", "enforce_over_bare"),
         ("enforce/native", "enforce_over_native"),
+        ("sleeping/bare", "sleeping_over_bare"),
+        ("sleeping/native", "sleeping_over_native"),
         ("stopped/native", "stopped_over_native"),
     ];
     let mut table = format!("{:<10}", "");
     for (title, _) in COLUMNS {
-        write!(table, "{title:>16}").expect("text grows");
+        write!(table, "{title:>17}").expect("text grows");
     }
-    for what in ["open", "exec", "open_awake", "exec_awake", "start"] {
+    for what in ["open", "exec", "start"] {
         write!(table, "\n{what:<10}").expect("text grows");
         for (_, name) in COLUMNS {
             let figure = Some(number(results, what, name)).filter(|number| number.is_finite());
             let figure = figure.map_or_else(|| "-".to_owned(), |number| number.to_string());
-            write!(table, "{figure:>16}").expect("text grows");
+            write!(table, "{figure:>17}").expect("text grows");
         }
     }
     table + "\n"

@@ -38,6 +38,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("enforce.default_action", Used),
     ("enforce.errno", Used),
     ("verify", Used),
+    ("limit_cpu_latency", Used),
     ("actions", Used),
     ("config_files", Used),
     ("watch_config_files", Used),

@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) rules: RulesOptions,
     /// Where `lanner serve` brings the alerts, and in which form.
     pub(crate) outputs: OutputOptions,
+    /// Whether idle CPUs are kept from sleeping deeply while a container makes many calls that need others.
+    pub(crate) limit_cpu_latency: bool,
     /// Whether changed configuration and rule files apply without being asked to.
     pub(crate) watch_config_files: bool,
     /// The configuration files that were read, main file first.
@@ -127,6 +129,7 @@ impl Config {
             log_level: LogLevel::read(root),
             rules: RulesOptions::read(root),
             outputs: OutputOptions::read(root),
+            limit_cpu_latency: root.flag("limit_cpu_latency", true),
             watch_config_files: root.flag("watch_config_files", true),
             files: layers.files,
             included: layers.entries,

@@ -31,6 +31,7 @@ use crate::{
     shared::Shared,
     sys::{Notification, Response},
     target::Target,
+    wake_ups,
 };
 
 /// The event that a file's opening by the kernel counts as.
@@ -124,6 +125,7 @@ impl Verification<'_> {
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         let hand_over = || self.turn.hand_over();
+        shared.wake_ups.add(wake_ups::OF_EXEC);
         if follow.exec(pending, hand_over, proceed, |process| self.judge(process)) == Followed::Untraceable {
             self.run_untraced();
         }
