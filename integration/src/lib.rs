@@ -44,5 +44,5 @@ pub use self::{
     rules_text::{FIRST_SCENARIO, NEVER, PROBES, UNRELATED},
     tally::Tally,
     wait::wait_for,
-    workload::{dynamic_workload, foreign_workload, workload},
+    workload::{bare_workload, dynamic_workload, foreign_workload, workload},
 };

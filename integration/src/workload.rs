@@ -16,6 +16,7 @@ use crate::bundle::assets;
 
 const STATIC: &[&str] = &["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-D_GNU_SOURCE"];
 const DYNAMIC: &[&str] = &["-O2", "-Wall", "-Wextra", "-Werror", "-nostdlib", "-pie", "-fPIE"];
+const BARE: &[&str] = &["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-nostdlib"];
 const FOREIGN: &[&str] = &["-O1", "-static", "-w"];
 
 /// The static executable of `workloads/NAME.c`, or of all files in `workloads/NAME`.
@@ -28,6 +29,12 @@ pub fn workload(name: &str) -> PathBuf {
 #[track_caller]
 pub fn dynamic_workload(name: &str) -> PathBuf {
     built(name, DYNAMIC)
+}
+
+/// The static executable of `workloads/NAME.c` without any library.
+#[track_caller]
+pub fn bare_workload(name: &str) -> PathBuf {
+    built(name, BARE)
 }
 
 /// The executable of a C file that is no part of this repository, and need not meet its standards.

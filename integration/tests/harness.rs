@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 use integration::{
     Bundle, Container, Containerd, Engine, Lanner, LowLevel, Pod, Podman,
     Requirement::{Lanner as Binaries, Program, Root},
-    Settings, dynamic_workload, skipped, text, wait_for, workload,
+    Settings, bare_workload, dynamic_workload, skipped, text, wait_for, workload,
 };
 
 const WORKLOADS: [&str; 28] = [
@@ -79,6 +79,7 @@ fn workloads_compile() {
         assert!(workload(name).exists());
     }
     assert!(dynamic_workload("loaded").exists());
+    assert!(bare_workload("withholding").exists());
 }
 
 #[test]

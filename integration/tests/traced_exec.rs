@@ -4,13 +4,14 @@
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 #![expect(clippy::expect_used, reason = "test code: a failed preparation ends the test")]
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use integration::{
     Alert, Bundle, Container, Lanner, LowLevel,
-    Requirement::{self, Program, Root},
-    Settings, skipped, text, workload,
+    Requirement::{self, Fuse, Program, Root},
+    Settings, bare_workload, skipped, text, workload,
 };
+use serde_json::json;
 
 const RULES: &str = r"
 - rule: banned
@@ -42,12 +43,16 @@ fn what_a_traced_task_executes_behind_our_back_dies() {
 }
 
 /// A container with two programs, one of which must not run.
-fn bundle(command: &[&str; 2], [public, banned]: [&str; 2]) -> Bundle {
+fn bundle(command: &[&str; 2], programs: [&str; 2]) -> Bundle {
+    of_programs(command, programs.map(workload))
+}
+
+fn of_programs(command: &[&str; 2], [public, banned]: [PathBuf; 2]) -> Bundle {
     let bundle = Bundle::new(command).file(&workload(command[0].trim_start_matches("/bin/")), command[0]);
     for folder in ["/public", "/banned"] {
         fs::create_dir(bundle.inside(folder)).expect("cannot make a folder");
     }
-    bundle.file(&workload(public), "/public/program").file(&workload(banned), "/banned/program")
+    bundle.file(&public, "/public/program").file(&banned, "/banned/program")
 }
 
 #[test]
@@ -79,4 +84,37 @@ fn a_program_that_ends_at_once_after_a_long_exec_is_not_missed() {
         });
         assert!(alerts.is_some_and(|alerts| alerts >= ran), "{runtime:?}: {alerts:?} alerts, {ran} ran");
     }
+}
+
+/// Programs that hold up whoever looks at their memory (`workloads/withholding.c`); which of them do so before anybody has
+/// looked is a race.
+#[track_caller]
+fn check_withheld(kind: &str, programs: [fn() -> PathBuf; 2]) {
+    if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program("runc"), Fuse]) {
+        return;
+    }
+    // What the alerts say is there, too.
+    let lanner = Lanner::new(&Settings::enforce(&RULES.replace("%proc.exepath", "%proc.cmdline")));
+    let device = json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666}]);
+    let bundle = of_programs(&["/bin/withheld", kind], programs.map(|program| program()))
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .set("/linux/devices", device)
+        .set("/linux/resources/devices", json!([{"allow": true, "access": "rwm"}]));
+    let output = Container::run(&lanner.engine(), &bundle);
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && !said.contains("lives"), "{}: {said}{errors}", output.status);
+    let alerts = lanner.alerts();
+    let alerts = alerts.iter().filter(|alert| alert.rule == UNVERIFIED || alert.id.ends_with("-v")).count();
+    assert!(alerts > 0 && alerts >= said.lines().count(), "{alerts} alerts: {said}");
+    lanner.expect_nothing_left();
+}
+
+#[test]
+fn a_program_that_nobody_can_look_at_dies() {
+    check_withheld("argument", [|| bare_workload("withholding"), || workload("pause")]);
+}
+
+#[test]
+fn a_denied_program_from_which_nobody_can_read_what_its_alert_says_dies() {
+    check_withheld("path", [|| workload("nothing"), || bare_workload("withholding")]);
 }
