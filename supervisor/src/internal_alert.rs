@@ -151,15 +151,12 @@ impl InternalAlert {
         }
     }
 
-    /// An exec that could not be followed loaded a program which nobody saw.
-    pub(crate) fn exec_unseen(pid: u32) -> Self {
+    /// An exec that could not be followed loaded a program which nobody saw in time; `why` is said of that program.
+    pub(crate) fn exec_unseen(pid: u32, why: &str) -> Self {
         Self {
             rule: "Lanner internal: exec not verified",
             priority: Priority::Warning,
-            message: format!(
-                "Process {pid}, which another one of its container traces, executed a program that had ended before it was \
-                 looked at"
-            ),
+            message: format!("Process {pid}, which another one of its container traces, executed a program that {why}"),
         }
     }
 

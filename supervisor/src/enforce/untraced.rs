@@ -3,10 +3,12 @@
 //! kernel tells that it is loaded ([`ExecSign`]).
 
 use std::{
+    cell::Cell,
     os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
     time::{Duration, Instant},
@@ -33,8 +35,17 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// is slow. The first page that it touches when it runs wakes us, too, unless it may not be looked into.
 const SET_UP_PAUSE: Duration = Duration::from_micros(50);
 const MAX_SET_UP_PAUSE: Duration = Duration::from_millis(100);
-/// How long a program's own exec waits at most until it was looked at itself.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a look at a program that is set up may take. It takes some 0.1 ms, on a busy machine a few; but the program runs
+/// meanwhile, and can hold up whoever reads its memory for as long as it likes: a thread that waits for a page, which a
+/// file system of the container's never delivers, keeps the lock that the reader needs (`mmap_lock`).
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// How long a program that must not run may live for the sake of the texts of its alert.
+const LONGEST_TEXTS: Duration = Duration::from_millis(20);
+/// How long a program's own exec waits at most until it was looked at itself: as long as that may take, and as much again
+/// until it is noticed that it is set up, and it is dead.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A thread that waits, and writes one alert at most.
+const STACK_BYTES: usize = 128 << 10;
 
 /// How an exec that could not be followed has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +56,17 @@ pub(crate) enum Watched {
     NotExecuted,
     /// There is one, or was, and nobody could look at it.
     Unseen,
+    /// There is one that nobody could look at in time, which was told.
+    Overdue,
+}
+
+/// What is told of a look at a program before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The program is set up.
+    Begun,
+    /// It must die.
+    Condemned,
 }
 
 /// The execs of one listener that cannot be followed.
@@ -60,7 +82,7 @@ struct Call {
     sign: ExecSign,
     /// Whether it is known to have failed.
     has_failed: AtomicBool,
-    /// Whether nothing of it is left to look at.
+    /// Whether nothing of it is left to look at, or it may go on without.
     is_done: AtomicBool,
 }
 
@@ -70,20 +92,27 @@ impl UntracedCalls {
     }
 
     /// To be called before another exec goes on: an earlier one of the same task has failed, unless it has loaded the program
-    /// that makes the call, which stays for that long to be judged.
-    pub(crate) fn settle(&self, caller: &Process) {
+    /// that makes the call, which stays for that long to be judged. Says whether the call may go on: not where nobody knows
+    /// yet about that program.
+    #[must_use]
+    pub(crate) fn settle(&self, caller: &Process) -> bool {
         let earlier = self.calls().clone();
-        let Some(leader) = (if earlier.is_empty() { None } else { caller.leader() }) else { return };
+        let Some(leader) = (if earlier.is_empty() { None } else { caller.leader() }) else { return true };
+        let begun = Instant::now();
+        let mut is_settled = true;
         for call in earlier.into_iter().filter(|call| call.leader == leader) {
-            let begun = Instant::now();
             if call.sign.is_given() {
+                let mut pause = SET_UP_PAUSE;
                 while !call.is_done.load(Ordering::Acquire) && begun.elapsed() < PATIENCE {
-                    thread::sleep(SET_UP_PAUSE);
+                    thread::sleep(pause);
+                    pause = (pause * 9 / 8).min(PAUSE);
                 }
+                is_settled &= call.is_done.load(Ordering::Acquire);
             } else if call.task == caller.task() {
                 call.has_failed.store(true, Ordering::Release);
             }
         }
+        is_settled
     }
 }
 
@@ -114,21 +143,75 @@ impl<'a> Untraced<'a> {
     }
 
     /// Has `judge` look at the program of the exec, which is the call `number`, however long it takes until that is there:
-    /// it may wait for a lease, a file system or a processor.
-    pub(crate) fn watch(&self, number: i64, judge: impl FnOnce(u32) -> Fate) -> Watched {
+    /// it may wait for a lease, a file system or a processor. A program that must die is killed. The look itself may not take
+    /// long, since the program runs: then `overdue`, on another thread, says what becomes of it. `judge` is told how to say
+    /// beforehand that the program must die; it does so soon then, whatever else there is to be read.
+    pub(crate) fn watch(
+        &self,
+        number: i64,
+        judge: impl FnOnce(u32, &dyn Fn()) -> Fate,
+        overdue: impl FnOnce() -> Fate + Send,
+    ) -> Watched {
         if !self.executes(number) {
             return Watched::NotExecuted;
         }
-        if !self.is_set_up() {
-            return Watched::Unseen;
+        thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            // While the kernel still sets the program up, so that the look need not wait for it.
+            let overseer = thread::Builder::new().name("overseer".to_owned()).stack_size(STACK_BYTES);
+            let overseer = overseer.spawn_scoped(scope, move || self.oversee(&told, overdue));
+            let overseer = overseer.inspect_err(|error| tracing::error!(%error, "a look cannot be overseen")).ok();
+            if !self.is_set_up() || overseer.is_none() {
+                return Watched::Unseen;
+            }
+            let watched = self.look(&tell, judge);
+            drop(tell);
+            let is_overdue = overseer.is_some_and(|overseer| overseer.join().unwrap_or(true));
+            if is_overdue { Watched::Overdue } else { watched }
+        })
+    }
+
+    fn look(&self, tell: &Sender<Stage>, judge: impl FnOnce(u32, &dyn Fn()) -> Fate) -> Watched {
+        let is_condemned = Cell::new(false);
+        // Nobody listens any more where it is too late.
+        let condemn = || {
+            if !is_condemned.replace(true) {
+                let _late = tell.send(Stage::Condemned);
+            }
+        };
+        let _heard = tell.send(Stage::Begun);
+        let fate = judge(self.process.task(), &condemn);
+        if fate == Fate::Dies {
+            self.kill();
         }
-        let fate = judge(self.process.task());
         // It may have ended meanwhile, or its first thread, whose number was asked.
         if fate == Fate::Lives && self.process.is_set_up() != Some(true) {
             Watched::Unseen
         } else {
             Watched::Judged(fate)
         }
+    }
+
+    /// Waits for the end of a look, which hangs up; says whether that was too late.
+    fn oversee(&self, told: &Receiver<Stage>, overdue: impl FnOnce() -> Fate) -> bool {
+        if told.recv().is_err() {
+            return false;
+        }
+        let begun = Instant::now();
+        let left = || LONGEST_LOOK.saturating_sub(begun.elapsed());
+        let mut heard = told.recv_timeout(left());
+        if heard == Ok(Stage::Condemned) {
+            heard = told.recv_timeout(LONGEST_TEXTS);
+            if heard == Err(RecvTimeoutError::Timeout) {
+                self.kill();
+                heard = told.recv_timeout(left());
+            }
+        }
+        let is_overdue = heard == Err(RecvTimeoutError::Timeout);
+        if is_overdue && overdue() == Fate::Lives {
+            self.call.is_done.store(true, Ordering::Release);
+        }
+        is_overdue
     }
 
     /// Waits for the end of the call; says whether it succeeded.
@@ -238,6 +321,21 @@ mod tests {
         (child, untraced)
     }
 
+    /// A look that takes no longer than it may.
+    fn watch(untraced: &Untraced<'_>, judge: impl FnOnce(u32) -> Fate) -> Watched {
+        untraced.watch(EXEC, |process, _condemn| judge(process), || panic!("it is in time"))
+    }
+
+    fn settle(calls: &UntracedCalls, child: &Child) -> bool {
+        calls.settle(&Process::open(child.id()).unwrap())
+    }
+
+    fn await_end(untraced: &Untraced<'_>) {
+        while untraced.process.is_set_up().is_some() {
+            thread::sleep(PAUSE);
+        }
+    }
+
     fn end(mut child: Child) {
         let _may_be_dead = child.kill();
         child.wait().unwrap();
@@ -255,7 +353,7 @@ mod tests {
             thread::sleep(PAUSE);
         }
         let mut program = None;
-        let watched = untraced.watch(EXEC, |process| {
+        let watched = watch(&untraced, |process| {
             program = Process::open(process).and_then(|process| process.name());
             fate
         });
@@ -278,11 +376,9 @@ mod tests {
     fn a_program_that_ends_while_it_is_judged_is_told_of() {
         let calls = UntracedCalls::default();
         let (mut child, untraced) = executing(&calls);
-        let watched = untraced.watch(EXEC, |_process| {
+        let watched = watch(&untraced, |_process| {
             child.kill().unwrap();
-            while untraced.process.is_set_up().is_some() {
-                thread::sleep(PAUSE);
-            }
+            await_end(&untraced);
             Fate::Lives
         });
         assert_eq!(watched, Watched::Unseen);
@@ -294,12 +390,12 @@ mod tests {
         let calls = UntracedCalls::default();
         let mut child = waiting("exec sleep 60");
         let failed = Untraced::of(child.id(), &calls).unwrap();
-        calls.settle(&Process::open(child.id()).unwrap());
+        assert!(settle(&calls, &child));
         let later = Untraced::of(child.id(), &calls).unwrap();
         go_on(&mut child);
         await_sign(&failed);
-        assert_eq!(failed.watch(EXEC, |_process| panic!("it is another call's")), Watched::NotExecuted);
-        assert_eq!(later.watch(EXEC, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
+        assert_eq!(watch(&failed, |_process| panic!("it is another call's")), Watched::NotExecuted);
+        assert_eq!(watch(&later, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
         drop((failed, later));
         assert!(calls.calls().is_empty());
         end(child);
@@ -312,15 +408,67 @@ mod tests {
         let is_judged = AtomicBool::new(false);
         thread::scope(|scope| {
             let settled = scope.spawn(|| {
-                calls.settle(&Process::open(child.id()).unwrap());
+                assert!(settle(&calls, &child));
                 is_judged.load(Ordering::Acquire)
             });
             thread::sleep(PAUSE * 20);
             is_judged.store(true, Ordering::Release);
-            assert_eq!(untraced.watch(EXEC, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
+            assert_eq!(watch(&untraced, |_process| Fate::Lives), Watched::Judged(Fate::Lives));
             drop(untraced);
             assert!(settled.join().unwrap());
         });
+        end(child);
+    }
+
+    #[test]
+    fn a_program_that_holds_a_look_up_dies_in_time_and_executes_no_other_one() {
+        let calls = UntracedCalls::default();
+        let (child, untraced) = executing(&calls);
+        let (begun, mut told) = (Instant::now(), 0);
+        let (judge, overdue) = (
+            |_process, _condemn: &dyn Fn()| {
+                await_end(&untraced);
+                assert!(begun.elapsed() >= LONGEST_LOOK);
+                assert!(!settle(&calls, &child));
+                Fate::Lives
+            },
+            || {
+                told += 1;
+                untraced.kill();
+                Fate::Dies
+            },
+        );
+        assert_eq!((untraced.watch(EXEC, judge, overdue), told), (Watched::Overdue, 1));
+        end(child);
+    }
+
+    #[test]
+    fn a_program_that_may_run_unseen_goes_on_after_a_while() {
+        let calls = UntracedCalls::default();
+        let (child, untraced) = executing(&calls);
+        let judge = |_process, _condemn: &dyn Fn()| {
+            let begun = Instant::now();
+            assert!(settle(&calls, &child) && begun.elapsed() < PATIENCE);
+            Fate::Lives
+        };
+        assert_eq!(untraced.watch(EXEC, judge, || Fate::Lives), Watched::Overdue);
+        end(child);
+    }
+
+    #[test]
+    fn a_condemned_program_does_not_wait_for_the_texts_of_its_alert() {
+        let calls = UntracedCalls::default();
+        let (child, untraced) = executing(&calls);
+        let judge = |_process, condemn: &dyn Fn()| {
+            condemn();
+            condemn();
+            let begun = Instant::now();
+            await_end(&untraced);
+            assert!(begun.elapsed() < LONGEST_LOOK);
+            Fate::Dies
+        };
+        let watched = untraced.watch(EXEC, judge, || panic!("it is in time"));
+        assert_eq!(watched, Watched::Judged(Fate::Dies));
         end(child);
     }
 }

@@ -25,7 +25,6 @@ use crate::{
     decode::Call,
     enforce::{Fate, Follow, Followed, Located, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
-    in_force::InForce,
     internal_alert::InternalAlert,
     process::{Process, is_marked, loaded_beside, unseen},
     shared::Shared,
@@ -77,7 +76,15 @@ impl Answerer<'_> {
             // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
             // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
             place.turn.hand_over();
-            judged.caller.iter().for_each(|caller| self.delivery().unfinished.untraced.settle(caller));
+            let settle = |caller: &Arc<Process>| self.delivery().unfinished.untraced.settle(caller);
+            let is_settled = judged.caller.as_ref().is_none_or(settle);
+            if !is_settled && self.shared().mode == Mode::Enforce {
+                // What it runs was not judged, and would be gone.
+                let response = unverified(self.shared(), task);
+                self.delivery().respond(place.notification, response, decision.alerted);
+                followed.fetch_sub(1, Ordering::AcqRel);
+                return None;
+            }
         }
         // The exec may take for ever.
         self.leave_means();
@@ -104,6 +111,12 @@ fn unverified(shared: &Shared, task: u32) -> Response {
     }
 }
 
+/// What becomes of a process about which nothing can be said.
+fn unknown(shared: &Shared) -> Fate {
+    shared.counters.add(Counter::Failures, 1);
+    if shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
+}
+
 /// One exec on its way.
 struct Verification<'a> {
     turn: Turn<'a>,
@@ -126,7 +139,7 @@ impl Verification<'_> {
         let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         let hand_over = || self.turn.hand_over();
         shared.wake_ups.add(wake_ups::OF_EXEC);
-        if follow.exec(pending, hand_over, proceed, |process| self.judge(process)) == Followed::Untraceable {
+        if follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ())) == Followed::Untraceable {
             self.run_untraced();
         }
     }
@@ -145,35 +158,38 @@ impl Verification<'_> {
         if !self.delivery.proceed(self.notification, self.decision.alerted) {
             return;
         }
-        let fate = match caller.watch(i64::from(self.notification.nr), |process| self.judge(process)) {
-            Watched::Judged(fate) => fate,
-            Watched::NotExecuted => Fate::Lives,
-            Watched::Unseen => {
-                InternalAlert::exec_unseen(task).write(shared);
-                self.unknown()
+        let give_up = |why| {
+            let fate = unknown(shared);
+            if fate == Fate::Dies {
+                caller.kill();
             }
+            InternalAlert::exec_unseen(task, why).write(shared);
+            fate
         };
-        if fate == Fate::Dies {
-            caller.kill();
+        let judge = |process, condemn: &dyn Fn()| self.judge(process, condemn);
+        let overdue = || give_up("withheld its memory from whoever looked at it");
+        if caller.watch(i64::from(self.notification.nr), judge, overdue) == Watched::Unseen {
+            give_up("had ended before it was looked at");
         }
     }
 
-    /// Judges what was really loaded into the process, which is stopped or ours to look at.
-    fn judge(&self, process: u32) -> Fate {
+    /// Judges what was really loaded into the process, which is stopped or ours to look at; calls `condemn` as soon as it is
+    /// known that it must die.
+    fn judge(&self, process: u32, condemn: &dyn Fn()) -> Fate {
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&self.delivery.shared.context, self.judged.call, target, self.judged.moment);
         event.set_executed(self.handle_of(process));
         let before = unseen();
-        let fate = match self.judge_program(&event) {
-            Fate::Lives => self.judge_opened(process, &event),
+        let fate = match self.judge_program(&event, condemn) {
+            Fate::Lives => self.judge_opened(process, &event, condemn),
             Fate::Dies => Fate::Dies,
         };
         if unseen() == before {
             return fate;
         }
         tracing::error!(process, "what a rule asks for could not be seen of a program");
-        fate.or(self.unknown())
+        fate.or(unknown(&self.delivery.shared))
     }
 
     /// The caller's handle, if it is this process.
@@ -184,34 +200,36 @@ impl Verification<'_> {
     /// The kernel has opened a program's interpreter without a call, and runs it in the program's place, or has opened the
     /// program for an interpreter that it was told to run (`binfmt_misc`): where opens are performed, these are judged as one
     /// of them.
-    fn judge_opened(&self, process: u32, event: &CallEvent<'_>) -> Fate {
+    fn judge_opened(&self, process: u32, event: &CallEvent<'_>, condemn: &dyn Fn()) -> Fate {
         let shared = &self.delivery.shared;
         let in_force = shared.in_force.load();
         if !in_force.performs_opens(shared.mode) {
             return Fate::Lives;
         }
+        let judge = |file, name: &[u8]| self.judge_loaded(process, file, name, condemn);
         let judged = loaded_beside(process).and_then(|loaded| {
             let mut opened = loaded.into_iter().chain(event.file_for_program()?);
             opened.try_fold(Fate::Lives, |fate, (file, name)| {
                 let name = if is_marked(&name) { unmarked(process, name, &file) } else { name };
-                Ok(fate.or(self.judge_loaded(process, Located::existing(file)?, &name, &in_force)))
+                Ok(fate.or(judge(Located::existing(file)?, &name)))
             })
         });
         judged.unwrap_or_else(|error| {
             tracing::error!(%error, process, "the interpreter of a program cannot be looked at");
-            self.unknown()
+            unknown(&self.delivery.shared)
         })
     }
 
-    fn judge_loaded(&self, process: u32, file: Located, name: &[u8], in_force: &InForce) -> Fate {
+    fn judge_loaded(&self, process: u32, file: Located, name: &[u8], condemn: &dyn Fn()) -> Fate {
         let shared = &self.delivery.shared;
+        let in_force = shared.in_force.load();
         let here: &dyn Fn() -> bool = &|| true;
-        let Some(call) = OPEN.map(Call::of_type) else { return self.unknown() };
+        let Some(call) = OPEN.map(Call::of_type) else { return unknown(shared) };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
         event.set_thread(self.handle_of(process));
         event.find_aliases(&file, in_force.ruleset.named_files());
         event.set_opened(Arc::new(file), name);
-        Matches::of(in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches))
+        Matches::of(&in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches, condemn))
     }
 
     /// The alert of the call, as it was judged.
@@ -224,13 +242,7 @@ impl Verification<'_> {
         }
     }
 
-    /// What becomes of a process about which nothing can be said.
-    fn unknown(&self) -> Fate {
-        self.delivery.shared.counters.add(Counter::Failures, 1);
-        if self.delivery.shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
-    }
-
-    fn judge_program(&self, event: &CallEvent<'_>) -> Fate {
+    fn judge_program(&self, event: &CallEvent<'_>, condemn: &dyn Fn()) -> Fate {
         let shared = &self.delivery.shared;
         let in_force = shared.in_force.load();
         let is_judged =
@@ -244,13 +256,16 @@ impl Verification<'_> {
         if matches.indices() == self.judged.rules && is_judged() {
             return Fate::Lives;
         }
-        self.conclude(event, &matches)
+        self.conclude(event, &matches, condemn)
     }
 
     /// Writes the alerts of what was loaded, and does what they ask for.
-    fn conclude(&self, event: &CallEvent<'_>, matches: &Matches<'_>) -> Fate {
+    fn conclude(&self, event: &CallEvent<'_>, matches: &Matches<'_>, condemn: &dyn Fn()) -> Fate {
         let shared = &self.delivery.shared;
         let verdict = Verdict::of(shared.mode, matches.action());
+        if verdict != Verdict::Allow {
+            condemn();
+        }
         let id = AlertId { is_verified: true, ..self.alert_id() };
         let mut lines = Vec::new();
         let written = matches
@@ -263,7 +278,7 @@ impl Verification<'_> {
                 if shared.told_lost_alert.admits() {
                     tracing::error!(%error, "an alert cannot be written");
                 }
-                return self.unknown();
+                return unknown(shared);
             }
         }
         match verdict {
