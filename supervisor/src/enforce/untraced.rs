@@ -152,15 +152,15 @@ impl<'a> Untraced<'a> {
         judge: impl FnOnce(u32, &dyn Fn()) -> Fate,
         overdue: impl FnOnce() -> Fate + Send,
     ) -> Watched {
-        if !self.executes(number) {
-            return Watched::NotExecuted;
-        }
         thread::scope(|scope| {
             let (tell, told) = mpsc::channel();
-            // While the kernel still sets the program up, so that the look need not wait for it.
+            // While the kernel is still at the call, so that the look need not wait for it.
             let overseer = thread::Builder::new().name("overseer".to_owned()).stack_size(STACK_BYTES);
             let overseer = overseer.spawn_scoped(scope, move || self.oversee(&told, overdue));
             let overseer = overseer.inspect_err(|error| tracing::error!(%error, "a look cannot be overseen")).ok();
+            if !self.executes(number) {
+                return Watched::NotExecuted;
+            }
             if !self.is_set_up() || overseer.is_none() {
                 return Watched::Unseen;
             }
