@@ -2,13 +2,13 @@
 //! Calls that change credentials.
 
 use super::{
-    Layout, Source,
+    Category, Layout, Source,
     Source::{Group, Outcome, Unknown, User},
     Subject,
 };
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
-    Layout { name, category: "user", sources, subject: Subject::None }
+    Layout { name, category: Category::User, sources, subject: Subject::None }
 }
 
 pub(super) static LAYOUTS: &[Layout] = &[

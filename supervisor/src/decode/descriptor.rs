@@ -2,7 +2,7 @@
 //! Calls on an open descriptor.
 
 use super::{
-    Layout, Source,
+    Category, Layout, Source,
     Source::{
         CloseOnExec, Data, Descriptor, Enumerated, Hex, Long, Mode, Named, NewDescriptor, Number, Outcome, Signed,
         Text, TextFor, Unknown,
@@ -17,60 +17,60 @@ use super::{
 /// Commands of fsconfig whose value is text: a string, a path, an empty path (`fsconfig(2)`).
 const TEXT_SETTINGS: &[u32] = &[1, 3, 4];
 
-const fn layout(name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
+const fn layout(name: &'static str, category: Category, sources: &'static [Source]) -> Layout {
     on(0, name, category, sources)
 }
 
-const fn on(descriptor: usize, name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
+const fn on(descriptor: usize, name: &'static str, category: Category, sources: &'static [Source]) -> Layout {
     Layout { name, category, sources, subject: Subject::Descriptor(descriptor) }
 }
 
 const fn duplicating(name: &'static str, sources: &'static [Source]) -> Layout {
-    Layout { name, category: "file", sources, subject: Subject::Duplicate(0) }
+    Layout { name, category: Category::Use, sources, subject: Subject::Duplicate(0) }
 }
 
 pub(super) static LAYOUTS: &[Layout] = &[
     duplicating("dup", &[NewDescriptor, Descriptor(0)]),
     duplicating("dup2", &[NewDescriptor, Descriptor(0), Descriptor(1)]),
     duplicating("dup3", &[NewDescriptor, Descriptor(0), Descriptor(1), CloseOnExec(2)]),
-    layout("fchmod", "file", &[Outcome, Descriptor(0), Mode(1)]),
-    layout("fchown", "file", &[Outcome, Descriptor(0), Number(1), Number(2)]),
-    layout("fchdir", "file", &[Outcome, Descriptor(0)]),
-    layout("ioctl", "file", &[Outcome, Descriptor(0), Hex(1), Hex(2)]),
-    layout("fstat", "file", &[Outcome, Descriptor(0)]),
-    Layout { subject: Subject::None, ..layout("fstat64", "file", &[Outcome]) },
-    layout("lseek", "file", &[Outcome, Descriptor(0), Long(1), Enumerated(2, SEEKS)]),
-    layout("llseek", "file", &[Outcome, Descriptor(0), Unknown, Enumerated(4, SEEKS)]),
-    layout("getdents", "file", &[Outcome, Descriptor(0)]),
-    layout("getdents64", "file", &[Outcome, Descriptor(0)]),
-    layout("flock", "file", &[Outcome, Descriptor(0), Named(1, LOCK_BITS)]),
-    layout("pread", "io_read", &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
-    layout("readv", "io_read", &[Outcome, Unknown, Data, Descriptor(0)]),
-    layout("preadv", "io_read", &[Outcome, Unknown, Data, Descriptor(0), Long(3)]),
-    layout("pwrite", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
-    layout("writev", "io_write", &[Outcome, Data, Descriptor(0), Unknown]),
-    layout("pwritev", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Unknown]),
-    on(2, "splice", "io_other", &[Outcome, Descriptor(0), Descriptor(2), Long(4), Named(5, SPLICE_BITS)]),
-    layout("sendfile", "io_write", &[Outcome, Unknown, Descriptor(0), Descriptor(1), Long(3)]),
-    on(2, "copy_file_range", "file", &[Outcome, Descriptor(2), Long(3), Descriptor(0), Long(1), Long(4)]),
+    layout("fchmod", Category::File, &[Outcome, Descriptor(0), Mode(1)]),
+    layout("fchown", Category::File, &[Outcome, Descriptor(0), Number(1), Number(2)]),
+    layout("fchdir", Category::File, &[Outcome, Descriptor(0)]),
+    layout("ioctl", Category::Use, &[Outcome, Descriptor(0), Hex(1), Hex(2)]),
+    layout("fstat", Category::File, &[Outcome, Descriptor(0)]),
+    Layout { subject: Subject::None, ..layout("fstat64", Category::File, &[Outcome]) },
+    layout("lseek", Category::File, &[Outcome, Descriptor(0), Long(1), Enumerated(2, SEEKS)]),
+    layout("llseek", Category::File, &[Outcome, Descriptor(0), Unknown, Enumerated(4, SEEKS)]),
+    layout("getdents", Category::File, &[Outcome, Descriptor(0)]),
+    layout("getdents64", Category::File, &[Outcome, Descriptor(0)]),
+    layout("flock", Category::File, &[Outcome, Descriptor(0), Named(1, LOCK_BITS)]),
+    layout("pread", Category::Read, &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
+    layout("readv", Category::Read, &[Outcome, Unknown, Data, Descriptor(0)]),
+    layout("preadv", Category::Read, &[Outcome, Unknown, Data, Descriptor(0), Long(3)]),
+    layout("pwrite", Category::Write, &[Outcome, Data, Descriptor(0), Number(2), Long(3)]),
+    layout("writev", Category::Write, &[Outcome, Data, Descriptor(0), Unknown]),
+    layout("pwritev", Category::Write, &[Outcome, Data, Descriptor(0), Unknown, Unknown]),
+    on(2, "splice", Category::Use, &[Outcome, Descriptor(0), Descriptor(2), Long(4), Named(5, SPLICE_BITS)]),
+    layout("sendfile", Category::Write, &[Outcome, Unknown, Descriptor(0), Descriptor(1), Long(3)]),
+    on(2, "copy_file_range", Category::File, &[Outcome, Descriptor(2), Long(3), Descriptor(0), Long(1), Long(4)]),
     Layout {
         subject: Subject::None,
-        ..layout("close_range", "io_other", &[Outcome, Number(0), Number(1), Named(2, CLOSE_RANGE_BITS)])
+        ..layout("close_range", Category::Use, &[Outcome, Number(0), Number(1), Named(2, CLOSE_RANGE_BITS)])
     },
     layout(
         "fsconfig",
-        "system",
+        Category::System,
         &[Outcome, Descriptor(0), Enumerated(1, SETTINGS), Text(2), Unknown, TextFor(3, 1, TEXT_SETTINGS), Signed(4)],
     ),
     layout(
         "io_uring_enter",
-        "io_other",
+        Category::Use,
         &[Outcome, Descriptor(0), Number(1), Number(2), Named(3, RING_ENTER_BITS), Unknown],
     ),
     layout(
         "io_uring_register",
-        "io_other",
+        Category::Use,
         &[Outcome, Descriptor(0), Enumerated(1, RING_OPERATIONS), Hex(2), Number(3)],
     ),
-    layout("setns", "process", &[Outcome, Descriptor(0), Source::CloneFlags(1)]),
+    layout("setns", Category::Process, &[Outcome, Descriptor(0), Source::CloneFlags(1)]),
 ];

@@ -2,7 +2,7 @@
 //! Calls that execute a program.
 
 use super::{
-    Layout, Source,
+    Category, Layout, Source,
     Source::{Exec, Outcome},
     Subject,
 };
@@ -85,8 +85,8 @@ static SOURCES: [Source; 31] = [
 ];
 
 pub(super) static LAYOUTS: &[Layout] = &[
-    Layout { name: "execve", category: "process", sources: &SOURCES, subject: Subject::None },
-    Layout { name: "execveat", category: "process", sources: &SOURCES, subject: Subject::None },
+    Layout { name: "execve", category: Category::Process, sources: &SOURCES, subject: Subject::None },
+    Layout { name: "execveat", category: Category::Process, sources: &SOURCES, subject: Subject::None },
 ];
 
 /// Which registers of an exec hold what.

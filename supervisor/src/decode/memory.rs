@@ -2,14 +2,14 @@
 //! Calls on memory.
 
 use super::{
-    Layout, Source,
+    Category, Layout, Source,
     Source::{Hex, Long, Named, NewDescriptor, Outcome, Renumbered, Text},
     Subject,
     flags::memory::{LOCK_ALL_BITS, LOCK_MEMORY_BITS, MEMFD_BITS, PROTECTION_BITS},
 };
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
-    Layout { name, category: "memory", sources, subject: Subject::None }
+    Layout { name, category: Category::Memory, sources, subject: Subject::None }
 }
 
 pub(super) static LAYOUTS: &[Layout] = &[

@@ -4,6 +4,7 @@
 //! Nothing here reads memory: a [`Layout`] says where each parameter of an event type comes from, and the event reads it
 //! when a rule asks.
 
+mod category;
 mod credential;
 mod descriptor;
 mod exec;
@@ -21,6 +22,7 @@ use std::sync::LazyLock;
 use policy::Meaning;
 use rules::EventType;
 
+pub(crate) use category::Category;
 pub(crate) use exec::ExecParameter;
 pub(crate) use flags::{
     Bits, Choices, Enumeration, Names,
@@ -61,8 +63,8 @@ pub(crate) enum Undecodable {
 pub(crate) struct Layout {
     /// The system call, and the event type in all cases but one.
     pub(crate) name: &'static str,
-    /// What `evt.category` prints.
-    pub(crate) category: &'static str,
+    /// What `evt.category` goes by.
+    pub(crate) category: Category,
     /// Where each parameter of the event type comes from, in the order of `evt.args`.
     pub(crate) sources: &'static [Source],
     /// What `fd.*` describes.
@@ -219,7 +221,7 @@ pub(crate) fn unknown_parameters() -> impl Iterator<Item = (EventType, usize)> {
 const MAX_MESSAGES: u64 = 1024;
 
 /// A call whose parameters nobody described: it matches by event type and process only.
-static UNDESCRIBED: Layout = Layout { name: "", category: "other", sources: &[], subject: Subject::None };
+static UNDESCRIBED: Layout = Layout { name: "", category: Category::Other, sources: &[], subject: Subject::None };
 
 static EXECVE: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("execve"));
 
@@ -284,7 +286,7 @@ impl Call {
 
     /// Whether the call receives or sends data. *Falco:* `sendfile`, which has none of its own, is of the category all the same.
     pub(crate) fn moves_data(&self) -> bool {
-        matches!(self.layout.category, "io_read" | "io_write") && self.layout.name != "sendfile"
+        matches!(self.layout.category, Category::Read | Category::Write) && self.layout.name != "sendfile"
     }
 
     /// The register of a call that moves data which may point to the other end's address.
@@ -294,7 +296,7 @@ impl Call {
 
     /// Whether the call receives data.
     pub(crate) fn receives(&self) -> bool {
-        self.layout.category == "io_read"
+        self.layout.category == Category::Read
     }
 
     /// How many messages the call has (`__sys_sendmmsg` of the kernel's `socket.c`).

@@ -2,7 +2,7 @@
 //! Calls that open a file: their layouts, and flags and mode in Falco's own numbers.
 
 use super::{
-    Call, Layout, Source,
+    Call, Category, Layout, Source,
     Source::{CreateFlags, Descriptor, Device, Inode, NewDescriptor, OpenFlags, OpenMode, OpenResolve, Path},
     Subject,
     flags::file::open as bits,
@@ -10,7 +10,7 @@ use super::{
 use crate::target::{ReadError, Target};
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
-    Layout { name, category: "file", sources, subject: Subject::Opened }
+    Layout { name, category: Category::File, sources, subject: Subject::Opened }
 }
 
 pub(super) static LAYOUTS: &[Layout] = &[

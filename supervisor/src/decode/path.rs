@@ -2,19 +2,19 @@
 //! Calls that name files without opening them.
 
 use super::{
-    Layout, Source,
+    Category, Layout, Source,
     Source::{Descriptor, Hex, Mode, Named, Number, Outcome, Path, Text, Unknown},
     Subject,
     flags::file::{ACCESS_BITS, LINK_BITS, MOUNT_BITS, OWNER_BITS, RENAME_BITS, STAT_BITS, UNLINK_BITS, UNMOUNT_BITS},
 };
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
-    Layout { name, category: "file", sources, subject: Subject::None }
+    Layout { name, category: Category::File, sources, subject: Subject::None }
 }
 
 /// *Falco:* of these calls `fd.*` describes the directory in a register (live oracle, unlink).
 const fn in_directory(name: &'static str, sources: &'static [Source], directory: usize) -> Layout {
-    Layout { name, category: "file", sources, subject: Subject::Descriptor(directory) }
+    Layout { name, category: Category::File, sources, subject: Subject::Descriptor(directory) }
 }
 
 pub(super) static LAYOUTS: &[Layout] = &[
@@ -33,13 +33,20 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("rmdir", &[Outcome, Path(None, 0)]),
     layout("mkdir", &[Outcome, Path(None, 0), Hex(1)]),
     in_directory("mkdirat", &[Outcome, Descriptor(0), Path(Some(0), 1), Hex(2)], 0),
-    layout("mknod", &[Outcome, Path(None, 0), Mode(1), Number(2)]),
-    layout("mknodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2), Number(3)]),
+    Layout { category: Category::Other, ..layout("mknod", &[Outcome, Path(None, 0), Mode(1), Number(2)]) },
+    Layout {
+        category: Category::Other,
+        ..in_directory("mknodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2), Number(3)], 0)
+    },
     layout("chmod", &[Outcome, Path(None, 0), Mode(1)]),
     in_directory("fchmodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2)], 0),
     layout("chown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
     layout("lchown", &[Outcome, Path(None, 0), Number(1), Number(2)]),
-    layout("fchownat", &[Outcome, Descriptor(0), Path(Some(0), 1), Number(2), Number(3), Named(4, OWNER_BITS)]),
+    in_directory(
+        "fchownat",
+        &[Outcome, Descriptor(0), Path(Some(0), 1), Number(2), Number(3), Named(4, OWNER_BITS)],
+        0,
+    ),
     layout("chdir", &[Outcome, Text(0)]),
     layout("getcwd", &[Outcome, Unknown]),
     layout("access", &[Outcome, Path(None, 0), Named(1, ACCESS_BITS)]),
@@ -51,5 +58,5 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("mount", &[Outcome, Text(0), Path(None, 1), Text(2), Named(3, MOUNT_BITS)]),
     layout("umount", &[Outcome, Path(None, 0)]),
     layout("umount2", &[Outcome, Path(None, 0), Named(1, UNMOUNT_BITS)]),
-    Layout { category: "process", ..layout("chroot", &[Outcome, Path(None, 0)]) },
+    Layout { category: Category::Process, ..layout("chroot", &[Outcome, Path(None, 0)]) },
 ];

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Layout, Made, Pieces, Source,
+    Category, Layout, Made, Pieces, Source,
     Source::{
         Address, Choice, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, SocketOption,
         Tuple, Unknown,
@@ -21,11 +21,11 @@ const MAX_ADDRESS: usize = 128;
 const MAX_UNIX_PATH: usize = 108;
 
 const fn layout(name: &'static str, sources: &'static [Source], subject: Subject) -> Layout {
-    Layout { name, category: "net", sources, subject }
+    Layout { name, category: Category::Net, sources, subject }
 }
 
 /// Another layout of a call that moves data.
-const fn moving(name: &'static str, category: &'static str, sources: &'static [Source], subject: Subject) -> Layout {
+const fn moving(name: &'static str, category: Category, sources: &'static [Source], subject: Subject) -> Layout {
     Layout { name, category, sources, subject }
 }
 
@@ -36,7 +36,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
         Subject::Created(Made::Socket),
     ),
     Layout {
-        category: "ipc",
+        category: Category::Ipc,
         ..layout(
             "socketpair",
             &[Outcome, Unknown, Unknown, Unknown, Unknown, Enumerated(0, FAMILIES), Number(1), Number(2)],
@@ -61,16 +61,21 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("listen", &[Outcome, Descriptor(0), Number(1)], Subject::Descriptor(0)),
     layout("accept", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown], Subject::Descriptor(0)),
     layout("accept4", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown, Number(3)], Subject::Descriptor(0)),
-    moving("send", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
-    moving("sendto", "io_write", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Address(4, 5)),
-    moving("sendmsg", "io_write", &[Outcome, Data, Descriptor(0), Unknown, Tuple], Subject::Message(1)),
+    moving("send", Category::Write, &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
+    moving("sendto", Category::Write, &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Address(4, 5)),
+    moving("sendmsg", Category::Write, &[Outcome, Data, Descriptor(0), Unknown, Tuple], Subject::Message(1)),
     // *Falco:* has an event for each message.
-    moving("sendmmsg", "io_write", &[Outcome, Descriptor(0), Unknown, Data, Tuple], Subject::Message(1)),
-    moving("recv", "io_read", &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
-    moving("recvfrom", "io_read", &[Outcome, Data, Tuple, Descriptor(0), Number(2)], Subject::Descriptor(0)),
+    moving("sendmmsg", Category::Write, &[Outcome, Descriptor(0), Unknown, Data, Tuple], Subject::Message(1)),
+    moving("recv", Category::Read, &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
+    moving("recvfrom", Category::Read, &[Outcome, Data, Tuple, Descriptor(0), Number(2)], Subject::Descriptor(0)),
     // *Falco:* has an event for each message.
-    moving("recvmmsg", "io_read", &[Outcome, Descriptor(0), Unknown, Data, Tuple, Unknown], Subject::Descriptor(0)),
-    moving("recvmsg", "io_read", &[Outcome, Unknown, Data, Tuple, Unknown, Descriptor(0)], Subject::Descriptor(0)),
+    moving(
+        "recvmmsg",
+        Category::Read,
+        &[Outcome, Descriptor(0), Unknown, Data, Tuple, Unknown],
+        Subject::Descriptor(0),
+    ),
+    moving("recvmsg", Category::Read, &[Outcome, Unknown, Data, Tuple, Unknown, Descriptor(0)], Subject::Descriptor(0)),
 ];
 
 /// `struct msghdr`, as far as it is looked at.

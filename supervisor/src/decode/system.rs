@@ -2,7 +2,7 @@
 //! Calls on processes, namespaces and the kernel itself.
 
 use super::{
-    Layout, Made, Source,
+    Category, Layout, Made, Source,
     Source::{
         Bytes, Choice, CloneFlags, CloseOnExec, ControlNumber, Descriptor, Enumerated, Hex, Named, NewDescriptor,
         Number, Outcome, Renumbered, Signed, Text, TextFor, Unknown,
@@ -14,11 +14,11 @@ use super::{
     },
 };
 
-const fn layout(name: &'static str, category: &'static str, sources: &'static [Source]) -> Layout {
+const fn layout(name: &'static str, category: Category, sources: &'static [Source]) -> Layout {
     Layout { name, category, sources, subject: Subject::None }
 }
 
-const fn making(name: &'static str, category: &'static str, sources: &'static [Source], made: Made) -> Layout {
+const fn making(name: &'static str, category: Category, sources: &'static [Source], made: Made) -> Layout {
     Layout { name, category, sources, subject: Subject::Created(made) }
 }
 
@@ -28,33 +28,45 @@ const SET_NAME: u32 = 15;
 const NO_NAMES: &[(&str, u32)] = &[];
 
 pub(super) static LAYOUTS: &[Layout] = &[
-    layout("unshare", "process", &[Outcome, CloneFlags(0)]),
-    layout("ptrace", "process", &[Outcome, Hex(2), Hex(3), Choice(0, &PTRACE_REQUESTS), Signed(1)]),
-    making("bpf", "other", &[NewDescriptor, Enumerated(0, BPF_COMMANDS)], Made::Bpf),
-    making("userfaultfd", "file", &[Outcome, Named(0, NO_NAMES)], Made::UserFault),
-    layout("init_module", "other", &[Outcome, Bytes(0, 1), Number(1), Text(2)]),
+    layout("unshare", Category::Process, &[Outcome, CloneFlags(0)]),
+    layout("ptrace", Category::Process, &[Outcome, Hex(2), Hex(3), Choice(0, &PTRACE_REQUESTS), Signed(1)]),
+    making("bpf", Category::Other, &[NewDescriptor, Enumerated(0, BPF_COMMANDS)], Made::Bpf),
+    making("userfaultfd", Category::File, &[Outcome, Named(0, NO_NAMES)], Made::UserFault),
+    layout("init_module", Category::Other, &[Outcome, Bytes(0, 1), Number(1), Text(2)]),
     Layout {
         subject: Subject::Descriptor(0),
-        ..layout("finit_module", "other", &[Outcome, Descriptor(0), Text(1), Named(2, NO_NAMES)])
+        ..layout("finit_module", Category::Other, &[Outcome, Descriptor(0), Text(1), Named(2, NO_NAMES)])
     },
-    layout("delete_module", "other", &[Outcome, Text(0), Named(1, NO_NAMES)]),
-    layout("prctl", "process", &[Outcome, Enumerated(0, PRCTL_OPTIONS), TextFor(1, 0, &[SET_NAME]), ControlNumber]),
-    layout("setpgid", "process", &[Outcome, Signed(0), Signed(1)]),
-    layout("capset", "process", &[Outcome, Unknown, Unknown, Unknown]),
-    layout("getrlimit", "process", &[Outcome, Unknown, Unknown, Enumerated(0, LIMITS)]),
-    layout("setrlimit", "process", &[Outcome, Unknown, Unknown, Enumerated(0, LIMITS)]),
-    layout("prlimit", "process", &[Outcome, Unknown, Unknown, Unknown, Unknown, Signed(0), Enumerated(1, LIMITS)]),
-    layout("process_vm_readv", "syscall", &[Unknown, Signed(0), Unknown]),
-    layout("process_vm_writev", "syscall", &[Unknown, Signed(0), Unknown]),
-    layout("pidfd_open", "process", &[NewDescriptor, Signed(0), Renumbered(1, PIDFD_BITS)]),
-    layout("pidfd_getfd", "process", &[NewDescriptor, Descriptor(0), Signed(1), Number(2)]),
-    layout("semget", "process", &[Outcome, Hex(0), Signed(1), Renumbered(2, SEMAPHORE_BITS)]),
-    layout("semctl", "process", &[Outcome, Signed(0), Signed(1), Choice(2, &SEMAPHORE_COMMANDS), Unknown]),
-    layout("semop", "process", &[Outcome, Number(2), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown, Signed(0)]),
-    layout("keyctl", "other", &[Outcome, Enumerated(0, KEY_OPERATIONS), Unknown, Unknown, Unknown, Unknown]),
+    layout("delete_module", Category::Other, &[Outcome, Text(0), Named(1, NO_NAMES)]),
+    layout(
+        "prctl",
+        Category::Process,
+        &[Outcome, Enumerated(0, PRCTL_OPTIONS), TextFor(1, 0, &[SET_NAME]), ControlNumber],
+    ),
+    layout("setpgid", Category::Process, &[Outcome, Signed(0), Signed(1)]),
+    layout("capset", Category::Process, &[Outcome, Unknown, Unknown, Unknown]),
+    layout("getrlimit", Category::Process, &[Outcome, Unknown, Unknown, Enumerated(0, LIMITS)]),
+    layout("setrlimit", Category::Process, &[Outcome, Unknown, Unknown, Enumerated(0, LIMITS)]),
+    layout(
+        "prlimit",
+        Category::Process,
+        &[Outcome, Unknown, Unknown, Unknown, Unknown, Signed(0), Enumerated(1, LIMITS)],
+    ),
+    layout("process_vm_readv", Category::Ipc, &[Unknown, Signed(0), Unknown]),
+    layout("process_vm_writev", Category::Ipc, &[Unknown, Signed(0), Unknown]),
+    layout("pidfd_open", Category::Process, &[NewDescriptor, Signed(0), Renumbered(1, PIDFD_BITS)]),
+    layout("pidfd_getfd", Category::Process, &[NewDescriptor, Descriptor(0), Signed(1), Number(2)]),
+    layout("semget", Category::Process, &[Outcome, Hex(0), Signed(1), Renumbered(2, SEMAPHORE_BITS)]),
+    layout("semctl", Category::Process, &[Outcome, Signed(0), Signed(1), Choice(2, &SEMAPHORE_COMMANDS), Unknown]),
+    layout(
+        "semop",
+        Category::Process,
+        &[Outcome, Number(2), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown, Signed(0)],
+    ),
+    layout("keyctl", Category::Other, &[Outcome, Enumerated(0, KEY_OPERATIONS), Unknown, Unknown, Unknown, Unknown]),
     layout(
         "quotactl",
-        "user",
+        Category::User,
         &[
             Outcome,
             Text(1),
@@ -76,20 +88,24 @@ pub(super) static LAYOUTS: &[Layout] = &[
             Unknown,
         ],
     ),
-    layout("signalfd", "signal", &[NewDescriptor, Descriptor(0), Unknown, Unknown]),
-    layout("signalfd4", "signal", &[NewDescriptor, CloseOnExec(3), Descriptor(0), Unknown]),
-    layout("timerfd_create", "time", &[NewDescriptor, Number(0), Unknown]),
-    layout("inotify_init", "ipc", &[NewDescriptor, Unknown]),
-    layout("inotify_init1", "ipc", &[NewDescriptor, CloseOnExec(0)]),
-    layout("select", "wait", &[Outcome]),
-    layout("kill", "signal", &[Outcome, Signed(0), Number(1)]),
-    layout("tkill", "signal", &[Outcome, Signed(0), Number(1)]),
-    layout("tgkill", "signal", &[Outcome, Signed(0), Signed(1), Number(2)]),
-    layout("io_uring_setup", "io_other", &[Outcome, Number(0), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown]),
-    layout("setsid", "process", &[Unknown]),
+    layout("signalfd", Category::Signal, &[NewDescriptor, Descriptor(0), Unknown, Unknown]),
+    layout("signalfd4", Category::Signal, &[NewDescriptor, CloseOnExec(3), Descriptor(0), Unknown]),
+    layout("timerfd_create", Category::Time, &[NewDescriptor, Number(0), Unknown]),
+    layout("inotify_init", Category::Ipc, &[NewDescriptor, Unknown]),
+    layout("inotify_init1", Category::Ipc, &[NewDescriptor, CloseOnExec(0)]),
+    layout("select", Category::Wait, &[Outcome]),
+    layout("kill", Category::Signal, &[Outcome, Signed(0), Number(1)]),
+    layout("tkill", Category::Signal, &[Outcome, Signed(0), Number(1)]),
+    layout("tgkill", Category::Signal, &[Outcome, Signed(0), Signed(1), Number(2)]),
+    layout(
+        "io_uring_setup",
+        Category::Use,
+        &[Outcome, Number(0), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown],
+    ),
+    layout("setsid", Category::Process, &[Unknown]),
     // What happened on the descriptors is said behind each of them.
-    layout("poll", "wait", &[Outcome, Unknown, Unknown]),
-    layout("ppoll", "wait", &[Outcome, Unknown, Unknown, Unknown]),
+    layout("poll", Category::Wait, &[Outcome, Unknown, Unknown]),
+    layout("ppoll", Category::Wait, &[Outcome, Unknown, Unknown, Unknown]),
 ];
 
 /// Namespace and sharing bits in Falco's numbers, which are not the kernel's.

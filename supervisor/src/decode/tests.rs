@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Layouts agree with the event types' parameters.
+//! Layouts agree with the event types' parameters, and with Falco's event table.
 
 use super::*;
 
@@ -18,6 +18,51 @@ fn every_watched_call_with_parameters_has_a_source_for_each() {
         }
     }
     assert!(described > 100, "{described} layouts");
+}
+
+/// The watched event types that Falco has events of their own for, by the category of its event table (libs 0.25.4). All others
+/// are one event to it, whose category is "other".
+const CATEGORIES: &[(Category, &str)] = &[
+    (Category::Net, "accept accept4 bind connect getpeername getsockname getsockopt listen setsockopt shutdown socket"),
+    (
+        Category::File,
+        "access chdir chmod chown copy_file_range creat fchdir fchmod fchmodat fchown fchownat flock fstat \
+         fstat64 getcwd getdents getdents64 lchown link linkat lseek lstat lstat64 mkdir mkdirat mount \
+         newfstatat open open_by_handle_at openat openat2 rename renameat renameat2 rmdir stat stat64 symlink \
+         symlinkat umount umount2 unlink unlinkat userfaultfd",
+    ),
+    (
+        Category::Process,
+        "capset chroot execve execveat getrlimit pidfd_getfd pidfd_open prctl ptrace semctl semget \
+         semop setns setpgid setrlimit setsid unshare",
+    ),
+    (
+        Category::User,
+        "getegid geteuid getgid getresgid getresuid getuid quotactl setgid setregid setresgid setresuid \
+         setreuid setuid",
+    ),
+    (Category::Ipc, "inotify_init inotify_init1 process_vm_readv process_vm_writev socketpair"),
+    (Category::Signal, "kill signalfd signalfd4 tkill"),
+    (Category::Memory, "memfd_create mlock mlock2 mlockall mprotect munlock munlockall"),
+    (Category::Wait, "poll ppoll select"),
+    (Category::Time, "timerfd_create"),
+    (Category::System, "fsconfig"),
+    (Category::Other, "bpf delete_module finit_module init_module keyctl mknod mknodat"),
+    (Category::Read, "preadv readv recv recvfrom recvmmsg recvmsg"),
+    (Category::Write, "pwritev send sendfile sendmmsg sendmsg sendto writev"),
+    (Category::Use, "close_range dup dup2 dup3 io_uring_enter io_uring_register io_uring_setup ioctl splice"),
+];
+
+#[test]
+fn each_type_has_the_category_that_falco_gives_it() {
+    let named = || CATEGORIES.iter().flat_map(|(category, names)| names.split(' ').map(move |name| (name, *category)));
+    for event_type in policy::watchable().iter() {
+        let name = event_type.name();
+        let expected = named().find(|(named, _)| *named == name).map_or(Category::Other, |(_, category)| category);
+        assert_eq!(Call::of_type(event_type).layout().category, expected, "{name}");
+    }
+    let is_watchable = |name: &str| EventType::from_name(name).is_some_and(|named| policy::watchable().contains(named));
+    assert_eq!(named().map(|(name, _)| name).find(|name| !is_watchable(name)), None);
 }
 
 #[test]

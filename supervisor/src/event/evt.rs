@@ -9,7 +9,10 @@ use super::{
     call::{owned, text},
     clock::{SECOND, iso_8601},
 };
-use crate::process::Kind;
+use crate::{
+    decode::{Category, Subject},
+    process::Kind,
+};
 
 /// Events whose call reads data from a descriptor, writes data to one, or blocks its thread: `EF_READS_FROM_FD`,
 /// `EF_WRITES_TO_FD` and `EF_WAITS` of Falco's event table. sendfile has neither of the first two.
@@ -35,7 +38,7 @@ impl CallEvent<'_> {
                 Argument::Key(name) => Some(Value::Uint(u64::from(**name == *self.call.event_type().name()))),
                 Argument::Unused | Argument::Index(_) => None,
             },
-            E::Category => Some(text(self.call.layout().category)),
+            E::Category => Some(text(self.category())),
             // Events are judged with the result that the call is assumed to have, that is as exit events.
             E::Dir => Some(text("<")),
             E::Count | E::CountExit => Some(Value::Uint(1)),
@@ -121,17 +124,30 @@ impl CallEvent<'_> {
         }
     }
 
+    /// *Falco:* what is done to a descriptor is called by what that is.
+    fn category(&self) -> &'static str {
+        let category = self.call.layout().category;
+        category.word().unwrap_or_else(|| category_on(self.subject_kind()))
+    }
+
     /// 1 for a failed call of the field's kind; absent for all others.
     fn error_count(&self, field: EvtField) -> Option<Value<'_>> {
-        let category = self.call.layout().category;
-        let counts = match field {
-            EvtField::CountError => true,
-            EvtField::CountErrorFile => category == "file",
-            EvtField::CountErrorNet => category == "net",
-            EvtField::CountErrorMemory => category == "memory",
-            _ => !matches!(category, "file" | "net" | "memory"),
-        };
-        (counts && self.is_failed()).then_some(Value::Uint(1))
+        let counts = self.is_failed() && (field == EvtField::CountError || field == self.error_kind());
+        counts.then_some(Value::Uint(1))
+    }
+
+    /// *Falco:* a failed call is of the kind that its descriptor is; without one, by its type.
+    fn error_kind(&self) -> EvtField {
+        let layout = self.call.layout();
+        match self.subject_kind() {
+            Some(Kind::File | Kind::Directory) => EvtField::CountErrorFile,
+            Some(Kind::Ipv4 | Kind::Ipv6 | Kind::Unix) => EvtField::CountErrorNet,
+            Some(_) => EvtField::CountErrorOther,
+            None if layout.subject == Subject::Opened => EvtField::CountErrorFile,
+            None if matches!(layout.name, "accept" | "accept4" | "connect") => EvtField::CountErrorNet,
+            None if layout.category == Category::Memory => EvtField::CountErrorMemory,
+            None => EvtField::CountErrorOther,
+        }
     }
 
     fn open_kind(&self, field: EvtField) -> bool {
@@ -168,6 +184,17 @@ impl CallEvent<'_> {
             E::DeltatimeNs => span(delta % SECOND),
             _ => None,
         }
+    }
+}
+
+/// What a call on a descriptor of this kind is called; `None` stands for one that is not open.
+fn category_on(kind: Option<Kind>) -> &'static str {
+    use Kind as K;
+    match kind {
+        Some(K::File | K::Directory) => "file",
+        Some(K::Ipv4 | K::Ipv6) => "net",
+        Some(K::Unix | K::Pipe | K::Event | K::Signal | K::Inotify | K::UserFault) => "ipc",
+        Some(K::Poll | K::Bpf | K::IoUring | K::Memory | K::Pid | K::Other) | None => "unknown",
     }
 }
 

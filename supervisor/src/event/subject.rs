@@ -11,7 +11,7 @@ use nix::sys::stat::{FileStat, fstat};
 
 use super::{CallEvent, resolve};
 use crate::{
-    decode::{Made, Message, RawAddress, SocketAddress, Subject},
+    decode::{Category, Made, Message, RawAddress, SocketAddress, Subject},
     enforce::{Located, Start},
     process::{Descriptor, Kind, Layer, Socket, is_marked, kernel_path, layer, overlook},
     target::ReadError,
@@ -152,7 +152,7 @@ impl CallEvent<'_> {
         match (self.call.layout().name, family) {
             ("bind", libc::AF_INET) => Some(family),
             ("bind", _) => Some(self.subject_socket().map_or(family, |socket| socket.family_bound_to(family))),
-            (_, libc::AF_UNSPEC) if self.call.layout().category == "io_write" => {
+            (_, libc::AF_UNSPEC) if self.call.layout().category == Category::Write => {
                 self.subject_socket()?.family_sent_to()
             }
             _ => Some(family),
@@ -164,7 +164,8 @@ impl CallEvent<'_> {
     pub(super) fn valid_address(&self) -> Option<&SocketAddress> {
         let given = self.subject_address()?;
         let is_connection = |socket: &Socket| socket.transport() == Some("tcp") && socket.is_connected();
-        let is_ignored = self.call.layout().category == "io_write" && self.subject_socket().is_some_and(is_connection);
+        let is_ignored =
+            self.call.layout().category == Category::Write && self.subject_socket().is_some_and(is_connection);
         (!is_ignored).then_some(given)
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Events of real processes, stopped at the entry of real calls.
 
+mod category;
 mod descriptor;
 mod evt;
 mod exec;

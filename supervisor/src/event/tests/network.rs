@@ -23,7 +23,8 @@ use crate::{
 const OURSELVES: fn() -> Target<'static> =
     || Target::new(u32::try_from(nix::unistd::gettid().as_raw()).unwrap(), PENDING);
 
-fn own<'a>(context: &'a Context, name: &str, arguments: [u64; 6]) -> CallEvent<'a> {
+/// A call of this test.
+pub(super) fn own<'a>(context: &'a Context, name: &str, arguments: [u64; 6]) -> CallEvent<'a> {
     let event_type = ::rules::EventType::from_name(name).unwrap();
     let call = Call::new(event_type, Width::Eight, arguments);
     CallEvent::new(context, call, OURSELVES(), context.clock.tick())
@@ -318,7 +319,7 @@ fn each_of_several_messages_has_its_own_address_and_data() {
         let event = own(&context, "sendmmsg", arguments);
         event.set_message(place);
         check(&event, &[("fd.sip", Some(ip)), ("evt.buffer", Some(data)), ("evt.buflen", Some(length))]);
-        check(&event, &[("fd.type", Some("ipv4")), ("fd.sport", Some("443")), ("evt.category", Some("io_write"))]);
+        check(&event, &[("fd.type", Some("ipv4")), ("fd.sport", Some("443")), ("evt.category", Some("net"))]);
     }
     assert_eq!(own(&context, "sendmmsg", [number(&new), 0, 5000, 0, 0, 0]).call().messages(), 1024);
     // No message is sent, and none is looked at.
