@@ -4,12 +4,12 @@
 use super::{
     Category, Layout, Source,
     Source::{
-        CloseOnExec, Data, Descriptor, Enumerated, Hex, Long, Mode, Named, NewDescriptor, Number, Outcome, Signed,
-        Text, TextFor, Unknown,
+        Data, Descriptor, Enumerated, Hex, Limited, Long, Mode, Named, NewDescriptor, Number, Outcome, Renumbered,
+        Short, Signed, Text, TextFor, Unknown,
     },
     Subject,
     flags::{
-        file::{CLOSE_RANGE_BITS, LOCK_BITS, SEEKS, SETTINGS, SPLICE_BITS},
+        file::{CLOSE_RANGE_BITS, DUPLICATE_BITS, LOCK_BITS, OTHER_SEEK, SEEKS, SETTINGS, SPLICE_BITS},
         kernel::{RING_ENTER_BITS, RING_OPERATIONS},
     },
 };
@@ -32,15 +32,15 @@ const fn duplicating(name: &'static str, sources: &'static [Source]) -> Layout {
 pub(super) static LAYOUTS: &[Layout] = &[
     duplicating("dup", &[NewDescriptor, Descriptor(0)]),
     duplicating("dup2", &[NewDescriptor, Descriptor(0), Descriptor(1)]),
-    duplicating("dup3", &[NewDescriptor, Descriptor(0), Descriptor(1), CloseOnExec(2)]),
+    duplicating("dup3", &[NewDescriptor, Descriptor(0), Descriptor(1), Renumbered(2, DUPLICATE_BITS)]),
     layout("fchmod", Category::File, &[Outcome, Descriptor(0), Mode(1)]),
     layout("fchown", Category::File, &[Outcome, Descriptor(0), Number(1), Number(2)]),
     layout("fchdir", Category::File, &[Outcome, Descriptor(0)]),
     layout("ioctl", Category::Use, &[Outcome, Descriptor(0), Hex(1), Hex(2)]),
     layout("fstat", Category::File, &[Outcome, Descriptor(0)]),
     Layout { subject: Subject::None, ..layout("fstat64", Category::File, &[Outcome]) },
-    layout("lseek", Category::File, &[Outcome, Descriptor(0), Long(1), Enumerated(2, SEEKS)]),
-    layout("llseek", Category::File, &[Outcome, Descriptor(0), Unknown, Enumerated(4, SEEKS)]),
+    layout("lseek", Category::File, &[Outcome, Descriptor(0), Long(1), Limited(2, SEEKS, OTHER_SEEK)]),
+    layout("llseek", Category::File, &[Outcome, Descriptor(0), Unknown, Limited(4, SEEKS, OTHER_SEEK)]),
     layout("getdents", Category::File, &[Outcome, Descriptor(0)]),
     layout("getdents64", Category::File, &[Outcome, Descriptor(0)]),
     layout("flock", Category::File, &[Outcome, Descriptor(0), Named(1, LOCK_BITS)]),
@@ -67,10 +67,6 @@ pub(super) static LAYOUTS: &[Layout] = &[
         Category::Use,
         &[Outcome, Descriptor(0), Number(1), Number(2), Named(3, RING_ENTER_BITS), Unknown],
     ),
-    layout(
-        "io_uring_register",
-        Category::Use,
-        &[Outcome, Descriptor(0), Enumerated(1, RING_OPERATIONS), Hex(2), Number(3)],
-    ),
+    layout("io_uring_register", Category::Use, &[Outcome, Descriptor(0), Short(1, RING_OPERATIONS), Hex(2), Number(3)]),
     layout("setns", Category::Process, &[Outcome, Descriptor(0), Source::CloneFlags(1)]),
 ];

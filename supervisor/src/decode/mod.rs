@@ -26,16 +26,17 @@ pub(crate) use category::Category;
 pub(crate) use exec::ExecParameter;
 pub(crate) use flags::{
     Bits, Choices, Enumeration, Names,
-    file::{CHMOD_BITS, OPEN_BITS, RESOLVE_BITS, open as open_bits},
+    file::{MOUNT_BITS, OPEN_BITS, RESOLVE_BITS, open as open_bits},
+    kept,
     process::{CLONE_BITS, EXEC_BITS},
-    render as render_flags, renumbered,
+    render as render_flags, render_mode, renumbered,
     socket::SOCKET_OPTIONS,
 };
 pub(crate) use open::Open;
 pub(crate) use pieces::Pieces;
 pub(crate) use registers::SOCK_PACKET;
 pub(crate) use socket::{Message, RawAddress, SocketAddress};
-pub(crate) use system::clone_flags;
+pub(crate) use system::{clone_flags, mount_flags, node_mode};
 
 use crate::target::{Target, Width};
 
@@ -127,24 +128,36 @@ pub(crate) enum Source {
     Long(usize),
     /// A number that prints in hexadecimal.
     Hex(usize),
-    /// Bits with names.
+    /// Bits with names, and no others.
     Named(usize, Names),
+    /// Bits some of which have names.
+    Whole(usize, Names),
+    /// Flags of `mount`.
+    MountFlags(usize),
     /// Bits with names and numbers of Falco's own.
     Renumbered(usize, Bits),
     /// A value with names, of which all equal ones print.
     Enumerated(usize, Names),
+    /// The same of the lower half of the value.
+    Short(usize, Names),
+    /// The same of a value that has the last number where it has no name.
+    Limited(usize, Names, u32),
     /// A value with names and numbers of Falco's own.
     Choice(usize, &'static Choices),
     /// The option of a socket: level and option.
     SocketOption(usize, usize),
     /// The second argument of prctl, as a number.
     ControlNumber,
-    /// Open flags of `dup3`, `socket` and the like, in the kernel's numbers.
+    /// Open flags of `socket` and the like, in the kernel's numbers.
     CloseOnExec(usize),
+    /// The same, as a number alone, in hexadecimal.
+    SocketFlags(usize),
     /// Namespace and sharing bits of `unshare` and `setns`.
     CloneFlags(usize),
     /// Permission bits with names.
     Mode(usize),
+    /// The same and a file's type.
+    NodeMode(usize),
     /// User id.
     User(usize),
     /// Group id.
@@ -176,13 +189,13 @@ pub(crate) enum Source {
 impl Source {
     /// The register of a parameter that is one of several named values, and those.
     pub(crate) fn enumeration(&self) -> Option<(usize, Enumeration)> {
-        if let Self::Enumerated(register, names) = self {
-            Some((*register, Enumeration::Same(names)))
-        } else if let Self::Choice(register, choices) = self {
-            Some((*register, Enumeration::Renumbered(choices)))
-        } else {
-            None
-        }
+        Some(match self {
+            Self::Enumerated(register, names) => (*register, Enumeration::Same(names)),
+            Self::Short(register, names) => (*register, Enumeration::Short(names)),
+            Self::Limited(register, names, other) => (*register, Enumeration::Limited(names, *other)),
+            Self::Choice(register, choices) => (*register, Enumeration::Renumbered(choices)),
+            _ => return None,
+        })
     }
 }
 

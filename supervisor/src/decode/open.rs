@@ -109,10 +109,10 @@ impl Open {
             libc::O_RDWR => bits::READ | bits::WRITE,
             _ => bits::READ,
         };
-        let mapped = FALCO_BITS.iter().filter(|(theirs, _)| has(flags, *theirs)).map(|(_, ours)| *ours);
-        // *Falco:* tests any bit of O_TMPFILE, which contains O_DIRECTORY (live oracle, open-dir).
-        let unnamed = if self.is_directory() { bits::UNNAMED } else { 0 };
-        mapped.fold(access | unnamed, |all, bit| all | bit)
+        // *Falco:* tests any bit of O_TMPFILE, which contains O_DIRECTORY (live oracle, open-dir), and of O_SYNC, which
+        // contains O_DSYNC.
+        let is_set = |(theirs, _): &&(i32, u32)| flags & u64::from(theirs.cast_unsigned()) != 0;
+        FALCO_BITS.iter().filter(is_set).fold(access, |all, (_, ours)| all | ours)
     }
 
     /// `RESOLVE_*` in Falco's numbers.
@@ -124,7 +124,12 @@ impl Open {
 /// What the kernel keeps of a mode: permissions, set-id bits, sticky bit.
 const MODE_BITS: u32 = 0o7777;
 
-const FALCO_BITS: [(i32, u32); 10] = [
+/// The kernel's `O_LARGEFILE`; the C library of a processor with 64 bits has none.
+const LARGE: i32 = if cfg!(target_arch = "x86_64") { 0o10_0000 } else { 0o40_0000 };
+
+const FALCO_BITS: [(i32, u32); 12] = [
+    (LARGE, bits::LARGE),
+    (libc::O_TMPFILE, bits::UNNAMED),
     (libc::O_CREAT, bits::CREATE),
     (libc::O_APPEND, bits::APPEND),
     (libc::O_DSYNC, bits::DATA_SYNC),
@@ -167,6 +172,8 @@ mod tests {
             (libc::O_RDWR, (true, true, bits::READ | bits::WRITE)),
             (libc::O_ACCMODE, (true, false, bits::READ)),
             (libc::O_ACCMODE | libc::O_TRUNC, (true, false, bits::READ | bits::TRUNCATE)),
+            (libc::O_DSYNC, (true, false, bits::READ | bits::DATA_SYNC | bits::SYNC)),
+            (libc::O_DIRECTORY | LARGE, (true, false, bits::READ | bits::DIRECTORY | bits::UNNAMED | bits::LARGE)),
         ] {
             let open = Open { flags: Some(u64::from(flags.cast_unsigned())), ..Open::default() };
             assert_eq!((open.reads(), open.writes(), open.falco_flags()), expected, "{flags:o}");

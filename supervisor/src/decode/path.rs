@@ -3,9 +3,9 @@
 
 use super::{
     Category, Layout, Source,
-    Source::{Descriptor, Hex, Mode, Named, Number, Outcome, Path, Text, Unknown},
+    Source::{Descriptor, Hex, Mode, MountFlags, Named, NodeMode, Number, Outcome, Path, Text, Unknown, Whole},
     Subject,
-    flags::file::{ACCESS_BITS, LINK_BITS, MOUNT_BITS, OWNER_BITS, RENAME_BITS, STAT_BITS, UNLINK_BITS, UNMOUNT_BITS},
+    flags::file::{ACCESS_BITS, LINK_BITS, OWNER_BITS, RENAME_BITS, STAT_BITS, UNLINK_BITS, UNMOUNT_BITS},
 };
 
 const fn layout(name: &'static str, sources: &'static [Source]) -> Layout {
@@ -22,7 +22,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("renameat", &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3)]),
     layout(
         "renameat2",
-        &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3), Named(4, RENAME_BITS)],
+        &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3), Whole(4, RENAME_BITS)],
     ),
     layout("link", &[Outcome, Path(None, 0), Path(None, 1)]),
     layout("linkat", &[Outcome, Descriptor(0), Path(Some(0), 1), Descriptor(2), Path(Some(2), 3), Named(4, LINK_BITS)]),
@@ -33,10 +33,10 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("rmdir", &[Outcome, Path(None, 0)]),
     layout("mkdir", &[Outcome, Path(None, 0), Hex(1)]),
     in_directory("mkdirat", &[Outcome, Descriptor(0), Path(Some(0), 1), Hex(2)], 0),
-    Layout { category: Category::Other, ..layout("mknod", &[Outcome, Path(None, 0), Mode(1), Number(2)]) },
+    Layout { category: Category::Other, ..layout("mknod", &[Outcome, Path(None, 0), NodeMode(1), Number(2)]) },
     Layout {
         category: Category::Other,
-        ..in_directory("mknodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2), Number(3)], 0)
+        ..in_directory("mknodat", &[Outcome, Descriptor(0), Path(Some(0), 1), NodeMode(2), Number(3)], 0)
     },
     layout("chmod", &[Outcome, Path(None, 0), Mode(1)]),
     in_directory("fchmodat", &[Outcome, Descriptor(0), Path(Some(0), 1), Mode(2)], 0),
@@ -55,7 +55,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("stat64", &[Outcome, Path(None, 0)]),
     layout("lstat64", &[Outcome, Path(None, 0)]),
     in_directory("newfstatat", &[Outcome, Descriptor(0), Path(Some(0), 1), Named(3, STAT_BITS)], 0),
-    layout("mount", &[Outcome, Text(0), Path(None, 1), Text(2), Named(3, MOUNT_BITS)]),
+    layout("mount", &[Outcome, Text(0), Path(None, 1), Text(2), MountFlags(3)]),
     layout("umount", &[Outcome, Path(None, 0)]),
     layout("umount2", &[Outcome, Path(None, 0), Named(1, UNMOUNT_BITS)]),
     Layout { category: Category::Process, ..layout("chroot", &[Outcome, Path(None, 0)]) },

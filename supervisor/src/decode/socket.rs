@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{
     Category, Layout, Made, Pieces, Source,
     Source::{
-        Address, Choice, CloseOnExec, Data, Descriptor, Enumerated, NewDescriptor, Number, Outcome, SocketOption,
-        Tuple, Unknown,
+        Address, Choice, CloseOnExec, Data, Descriptor, Limited, NewDescriptor, Number, Outcome, SocketFlags,
+        SocketOption, Tuple, Unknown,
     },
     Subject,
-    flags::socket::{FAMILIES, SHUTDOWNS, SOCKET_LEVELS},
+    flags::socket::{FAMILIES, OTHER_FAMILY, OTHER_SHUTDOWN, SHUTDOWNS, SOCKET_LEVELS},
 };
 use crate::target::{ReadError, Target, Width};
 
@@ -32,20 +32,20 @@ const fn moving(name: &'static str, category: Category, sources: &'static [Sourc
 pub(super) static LAYOUTS: &[Layout] = &[
     layout(
         "socket",
-        &[NewDescriptor, Enumerated(0, FAMILIES), Number(1), Number(2), CloseOnExec(1)],
+        &[NewDescriptor, Limited(0, FAMILIES, OTHER_FAMILY), Number(1), Number(2), CloseOnExec(1)],
         Subject::Created(Made::Socket),
     ),
     Layout {
         category: Category::Ipc,
         ..layout(
             "socketpair",
-            &[Outcome, Unknown, Unknown, Unknown, Unknown, Enumerated(0, FAMILIES), Number(1), Number(2)],
+            &[Outcome, Unknown, Unknown, Unknown, Unknown, Limited(0, FAMILIES, OTHER_FAMILY), Number(1), Number(2)],
             Subject::None,
         )
     },
     layout("getsockname", &[], Subject::None),
     layout("getpeername", &[], Subject::None),
-    layout("shutdown", &[Outcome, Descriptor(0), Enumerated(1, SHUTDOWNS)], Subject::Descriptor(0)),
+    layout("shutdown", &[Outcome, Descriptor(0), Limited(1, SHUTDOWNS, OTHER_SHUTDOWN)], Subject::Descriptor(0)),
     layout(
         "setsockopt",
         &[Outcome, Descriptor(0), Choice(1, &SOCKET_LEVELS), SocketOption(1, 2), Unknown, Number(4)],
@@ -60,7 +60,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     layout("bind", &[Outcome, Address, Descriptor(0)], Subject::Address(1, 2)),
     layout("listen", &[Outcome, Descriptor(0), Number(1)], Subject::Descriptor(0)),
     layout("accept", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown], Subject::Descriptor(0)),
-    layout("accept4", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown, Number(3)], Subject::Descriptor(0)),
+    layout("accept4", &[NewDescriptor, Tuple, Unknown, Unknown, Unknown, SocketFlags(3)], Subject::Descriptor(0)),
     moving("send", Category::Write, &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Descriptor(0)),
     moving("sendto", Category::Write, &[Outcome, Data, Descriptor(0), Number(2), Tuple], Subject::Address(4, 5)),
     moving("sendmsg", Category::Write, &[Outcome, Data, Descriptor(0), Unknown, Tuple], Subject::Message(1)),

@@ -139,12 +139,14 @@ impl CallEvent<'_> {
     /// *Falco:* a failed call is of the kind that its descriptor is; without one, by its type.
     fn error_kind(&self) -> EvtField {
         let layout = self.call.layout();
-        match self.subject_kind() {
+        // An accept is about the connection that it did not make.
+        let is_accept = matches!(layout.name, "accept" | "accept4");
+        match self.subject_kind().filter(|_| !is_accept) {
             Some(Kind::File | Kind::Directory) => EvtField::CountErrorFile,
             Some(Kind::Ipv4 | Kind::Ipv6 | Kind::Unix) => EvtField::CountErrorNet,
             Some(_) => EvtField::CountErrorOther,
             None if layout.subject == Subject::Opened => EvtField::CountErrorFile,
-            None if matches!(layout.name, "accept" | "accept4" | "connect") => EvtField::CountErrorNet,
+            None if is_accept || layout.name == "connect" => EvtField::CountErrorNet,
             None if layout.category == Category::Memory => EvtField::CountErrorMemory,
             None => EvtField::CountErrorOther,
         }

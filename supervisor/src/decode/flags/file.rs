@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names of opens, paths and descriptors.
 
-use super::Names;
+use super::{Bits, Names};
 
 /// Falco's numbers of open flags.
 pub(crate) mod open {
@@ -66,6 +66,15 @@ pub(crate) const CHMOD_BITS: Names = &[
     ("S_ISUID", 0o4000),
 ];
 
+/// What `evt.arg.mode` of a mknod names beside the permissions.
+pub(crate) const NODE_TYPES: Names = &[
+    ("S_IFREG", 0o10_0000),
+    ("S_IFCHR", 0o2_0000),
+    ("S_IFBLK", 0o6_0000),
+    ("S_IFIFO", 0o1_0000),
+    ("S_IFSOCK", 0o14_0000),
+];
+
 /// `evt.arg.resolve`.
 pub(crate) const RESOLVE_BITS: Names = &[
     ("RESOLVE_BENEATH", 1),
@@ -86,7 +95,7 @@ pub(crate) const LINK_BITS: Names = &[("AT_SYMLINK_FOLLOW", 0x400), ("AT_EMPTY_P
 /// `evt.arg.flags` of `unlinkat`.
 pub(crate) const UNLINK_BITS: Names = &[("AT_REMOVEDIR", 0x200)];
 
-/// `evt.arg.flags` of `fchownat`.
+/// `evt.arg.flags` of `fchownat`. *Falco:* calls `AT_SYMLINK_FOLLOW` so, and does not know the flag of that name.
 pub(crate) const OWNER_BITS: Names = &[("AT_SYMLINK_NOFOLLOW", 0x400), ("AT_EMPTY_PATH", 0x1000)];
 
 /// `evt.arg.flags` of `mount`, with the kernel's numbers.
@@ -115,11 +124,18 @@ pub(crate) const MOUNT_BITS: Names = &[
     ("I_VERSION", 1 << 23),
     ("STRICTATIME", 1 << 24),
     ("LAZYTIME", 1 << 25),
+    ("NOSEC", 1 << 28),
+    ("BORN", 1 << 29),
+    ("ACTIVE", 1 << 30),
+    ("NOUSER", 1 << 31),
 ];
 
 /// `evt.arg.flags` of `umount2`.
 pub(crate) const UNMOUNT_BITS: Names =
     &[("FORCE", 1 << 0), ("DETACH", 1 << 1), ("EXPIRE", 1 << 2), ("NOFOLLOW", 1 << 3)];
+
+/// The number of a whence that Falco does not know, such as `SEEK_DATA`: `SEEK_SET`.
+pub(crate) const OTHER_SEEK: u32 = 0;
 
 /// `evt.arg.whence`.
 pub(crate) const SEEKS: Names = &[("SEEK_END", 2), ("SEEK_CUR", 1), ("SEEK_SET", 0)];
@@ -140,6 +156,9 @@ pub(crate) const STAT_BITS: Names =
 
 /// `evt.arg.flags` of `close_range`.
 pub(crate) const CLOSE_RANGE_BITS: Names = &[("CLOSE_RANGE_UNSHARE", 2), ("CLOSE_RANGE_CLOEXEC", 4)];
+
+/// `evt.arg.flags` of dup3.
+pub(crate) const DUPLICATE_BITS: Bits = &[("O_CLOEXEC", 0o200_0000, open::CLOSE_ON_EXEC), ("O_NONE", 0, 0)];
 
 /// `evt.arg.cmd` of fsconfig.
 pub(crate) const SETTINGS: Names = &[

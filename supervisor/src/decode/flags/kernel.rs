@@ -44,6 +44,13 @@ pub(crate) const BPF_COMMANDS: Names = &[
     ("BPF_PROG_BIND_MAP", 35),
 ];
 
+/// `evt.arg.flags` of `finit_module`.
+pub(crate) const LOADING_BITS: Names =
+    &[("MODULE_INIT_IGNORE_MODVERSIONS", 1), ("MODULE_INIT_IGNORE_VERMAGIC", 2), ("MODULE_INIT_COMPRESSED_FILE", 4)];
+
+/// `evt.arg.flags` of `delete_module`.
+pub(crate) const UNLOADING_BITS: Bits = &[("O_NONBLOCK", 0o4000, 2), ("O_TRUNC", 0o1000, 1)];
+
 /// `evt.arg.semflg` of semget.
 pub(crate) const SEMAPHORE_BITS: Bits = &[("IPC_EXCL", 0o2000, 1 << 14), ("IPC_CREAT", 0o1000, 1 << 13)];
 

@@ -14,6 +14,7 @@ pub(crate) const PROTECTION_BITS: Bits = &[
     ("PROT_SEM", 8, 8),
     ("PROT_GROWSDOWN", 0x0100_0000, 16),
     ("PROT_GROWSUP", 0x0200_0000, 32),
+    ("PROT_SAO", 16, 64),
     ("PROT_NONE", 0, 0),
 ];
 

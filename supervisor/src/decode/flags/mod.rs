@@ -35,6 +35,10 @@ impl Choices {
 pub(crate) enum Enumeration {
     /// With the kernel's numbers; of equal ones all names print (`AF_LOCAL|AF_UNIX`).
     Same(Names),
+    /// The same of the lower half of a word.
+    Short(Names),
+    /// The same of known values; all others have this number.
+    Limited(Names, u32),
     /// With Falco's own.
     Renumbered(&'static Choices),
 }
@@ -42,10 +46,16 @@ pub(crate) enum Enumeration {
 impl Enumeration {
     /// Falco's number of the kernel's `value`, and its names.
     pub(crate) fn find(self, value: u32) -> (u32, String) {
+        let named = |names: Names, value: u32| {
+            let equal = names.iter().filter(|(_, number)| *number == value).map(|(name, _)| *name);
+            (value, equal.collect::<Vec<_>>().join("|"))
+        };
         match self {
-            Self::Same(names) => {
-                let equal = names.iter().filter(|(_, number)| *number == value).map(|(name, _)| *name);
-                (value, equal.collect::<Vec<_>>().join("|"))
+            Self::Same(names) => named(names, value),
+            Self::Short(names) => named(names, value & u32::from(u16::MAX)),
+            Self::Limited(names, other) => {
+                let is_known = names.iter().any(|(_, number)| *number == value);
+                named(names, if is_known { value } else { other })
             }
             Self::Renumbered(choices) => {
                 let (number, name) = choices.find(value);
@@ -60,6 +70,11 @@ pub(crate) fn renumbered(bits: Bits, kernel: u32) -> (u32, String) {
     let is_set = |(_, bit, _): &&(&str, u32, u32)| kernel & bit != 0;
     let falco = bits.iter().filter(is_set).fold(0, |all, (_, _, bit)| all | bit);
     (falco, rendered(bits.iter().map(|(name, _, bit)| (*name, *bit)), falco))
+}
+
+/// The bits of `value` that have a name, which is all that Falco keeps of most flags.
+pub(crate) fn kept(names: Names, value: u32) -> u32 {
+    value & names.iter().fold(0, |all, (_, bits)| all | bits)
 }
 
 /// The names of the bits that are set, joined by a vertical bar.
@@ -81,6 +96,25 @@ fn rendered(names: impl Iterator<Item = (&'static str, u32)>, value: u32) -> Str
             if bits == value {
                 break;
             }
+        }
+    }
+    found.join("|")
+}
+
+/// The names of a file's type and permissions.
+///
+/// *Falco:* like [`render`], but the name that is the whole value prints whatever names before it took away.
+pub(crate) fn render_mode(value: u32) -> String {
+    let names = || file::CHMOD_BITS.iter().chain(file::NODE_TYPES);
+    let mut left = value;
+    let mut found: Vec<&str> = Vec::new();
+    for (name, bits) in names() {
+        if *bits == value || left & bits == *bits {
+            found.push(name);
+            left &= !bits;
+        }
+        if *bits == value {
+            break;
         }
     }
     found.join("|")
@@ -110,6 +144,24 @@ mod tests {
         assert_eq!(render(CHMOD_BITS, 0o4755), all);
         assert_eq!(render(EXEC_BITS, 5), "EXE_WRITABLE|EXE_FROM_MEMFD");
         assert_eq!(render(EXEC_BITS, 0), "");
+    }
+
+    #[test]
+    fn types_of_nodes_take_names_from_each_other() {
+        for (mode, expected) in [
+            (0, ""),
+            (0o644, "S_IROTH|S_IRGRP|S_IWUSR|S_IRUSR"),
+            (0o10_0600, "S_IWUSR|S_IRUSR|S_IFREG"),
+            (0o2_0600, "S_IWUSR|S_IRUSR|S_IFCHR"),
+            (0o1_0000, "S_IFIFO"),
+            // The bits of a block device are those of a character device and more.
+            (0o6_0600, "S_IWUSR|S_IRUSR|S_IFCHR"),
+            (0o6_0000, "S_IFCHR|S_IFBLK"),
+            (0o14_0700, "S_IXUSR|S_IWUSR|S_IRUSR|S_IFREG"),
+            (0o14_0000, "S_IFREG|S_IFSOCK"),
+        ] {
+            assert_eq!(render_mode(mode), expected, "{mode:o}");
+        }
     }
 
     #[test]

@@ -80,8 +80,12 @@ pub(crate) const PTRACE_REQUESTS: Choices = Choices {
     unknown: "PTRACE_UNKNOWN",
 };
 
+/// The number of a limit that Falco does not know.
+pub(crate) const OTHER_LIMIT: u32 = 255;
+
 /// `evt.arg.resource`.
 pub(crate) const LIMITS: Names = &[
+    ("RLIMIT_UNKNOWN", OTHER_LIMIT),
     ("RLIMIT_RTTIME", 15),
     ("RLIMIT_RTPRIO", 14),
     ("RLIMIT_NICE", 13),
@@ -103,7 +107,7 @@ pub(crate) const LIMITS: Names = &[
 /// `evt.arg.flags` of `pidfd_open`.
 pub(crate) const PIDFD_BITS: Bits = &[("PIDFD_NONBLOCK", 0x800, 1)];
 
-/// `evt.arg.option` of prctl.
+/// `evt.arg.option` of prctl. *Falco:* has one of them twice, so that it prints twice.
 pub(crate) const PRCTL_OPTIONS: Names = &[
     ("PR_GET_DUMPABLE", 3),
     ("PR_SET_DUMPABLE", 4),
@@ -117,6 +121,7 @@ pub(crate) const PRCTL_OPTIONS: Names = &[
     ("PR_CAPBSET_DROP", 24),
     ("PR_GET_SECUREBITS", 27),
     ("PR_SET_SECUREBITS", 28),
+    ("PR_MCE_KILL", 33),
     ("PR_MCE_KILL", 33),
     ("PR_SET_MM", 35),
     ("PR_SET_CHILD_SUBREAPER", 36),

@@ -47,6 +47,13 @@ pub(crate) const FAMILIES: Names = &[
     ("AF_UNSPEC", 0),
 ];
 
+/// The number of a family that Falco does not know: `AF_UNSPEC`.
+pub(crate) const OTHER_FAMILY: u32 = 0;
+
+/// The number of a way to shut down that Falco does not know. Its name for them is that of a number which does not fit into
+/// the parameter.
+pub(crate) const OTHER_SHUTDOWN: u32 = 255;
+
 /// `evt.arg.how` of shutdown.
 pub(crate) const SHUTDOWNS: Names = &[("SHUT_RDWR", 2), ("SHUT_WR", 1), ("SHUT_RD", 0)];
 

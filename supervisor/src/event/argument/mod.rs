@@ -14,8 +14,8 @@ use super::{CallEvent, evt::errno_name, user::NO_NAME};
 use crate::{
     account::{host_group, host_user},
     decode::{
-        CHMOD_BITS, CLONE_BITS, Enumeration, Names, OPEN_BITS, RESOLVE_BITS, SOCKET_OPTIONS, SocketAddress, Source,
-        Subject, clone_flags, open_bits, render_flags, renumbered,
+        CLONE_BITS, Enumeration, MOUNT_BITS, Names, OPEN_BITS, RESOLVE_BITS, SOCKET_OPTIONS, SocketAddress, Source,
+        Subject, clone_flags, kept, mount_flags, node_mode, open_bits, render_flags, render_mode, renumbered,
     },
     process::Layer,
 };
@@ -82,8 +82,8 @@ impl CallEvent<'_> {
         let Rendered { text, .. } = self.rendered(index)?;
         let number = |radix: u32| i128::from_str_radix(std::str::from_utf8(&text).ok()?, radix).ok();
         let radix = match self.call.layout().sources.get(index)? {
-            Source::Mode(_) | Source::OpenMode => 8,
-            Source::Hex(_) => 16,
+            Source::Mode(_) | Source::NodeMode(_) | Source::OpenMode => 8,
+            Source::Hex(_) | Source::SocketFlags(_) => 16,
             Source::Exec(parameter) if parameter.is_set() => 16,
             _ => 10,
         };
@@ -128,17 +128,21 @@ impl CallEvent<'_> {
             Source::Long(register) => Some(Rendered::plain(self.call.register(register).to_string())),
             Source::Number(register) => Some(Rendered::plain(self.call.word(register).to_string())),
             Source::Hex(register) => Some(Rendered::plain(format!("{:X}", self.call.register(register)))),
-            Source::Named(register, names) => Some(Rendered::flags(self.call.word(register), names)),
+            Source::Named(register, names) => Some(Rendered::flags(kept(names, self.call.word(register)), names)),
+            Source::Whole(register, names) => Some(Rendered::flags(self.call.word(register), names)),
+            Source::MountFlags(register) => Some(Rendered::flags(mount_flags(self.call.word(register)), MOUNT_BITS)),
             Source::Renumbered(register, bits) => Some(Rendered::named(renumbered(bits, self.call.word(register)))),
-            ref source @ (Source::Enumerated(..) | Source::Choice(..)) => {
+            ref source @ (Source::Enumerated(..) | Source::Short(..) | Source::Limited(..) | Source::Choice(..)) => {
                 let (register, values) = source.enumeration()?;
                 Some(Rendered::named(values.find(self.call.word(register))))
             }
             Source::SocketOption(level, option) => Some(self.rendered_socket_option(level, option)),
             Source::ControlNumber => self.control_number().map(|number| Rendered::plain(number.to_string())),
-            Source::CloseOnExec(register) => Some(close_on_exec(self.call.int(register))),
+            Source::CloseOnExec(register) => Some(Rendered::flags(new_flags(self.call.int(register)), OPEN_BITS)),
+            Source::SocketFlags(register) => Some(Rendered::plain(format!("{:X}", new_flags(self.call.int(register))))),
             Source::CloneFlags(register) => Some(Rendered::flags(clone_flags(self.call.word(register)), CLONE_BITS)),
             Source::Mode(register) => Some(permissions(self.call.word(register))),
+            Source::NodeMode(register) => Some(permissions(node_mode(self.call.word(register)))),
             Source::User(register) => Some(self.rendered_given_user(self.call.word(register))),
             Source::Group(register) => Some(self.rendered_given_group(self.call.word(register))),
             Source::Address => self.subject_address().and_then(SocketAddress::render).map(Rendered::plain),
@@ -278,7 +282,7 @@ fn octal(value: u32) -> String {
 }
 
 fn permissions(mode: u32) -> Rendered<'static> {
-    Rendered::resolved(octal(mode), render_flags(CHMOD_BITS, mode))
+    Rendered::resolved(octal(mode), render_mode(mode))
 }
 
 /// What `evt.arg` says of a value with names.
@@ -286,8 +290,9 @@ pub(crate) fn enumerated_text(value: u32, values: Enumeration) -> Vec<u8> {
     Rendered::named(values.find(value)).into_best().into_owned()
 }
 
-fn close_on_exec(flags: i32) -> Rendered<'static> {
-    let close = if flags & libc::O_CLOEXEC != 0 { 4096 } else { 0 };
-    let nonblock = if flags & libc::O_NONBLOCK != 0 { 64 } else { 0 };
-    Rendered::flags(close | nonblock, OPEN_BITS)
+/// Flags of a new descriptor in Falco's numbers.
+fn new_flags(flags: i32) -> u32 {
+    let close = if flags & libc::O_CLOEXEC != 0 { open_bits::CLOSE_ON_EXEC } else { 0 };
+    let nonblock = if flags & libc::O_NONBLOCK != 0 { open_bits::NONBLOCK } else { 0 };
+    close | nonblock
 }

@@ -99,6 +99,7 @@ fn a_failure_counts_by_its_descriptor_and_without_one_by_its_call() {
         ("ioctl", event, "other"),
         ("unlink", 0, "other"),
         ("accept", CLOSED, "net"),
+        ("accept4", event, "net"),
         ("socket", 2, "other"),
         ("mlock", 0, "memory"),
         ("setuid", 0, "other"),

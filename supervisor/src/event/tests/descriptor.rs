@@ -135,6 +135,68 @@ fn registers_are_described_as_falco_describes_them() {
     }
 }
 
+/// One parameter of a call as `evt.args` shows it.
+const NAMED: &[(&str, [u64; 6], &str)] = &[
+    ("shutdown", [0, 7, 0, 0, 0, 0], "how=255"),
+    ("shutdown", [0, 0, 0, 0, 0, 0], "how=0(SHUT_RD)"),
+    ("lseek", [0, 0, 3, 0, 0, 0], "whence=0(SEEK_SET)"),
+    ("setrlimit", [16, 0, 0, 0, 0, 0], "resource=255(RLIMIT_UNKNOWN)"),
+    ("prlimit", [0, 15, 0, 0, 0, 0], "resource=15(RLIMIT_RTTIME)"),
+    ("socket", [40, 1, 0, 0, 0, 0], "domain=0(AF_UNSPEC)"),
+    ("socket", [1, 1, 0, 0, 0, 0], "domain=1(AF_LOCAL|AF_UNIX)"),
+    ("socketpair", [41, 1, 0, 0, 0, 0], "domain=0(AF_UNSPEC)"),
+    ("io_uring_register", [0, 1 << 31 | 2, 0, 0, 0, 0], "opcode=2(IORING_REGISTER_FILES)"),
+    ("prctl", [33, 0, 0, 0, 0, 0], "option=33(PR_MCE_KILL|PR_MCE_KILL)"),
+    ("finit_module", [0, 0, 0x13, 0, 0, 0], "flags=3(MODULE_INIT_IGNORE_MODVERSIONS|MODULE_INIT_IGNORE_VERMAGIC)"),
+    ("finit_module", [0, 0, 0, 0, 0, 0], "flags=0"),
+    ("delete_module", [0, 0o5000, 0, 0, 0, 0], "flags=3(O_NONBLOCK|O_TRUNC)"),
+    ("delete_module", [0, 0o4000, 0, 0, 0, 0], "flags=2(O_NONBLOCK)"),
+    ("fchownat", [0, 0, 0, 0, 0x100, 0], "flags=0"),
+    ("fchownat", [0, 0, 0, 0, 0x1500, 0], "flags=5120(AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH)"),
+    ("unlinkat", [0, 0, 0x201, 0, 0, 0], "flags=512(AT_REMOVEDIR)"),
+    ("linkat", [0, 0, 0, 0, 0x1001, 0], "flags=4096(AT_EMPTY_PATH)"),
+    ("newfstatat", [0, 0, 0, 0x2100, 0, 0], "flags=256(AT_SYMLINK_NOFOLLOW)"),
+    ("renameat2", [0, 0, 0, 0, 9, 0], "flags=9(RENAME_NOREPLACE)"),
+    ("renameat2", [0, 0, 0, 0, 8, 0], "flags=8"),
+    ("mount", [0, 0, 0, 0xc0ed_0021, 0, 0], "flags=33(RDONLY|REMOUNT)"),
+    ("mount", [0, 0, 0, 0x8000_0300, 0, 0], "flags=2147484416(NOUSER)"),
+    ("umount2", [0, 0x12, 0, 0, 0, 0], "flags=2(DETACH)"),
+    ("access", [0, 8, 0, 0, 0, 0], "mode=0(F_OK)"),
+    ("access", [0, 6, 0, 0, 0, 0], "mode=6(R_OK|W_OK)"),
+    ("flock", [0, 0x20, 0, 0, 0, 0], "operation=0(LOCK_NONE)"),
+    ("splice", [0, 0, 0, 0, 0, 0x18], "flags=8(SPLICE_F_GIFT)"),
+    ("dup3", [0, 9, 0o200_4000, 0, 0, 0], "flags=4096(O_CLOEXEC)"),
+    ("dup3", [0, 9, 0, 0, 0, 0], "flags=0(O_NONE)"),
+    ("socket", [2, 0o200_4001, 0, 0, 0, 0], "flags=4160(O_NONBLOCK|O_CLOEXEC)"),
+    ("accept4", [0, 0, 0, 0o200_4000, 0, 0], "flags=1040"),
+    ("close_range", [3, 4, 9, 0, 0, 0], "flags=0"),
+    ("memfd_create", [0, 9, 0, 0, 0, 0], "flags=1(MFD_CLOEXEC)"),
+    ("userfaultfd", [0x800, 0, 0, 0, 0, 0], "flags=2048(O_LARGEFILE)"),
+    ("userfaultfd", [0, 0, 0, 0, 0, 0], "flags=0(O_NONE)"),
+    ("mlockall", [9, 0, 0, 0, 0, 0], "flags=1(MCL_CURRENT)"),
+    ("mprotect", [0, 0, 0x11, 0, 0, 0], "prot=65(PROT_READ|PROT_SAO)"),
+    ("unshare", [0x400_0100, 0, 0, 0, 0, 0], "flags=32896(CLONE_NEWUTS|CLONE_VM)"),
+    ("unshare", [0x80, 0, 0, 0, 0, 0], "flags=0"),
+    ("io_uring_enter", [0, 0, 0, 0x11, 0, 0], "flags=1(IORING_ENTER_GETEVENTS)"),
+    ("mknod", [0, 0, 0, 0, 0, 0], "mode=0100000(S_IFREG)"),
+    ("mknod", [0, 0o4_0700, 0, 0, 0, 0], "mode=0700(S_IXUSR|S_IWUSR|S_IRUSR)"),
+    ("mknodat", [0, 0, 0o1_0400, 0, 0, 0], "mode=010400(S_IRUSR|S_IFIFO)"),
+    ("fchmod", [0, 0o4400, 0, 0, 0, 0], "mode=04400(S_IRUSR|S_ISUID)"),
+];
+
+#[test]
+fn values_that_falco_does_not_know_print_as_it_prints_them() {
+    let stopped = Stopped::start(shell("exec 0</dev/null 9>&-; kill -STOP $$; exec 1>&0"), is(libc::SYS_dup2));
+    let context = context();
+    for (call, registers, expected) in NAMED {
+        let event_type = ::rules::EventType::from_name(call).unwrap();
+        let decoded = Call::new(event_type, Width::Eight, *registers);
+        let event = CallEvent::new(&context, decoded, Target::new(stopped.task(), PENDING), context.clock.tick());
+        let shown = text(&event, "evt.args").unwrap();
+        assert!(shown.split(' ').any(|parameter| parameter == *expected), "{call} {registers:x?}: {shown}");
+    }
+}
+
 #[test]
 fn a_namespace_is_a_file() {
     let stopped = Stopped::start(shell("exec 0</proc/self/ns/uts; kill -STOP $$; exec 1>&0"), is(libc::SYS_dup2));
