@@ -13,7 +13,7 @@ use super::{Context, Moment, held::Held, image::Image, paths::Paths, subject::Su
 use crate::{
     decode::{Call, Open},
     enforce::{OpenRequest, RequestError},
-    process::{Process, Stat, Status},
+    process::{Ancestors, Process, Stat, Status},
     target::Target,
 };
 
@@ -41,7 +41,7 @@ pub(crate) struct CallEvent<'a> {
     open: OnceCell<Option<Open>>,
     thread: OnceCell<Option<Arc<Process>>>,
     leader: OnceCell<Option<Arc<Process>>>,
-    ancestors: OnceCell<Vec<Arc<Process>>>,
+    ancestors: Ancestors,
     stat: OnceCell<Option<Stat>>,
     status: OnceCell<Option<Status>>,
     result: OnceCell<i64>,
@@ -63,7 +63,7 @@ impl<'a> CallEvent<'a> {
             open: OnceCell::new(),
             thread: OnceCell::new(),
             leader: OnceCell::new(),
-            ancestors: OnceCell::new(),
+            ancestors: Ancestors::default(),
             stat: OnceCell::new(),
             status: OnceCell::new(),
             result: OnceCell::new(),
@@ -168,18 +168,14 @@ impl<'a> CallEvent<'a> {
         self.leader.get_or_init(fetch).as_deref()
     }
 
-    /// Parent, grandparent, and so on.
-    pub(super) fn ancestors(&self) -> &[Arc<Process>] {
-        self.ancestors
-            .get_or_init(|| self.thread().map(|thread| self.context.processes.ancestors(thread)).unwrap_or_default())
+    /// Parent, grandparent, and so on; none is looked for that is not asked for.
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.thread().into_iter().flat_map(|thread| self.ancestors.of(thread, &self.context.processes))
     }
 
-    /// The parent; alone it costs less than all ancestors.
-    pub(super) fn parent(&self) -> Option<Arc<Process>> {
-        match self.ancestors.get() {
-            Some(ancestors) => ancestors.first().map(Arc::clone),
-            None => self.context.processes.parent(self.thread()?),
-        }
+    /// The parent.
+    pub(super) fn parent(&self) -> Option<&Arc<Process>> {
+        self.ancestors().next()
     }
 
     /// `stat` of the thread.

@@ -36,7 +36,7 @@ pub(crate) use mount::mount_root;
 pub(crate) use socket::{End, Socket};
 pub(crate) use stat::Stat;
 pub(crate) use status::Status;
-pub(crate) use table::ProcessTable;
+pub(crate) use table::{Ancestors, ProcessTable};
 pub(crate) use unseen::{found, overlook, unseen};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! A bounded table of [`Process`] handles by task number.
 
 use std::{
+    cell::OnceCell,
     collections::HashMap,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,6 +18,40 @@ const DESCRIPTORS_EACH: u64 = 5;
 const ATTEMPTS: usize = 3;
 /// Generations that are followed upwards, each with a descriptor; real trees end after a dozen.
 const MAX_ANCESTORS: usize = 256;
+
+/// Parent, grandparent and so on of one process, each looked for when somebody asks for it.
+#[derive(Debug, Default)]
+pub(crate) struct Ancestors(OnceCell<Option<Box<Ancestor>>>);
+
+#[derive(Debug)]
+struct Ancestor {
+    process: Arc<Process>,
+    elder: Ancestors,
+}
+
+impl Ancestors {
+    /// The line of `process`, up to the first process of the host. Of a longer line the eldest stay unseen.
+    pub(crate) fn of<'a>(
+        &'a self,
+        process: &'a Process,
+        table: &'a ProcessTable,
+    ) -> impl Iterator<Item = &'a Arc<Process>> {
+        let mut next = Some((self, process));
+        let mut left = MAX_ANCESTORS;
+        std::iter::from_fn(move || {
+            let (line, child) = next.take()?;
+            let find = || Some(Box::new(Ancestor { process: table.parent(child)?, elder: Self::default() }));
+            let found = line.0.get_or_init(find).as_deref()?;
+            let Some(after) = left.checked_sub(1) else {
+                overlook();
+                return None;
+            };
+            left = after;
+            next = Some((&found.elder, &found.process));
+            Some(&found.process)
+        })
+    }
+}
 
 /// Handles of tasks that were asked for.
 #[derive(Debug)]
@@ -85,16 +120,6 @@ impl ProcessTable {
         }
         overlook();
         None
-    }
-
-    /// Parent, grandparent and so on up to the first process of the host. Of a longer line the eldest stay unseen.
-    pub(crate) fn ancestors(&self, process: &Process) -> Vec<Arc<Process>> {
-        let first = self.parent(process);
-        let line: Vec<_> = std::iter::successors(first, |child| self.parent(child)).take(MAX_ANCESTORS + 1).collect();
-        if line.len() > MAX_ANCESTORS {
-            overlook();
-        }
-        line
     }
 
     /// Where there are too many, chance decides which one goes: where more tasks call in turns than are kept, the one whose

@@ -3,12 +3,12 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use super::{Kind, Process, ProcessTable};
+use super::{Ancestors, Kind, Process, ProcessTable, unseen};
 
 /// A process that has loaded all it needs and waits for input: one that was only started is seen while the kernel still sets
 /// up its stack.
@@ -96,8 +96,12 @@ fn a_handle_of_a_parent_is_that_of_the_real_parent() {
     let child = start("sleep", "60");
     let process = table.get(child.id()).unwrap();
     assert_eq!(table.parent(&process).unwrap().task(), std::process::id());
-    let ancestors = table.ancestors(&process);
-    assert_eq!(ancestors.last().unwrap().stat().unwrap().parent, 0, "the chain ends at the first process");
+    let ancestors = Ancestors::default();
+    assert_eq!(
+        ancestors.of(&process, &table).last().unwrap().stat().unwrap().parent,
+        0,
+        "the chain ends at the first process"
+    );
     end(child);
     assert!(table.parent(&process).is_none());
 }
@@ -169,4 +173,27 @@ fn many_groups_hide_nothing() {
     let status = Process::open(child.id()).unwrap().status().unwrap();
     assert_eq!((status.process, status.groups.len()), (child.id(), 3000));
     end(child);
+}
+
+/// A shell that starts another one, as often as its first parameter says; the last one prints its number and waits.
+const NESTED: &str = r#"if [ "$1" = 0 ]; then echo $$; read line; else sh -c "$0" "$0" $(($1 - 1)); fi; true"#;
+
+#[test]
+fn ancestors_are_followed_as_far_as_they_are_asked_for() {
+    let mut command = Command::new("sh");
+    command.args(["-c", NESTED, NESTED, "260"]);
+    let mut outermost = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(outermost.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let table = ProcessTable::default();
+    let innermost = table.get(line.trim().parse().unwrap()).unwrap();
+    let ancestors = Ancestors::default();
+    let before = unseen();
+    for place in [1, 0, 255] {
+        assert_eq!(ancestors.of(&innermost, &table).nth(place).unwrap().name().unwrap(), b"sh", "{place}");
+        assert_eq!(unseen() - before, 0, "{place}");
+    }
+    assert_eq!((ancestors.of(&innermost, &table).count(), unseen() - before), (256, 1));
+    drop(outermost.stdin.take());
+    outermost.wait().unwrap();
 }

@@ -120,7 +120,7 @@ impl CallEvent<'_> {
         let own = self.leader().filter(|leader| is_first(leader));
         match own {
             Some(leader) => self.start_of(leader),
-            None => self.start_of(self.ancestors().iter().find(|ancestor| is_first(ancestor))?),
+            None => self.start_of(self.ancestors().find(|ancestor| is_first(ancestor))?),
         }
     }
 }
