@@ -29,8 +29,23 @@ pub struct LoadOptions {
 pub struct Unseen {
     /// Types of which there are no events.
     pub events: EventTypeSet,
+    /// Types whose calls are events of another one, with that.
+    pub replaced: Vec<(EventType, EventType)>,
     /// Parameters, by type and place, that no event has a value of.
     pub parameters: BTreeSet<(EventType, usize)>,
+}
+
+impl Unseen {
+    /// What remains of `types`.
+    pub(super) fn seen(&self, types: &EventTypeSet) -> EventTypeSet {
+        let replaced = self.replaced.iter().map(|(named, _)| *named).collect();
+        types.difference(&self.events).difference(&replaced)
+    }
+
+    /// Of which type the events of a replaced one are.
+    pub(super) fn replacement(&self, event_type: EventType) -> Option<EventType> {
+        self.replaced.iter().find(|(named, _)| *named == event_type).map(|(_, other)| *other)
+    }
 }
 
 impl Default for LoadOptions {

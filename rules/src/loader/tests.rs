@@ -134,12 +134,26 @@ fn fields_that_are_always_absent_are_noted_outside_of_warnings() {
 
 #[test]
 fn what_is_never_seen_is_noted() {
-    let [write, prctl, open] = ["write", "prctl", "open"].map(|name| EventType::from_name(name).unwrap());
-    let unseen =
-        Unseen { events: [write].into_iter().collect(), parameters: [(prctl, 2), (open, 1)].into_iter().collect() };
+    let [write, prctl, open, execve, execveat] =
+        ["write", "prctl", "open", "execve", "execveat"].map(|name| EventType::from_name(name).unwrap());
+    let unseen = Unseen {
+        events: [write].into_iter().collect(),
+        replaced: vec![(execveat, execve)],
+        parameters: [(prctl, 2), (open, 1)].into_iter().collect(),
+    };
     for (condition, expected) in [
         ("evt.type = write and fd.num = 1", &[("type 'write'", "the rule never matches")] as &[_]),
         ("evt.type in (write, open)", &[("type 'write'", "the rule matches its other event types alone")]),
+        ("evt.type = execveat", &[("'execveat' here: such a call is an event of the type 'execve'", "the rule never")]),
+        (
+            "evt.type in (execveat, write)",
+            &[("'execveat' here: such", "the rule never"), ("'write'", "the rule never")],
+        ),
+        ("evt.type in (execveat, open)", &[("'execveat' here: such", "the rule matches its other")]),
+        ("evt.type in (execve, execveat)", &[]),
+        ("evt.type in (execve, execveat) and evt.type != execve", &[("'execveat' here: such", "the rule never")]),
+        ("evt.type in (execve, execveat) and evt.arg.exe = x", &[]),
+        ("evt.type != execveat and evt.type = open", &[]),
         ("evt.type != write and evt.type = open", &[]),
         ("evt.type = open and not evt.type in (write)", &[]),
         ("evt.type = prctl and evt.arg.arg2_str = x", &[("'evt.arg.arg2_str' is always absent", "every comparison")]),

@@ -93,14 +93,21 @@ fn unseen_events(check: &Check, types: &EventTypeSet, unseen: &Unseen) -> Vec<Fo
     if !by_name || !matches!(field_name(check), Some("evt.type" | "syscall.type")) {
         return Vec::new();
     }
-    let is_vain = types.difference(&unseen.events).is_empty();
+    let is_vain = unseen.seen(types).is_empty();
     let help = if is_vain { "the rule never matches" } else { "the rule matches its other event types alone" };
     let named = literals(check).iter().filter_map(|literal| EventType::from_name(&literal.text));
     named
-        .filter(|named| types.contains(*named) && unseen.events.contains(*named))
-        .map(|named| {
+        .filter(|named| types.contains(*named))
+        .filter_map(|named| {
             let message = format!("there are never events of the type '{}' here", named.name());
-            Some((Code::EventUnseen, message, Some(help.to_owned())))
+            let message = match unseen.replacement(named) {
+                // Whoever names both wants both, and gets them.
+                Some(other) if types.contains(other) => return None,
+                Some(other) => format!("{message}: such a call is an event of the type '{}'", other.name()),
+                None if unseen.events.contains(named) => message,
+                None => return None,
+            };
+            Some(Some((Code::EventUnseen, message, Some(help.to_owned()))))
         })
         .collect()
 }
@@ -111,7 +118,7 @@ fn unseen_parameter(field: &str, types: &EventTypeSet, unseen: &Unseen) -> Found
     if !matches!(description.field, Field::Evt(EvtField::Arg | EvtField::Rawarg)) || argument == Argument::Unused {
         return None;
     }
-    let seen = types.difference(&unseen.events);
+    let seen = unseen.seen(types);
     let with = |event_type: EventType| Some((event_type, event_type.parameter(&argument)?));
     let mut having = seen.iter().filter_map(with).peekable();
     having.peek()?;

@@ -12,6 +12,7 @@ use rules::{EventCategory, EventType};
 use serde_json::{Map, Value, json};
 
 use super::text::write_entry;
+use crate::decode::replaced_types;
 
 /// Column of an event's parameters.
 const PARAMETERS: usize = 26;
@@ -53,12 +54,20 @@ pub(super) fn run(arguments: &EventsArguments) -> io::Result<()> {
     io::stdout().lock().write_all(text.as_bytes())
 }
 
-/// When Lanner sees events of a type.
-fn watched(event_type: EventType) -> &'static str {
-    if is_base(event_type.name()) {
-        return "always";
-    }
-    if watchable().contains(event_type) { "on demand" } else { "NEVER" }
+/// When Lanner sees events of a type, or which other type they have.
+fn watched(event_type: EventType) -> String {
+    let text = match replaced_types().find(|(named, _)| *named == event_type) {
+        Some((_, reported)) => return format!("as {}", reported.name()),
+        None if is_base(event_type.name()) => "always",
+        None if watchable().contains(event_type) => "on demand",
+        None => "NEVER",
+    };
+    text.to_owned()
+}
+
+/// Whether there are events of a type.
+fn is_available(event_type: EventType) -> bool {
+    watchable().contains(event_type) && replaced_types().all(|(named, _)| named != event_type)
 }
 
 fn events(category: EventCategory) -> impl Iterator<Item = EventType> {
@@ -94,13 +103,12 @@ fn json_events(category: EventCategory) -> Value {
     let described = |event_type: EventType| {
         let parameters = event_type.description().parameters.iter();
         let parameters = parameters.map(|known| json!({ "name": known.name, "type": known.value_type.name() }));
-        let watched = watched(event_type);
         json!({
-            "available": watched != "NEVER",
+            "available": is_available(event_type),
             "dir": "<",
             "name": event_type.name(),
             "params": parameters.collect::<Vec<_>>(),
-            "watched": watched.to_lowercase(),
+            "watched": watched(event_type).to_lowercase(),
         })
     };
     events(category).map(described).collect()

@@ -4,7 +4,7 @@
 use rules::{EventTypeSet, LoadOptions, Unseen};
 
 use super::rules_options::{AppendOutput, ExtraField, RulesOptions, Selection, Selector};
-use crate::decode::unknown_parameters;
+use crate::decode::{replaced_types, unknown_parameters};
 
 impl RulesOptions {
     /// What the loader is told.
@@ -17,6 +17,7 @@ impl RulesOptions {
             buffer_format_base64: self.buffer_format_base64,
             unseen: Unseen {
                 events: EventTypeSet::all().difference(&policy::watchable()),
+                replaced: replaced_types().collect(),
                 parameters: unknown_parameters().collect(),
             },
             ..LoadOptions::default()

@@ -230,6 +230,13 @@ pub(crate) fn unknown_parameters() -> impl Iterator<Item = (EventType, usize)> {
     })
 }
 
+/// The types of watched calls that are events of another type, with that.
+pub(crate) fn replaced_types() -> impl Iterator<Item = (EventType, EventType)> {
+    let reported = |event_type| (event_type, Call::of_type(event_type).event_type());
+    let types: Vec<_> = policy::watchable().iter().collect();
+    types.into_iter().map(reported).filter(|(named, reported)| named != reported)
+}
+
 /// Messages that one call sends; the kernel leaves out more (`UIO_MAXIOV`).
 const MAX_MESSAGES: u64 = 1024;
 

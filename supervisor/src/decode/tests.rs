@@ -83,6 +83,8 @@ fn numbers_are_those_of_their_architecture() {
 fn an_execveat_is_reported_as_execve() {
     let call = Call::decode(0xC000_003E, 322, [0; 6], &NOBODY).unwrap();
     assert_eq!((call.event_type().name(), call.layout().name), ("execve", "execveat"));
+    let replaced: Vec<_> = replaced_types().map(|(named, reported)| (named.name(), reported.name())).collect();
+    assert_eq!(replaced, [("execveat", "execve")]);
 }
 
 /// What rules see, and what is performed, is what the kernel takes of a register.

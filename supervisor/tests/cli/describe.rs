@@ -236,8 +236,13 @@ fn entries(text: &str) -> Vec<String> {
 #[test]
 fn events_say_when_they_are_watched() {
     let (text, markdown) = (run("events"), run("events --markdown"));
-    for (name, watched) in [("execve", "always"), ("connect", "on demand"), ("write", "NEVER"), ("container", "NEVER")]
-    {
+    for (name, watched) in [
+        ("execve", "always"),
+        ("execveat", "as execve"),
+        ("connect", "on demand"),
+        ("write", "NEVER"),
+        ("container", "NEVER"),
+    ] {
         assert!(markdown.contains(&format!("| `{name}` | {watched} |")), "{name}");
         assert!(text.lines().any(|line| line.starts_with(&format!("  {name} ")) && line.contains(watched)), "{name}");
     }
