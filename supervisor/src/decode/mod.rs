@@ -189,13 +189,17 @@ pub(crate) enum Source {
 impl Source {
     /// The register of a parameter that is one of several named values, and those.
     pub(crate) fn enumeration(&self) -> Option<(usize, Enumeration)> {
-        Some(match self {
-            Self::Enumerated(register, names) => (*register, Enumeration::Same(names)),
-            Self::Short(register, names) => (*register, Enumeration::Short(names)),
-            Self::Limited(register, names, other) => (*register, Enumeration::Limited(names, *other)),
-            Self::Choice(register, choices) => (*register, Enumeration::Renumbered(choices)),
-            _ => return None,
-        })
+        if let Self::Enumerated(register, names) = self {
+            Some((*register, Enumeration::Same(names)))
+        } else if let Self::Short(register, names) = self {
+            Some((*register, Enumeration::Short(names)))
+        } else if let Self::Limited(register, names, other) = self {
+            Some((*register, Enumeration::Limited(names, *other)))
+        } else if let Self::Choice(register, choices) = self {
+            Some((*register, Enumeration::Renumbered(choices)))
+        } else {
+            None
+        }
     }
 }
 

@@ -144,11 +144,10 @@ impl CallEvent<'_> {
         match self.subject_kind().filter(|_| !is_accept) {
             Some(Kind::File | Kind::Directory) => EvtField::CountErrorFile,
             Some(Kind::Ipv4 | Kind::Ipv6 | Kind::Unix) => EvtField::CountErrorNet,
-            Some(_) => EvtField::CountErrorOther,
             None if layout.subject == Subject::Opened => EvtField::CountErrorFile,
             None if is_accept || layout.name == "connect" => EvtField::CountErrorNet,
             None if layout.category == Category::Memory => EvtField::CountErrorMemory,
-            None => EvtField::CountErrorOther,
+            Some(_) | None => EvtField::CountErrorOther,
         }
     }
 

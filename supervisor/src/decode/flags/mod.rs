@@ -46,16 +46,16 @@ pub(crate) enum Enumeration {
 impl Enumeration {
     /// Falco's number of the kernel's `value`, and its names.
     pub(crate) fn find(self, value: u32) -> (u32, String) {
-        let named = |names: Names, value: u32| {
+        let with_names = |names: Names, value: u32| {
             let equal = names.iter().filter(|(_, number)| *number == value).map(|(name, _)| *name);
             (value, equal.collect::<Vec<_>>().join("|"))
         };
         match self {
-            Self::Same(names) => named(names, value),
-            Self::Short(names) => named(names, value & u32::from(u16::MAX)),
+            Self::Same(names) => with_names(names, value),
+            Self::Short(names) => with_names(names, value & u32::from(u16::MAX)),
             Self::Limited(names, other) => {
                 let is_known = names.iter().any(|(_, number)| *number == value);
-                named(names, if is_known { value } else { other })
+                with_names(names, if is_known { value } else { other })
             }
             Self::Renumbered(choices) => {
                 let (number, name) = choices.find(value);
