@@ -41,11 +41,22 @@ exit 0
 ";
 
 /// An installation with the configuration's defaults, and a container in each mode on an overlay, as engines make them, with
-/// whole names of its layers and with ones that begin at a directory above, where a process may trace its own children only.
+/// whole names of its layers and with ones that begin at a directory above, where a process may trace its own children only,
+/// and where a hundred other containers have overlays of many layers.
 const SCRIPT: &str = "
 cd / || exit
 echo 1 >/proc/sys/kernel/yama/ptrace_scope || exit
 uname -r | cut -d . -f 1,2
+name=$(printf %0200d 0)
+layers=
+for layer in $(seq 18); do
+    mkdir -p others/$name$layer
+    layers=$layers:/others/$name$layer
+done
+for other in $(seq 100); do
+    mkdir others/m$other
+    mount -t overlay -o lowerdir=${layers#:} overlay others/m$other || exit
+done
 for mode in audit enforce; do
     echo $mode:
     [ $mode = audit ] && start=/ || start=

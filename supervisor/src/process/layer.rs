@@ -22,6 +22,7 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -39,6 +40,9 @@ use super::{
     mount::{Mount, MountTable},
 };
 use crate::sys::{file_facts, look_below};
+
+/// Overlays whose place on the host is kept: a container has one, and its volumes may lie on others.
+const MAX_KNOWN: usize = 8;
 
 /// Where a file of an overlay lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,9 +229,28 @@ fn starts(mount: &Mount<'_>, upper: &Path) -> Vec<PathBuf> {
     if upper.is_absolute() {
         return above(upper);
     }
+    points(mount.device).iter().flat_map(|point| above(point)).collect()
+}
+
+/// An overlay by its device, and where the host sees it.
+type KnownOverlay = ((u32, u32), Arc<[PathBuf]>);
+
+/// Where the host sees a file system. What is found is kept: the host's table may be long, and an engine's overlay is mounted
+/// for as long as its container is there.
+fn points(device: (u32, u32)) -> Arc<[PathBuf]> {
+    static KNOWN: Mutex<Vec<KnownOverlay>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, points)) = known.iter().find(|(other, _)| *other == device) {
+        return Arc::clone(points);
+    }
     let table = MountTable::own();
-    let mounts = table.iter().flat_map(MountTable::mounts).filter(|own| own.device == mount.device);
-    mounts.flat_map(|own| above(&path(own.point))).collect()
+    let mounts = table.iter().flat_map(MountTable::mounts).filter(|own| own.device == device);
+    let points: Arc<[PathBuf]> = mounts.map(|own| path(own.point)).collect();
+    if !points.is_empty() {
+        known.truncate(MAX_KNOWN - 1);
+        known.insert(0, (device, Arc::clone(&points)));
+    }
+    points
 }
 
 /// A layer on the host.

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `/proc/PID/mountinfo` (proc(5)): what is mounted where, and which part of a file system a mount shows.
 
-use super::{Process, stat::number};
+use std::{fs::File, io::Read as _};
 
-/// Bytes of the mount table that are read: some 2000 mounts.
+use super::{Process, stat::number, unseen::found};
+
+/// Bytes of a task's mount table that are read: some 2000 mounts.
 const MAX_TABLE: usize = 256 * 1024;
+/// The same of our own, where every container of the node has an overlay, each with a line of up to a page for its layers.
+const MAX_OWN_TABLE: u64 = 64 << 20;
 
 /// The mounts that a task sees.
 pub(super) struct MountTable(Vec<u8>);
@@ -30,7 +34,11 @@ impl MountTable {
 
     /// Our own.
     pub(super) fn own() -> Option<Self> {
-        Process::open(std::process::id()).and_then(|process| Self::of(&process))
+        let process = Process::open(std::process::id())?;
+        let file = found(process.open_own("mountinfo", libc::O_RDONLY))?;
+        let mut content = Vec::new();
+        File::from(file).take(MAX_OWN_TABLE).read_to_end(&mut content).ok()?;
+        Some(Self(content))
     }
 
     pub(super) fn mounts(&self) -> impl Iterator<Item = Mount<'_>> {
