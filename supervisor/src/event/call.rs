@@ -169,13 +169,23 @@ impl<'a> CallEvent<'a> {
     }
 
     /// Parent, grandparent, and so on; none is looked for that is not asked for.
-    pub(super) fn ancestors(&self) -> impl Iterator<Item = &Arc<Process>> {
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = Arc<Process>> {
         self.thread().into_iter().flat_map(|thread| self.ancestors.of(thread, &self.context.processes))
     }
 
     /// The parent.
-    pub(super) fn parent(&self) -> Option<&Arc<Process>> {
+    pub(super) fn parent(&self) -> Option<Arc<Process>> {
         self.ancestors().next()
+    }
+
+    /// What a question to parent or ancestors comes to, who may end meanwhile.
+    pub(super) fn ask_kin<T>(&self, question: impl Fn() -> Option<T>) -> Option<T> {
+        self.ancestors.ask(question)
+    }
+
+    /// What `read` tells of one of them; to be asked within [`Self::ask_kin`].
+    pub(super) fn told_by<T>(&self, kin: &Process, read: impl FnOnce(&Process) -> Option<T>) -> Option<T> {
+        self.ancestors.told_by(kin, read)
     }
 
     /// `stat` of the thread.

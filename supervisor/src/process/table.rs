@@ -2,7 +2,7 @@
 //! A bounded table of [`Process`] handles by task number.
 
 use std::{
-    cell::OnceCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,37 +20,84 @@ const ATTEMPTS: usize = 3;
 const MAX_ANCESTORS: usize = 256;
 
 /// Parent, grandparent and so on of one process, each looked for when somebody asks for it.
+///
+/// Any of them may end meanwhile, which leaves the next one to another parent. A question that somebody was asked who had ended
+/// has no answer, and is asked anew ([`Self::ask`]).
 #[derive(Debug, Default)]
-pub(crate) struct Ancestors(OnceCell<Option<Box<Ancestor>>>);
-
-#[derive(Debug)]
-struct Ancestor {
-    process: Arc<Process>,
-    elder: Ancestors,
+pub(crate) struct Ancestors {
+    line: RefCell<Vec<Arc<Process>>>,
+    /// Whether the line has come to the first process of the host.
+    is_whole: Cell<bool>,
+    /// Whether somebody was asked who had ended.
+    is_broken: Cell<bool>,
 }
 
 impl Ancestors {
+    /// What a question to the line comes to. Where its members keep ending, it stays unseen.
+    pub(crate) fn ask<T>(&self, question: impl Fn() -> Option<T>) -> Option<T> {
+        for _ in 0..ATTEMPTS {
+            let answer = question();
+            if !self.is_broken.replace(false) {
+                return answer;
+            }
+            self.line.borrow_mut().clear();
+            self.is_whole.set(false);
+        }
+        overlook();
+        None
+    }
+
+    /// What `read` tells of one of the line.
+    pub(crate) fn told_by<T>(&self, process: &Process, read: impl FnOnce(&Process) -> Option<T>) -> Option<T> {
+        let told = read(process);
+        if told.is_none() && !process.exists() {
+            self.is_broken.set(true);
+        }
+        told
+    }
+
     /// The line of `process`, up to the first process of the host. Of a longer line the eldest stay unseen.
     pub(crate) fn of<'a>(
         &'a self,
         process: &'a Process,
         table: &'a ProcessTable,
-    ) -> impl Iterator<Item = &'a Arc<Process>> {
-        let mut next = Some((self, process));
-        let mut left = MAX_ANCESTORS;
-        std::iter::from_fn(move || {
-            let (line, child) = next.take()?;
-            let find = || Some(Box::new(Ancestor { process: table.parent(child)?, elder: Self::default() }));
-            let found = line.0.get_or_init(find).as_deref()?;
-            let Some(after) = left.checked_sub(1) else {
+    ) -> impl Iterator<Item = Arc<Process>> + 'a {
+        (0..).map_while(move |place| self.get(place, process, table))
+    }
+
+    fn get(&self, place: usize, process: &Process, table: &ProcessTable) -> Option<Arc<Process>> {
+        let mut line = self.line.borrow_mut();
+        while line.len() <= place && !self.is_whole.get() {
+            if line.len() == MAX_ANCESTORS {
                 overlook();
                 return None;
-            };
-            left = after;
-            next = Some((&found.elder, &found.process));
-            Some(&found.process)
-        })
+            }
+            let child = line.last();
+            match table.parent(child.map_or(process, |child| child)) {
+                Parent::Process(parent) => line.push(parent),
+                Parent::None => self.is_whole.set(true),
+                Parent::Unseen => return None,
+                Parent::OfNobody => {
+                    // The process itself is there for as long as its call waits.
+                    self.is_broken.set(child.is_some());
+                    return None;
+                }
+            }
+        }
+        line.get(place).map(Arc::clone)
     }
+}
+
+/// Whom a process has as parent.
+#[derive(Debug)]
+pub(crate) enum Parent {
+    Process(Arc<Process>),
+    /// It is the first one of the host.
+    None,
+    /// Another one, each time, which was noted as unseen.
+    Unseen,
+    /// It has ended.
+    OfNobody,
 }
 
 /// Handles of tasks that were asked for.
@@ -104,22 +151,23 @@ impl ProcessTable {
     ///
     /// The parent's number is read again after its handle is open: a parent that died in between has left its child to
     /// another one before its number could be reused.
-    pub(crate) fn parent(&self, child: &Process) -> Option<Arc<Process>> {
+    pub(crate) fn parent(&self, child: &Process) -> Parent {
+        let number_of = |child: &Process| child.stat().map(|stat| stat.parent);
         for _ in 0..ATTEMPTS {
-            let number = child.stat()?.parent;
-            if number == 0 {
-                return None;
-            }
+            let number = match number_of(child) {
+                None => return Parent::OfNobody,
+                Some(0) => return Parent::None,
+                Some(number) => number,
+            };
             let parent = self.get(number);
-            if child.stat()?.parent == number {
-                if parent.is_none() {
-                    overlook();
-                }
-                return parent;
+            match (number_of(child), parent) {
+                (None, _) => return Parent::OfNobody,
+                (Some(after), Some(parent)) if after == number => return Parent::Process(parent),
+                (Some(_), _) => {}
             }
         }
         overlook();
-        None
+        Parent::Unseen
     }
 
     /// Where there are too many, chance decides which one goes: where more tasks call in turns than are kept, the one whose

@@ -8,7 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Ancestors, Kind, Process, ProcessTable, unseen};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{Ancestors, Kind, Process, ProcessTable, table::Parent, unseen};
 
 /// A process that has loaded all it needs and waits for input: one that was only started is seen while the kernel still sets
 /// up its stack.
@@ -95,7 +100,7 @@ fn a_handle_of_a_parent_is_that_of_the_real_parent() {
     let table = ProcessTable::default();
     let child = start("sleep", "60");
     let process = table.get(child.id()).unwrap();
-    assert_eq!(table.parent(&process).unwrap().task(), std::process::id());
+    assert!(matches!(table.parent(&process), Parent::Process(parent) if parent.task() == std::process::id()));
     let ancestors = Ancestors::default();
     assert_eq!(
         ancestors.of(&process, &table).last().unwrap().stat().unwrap().parent,
@@ -103,7 +108,7 @@ fn a_handle_of_a_parent_is_that_of_the_real_parent() {
         "the chain ends at the first process"
     );
     end(child);
-    assert!(table.parent(&process).is_none());
+    assert!(matches!(table.parent(&process), Parent::OfNobody));
 }
 
 #[test]
@@ -196,4 +201,46 @@ fn ancestors_are_followed_as_far_as_they_are_asked_for() {
     assert_eq!((ancestors.of(&innermost, &table).count(), unseen() - before), (256, 1));
     drop(outermost.stdin.take());
     outermost.wait().unwrap();
+}
+
+/// Starts a shell that starts another one, which starts a program and ends with the first line of the input.
+const GENERATIONS: &str = "sh -c 'sleep 60 <&- >&- & echo $!; read line'; read line";
+
+/// What becomes of a line of which the first `known` were asked for when the parent ends: the line's end is found, and the
+/// parent is another one.
+#[track_caller]
+fn check_broken_line(known: usize) {
+    let mut command = Command::new("sh");
+    let mut outer = command.args(["-c", GENERATIONS]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut number = String::new();
+    BufReader::new(outer.stdout.take().unwrap()).read_line(&mut number).unwrap();
+    let table = ProcessTable::default();
+    let process = table.get(number.trim().parse().unwrap()).unwrap();
+    let (ancestors, before) = (Ancestors::default(), unseen());
+    let parent = ancestors.of(&process, &table).take(known).collect::<Vec<_>>().swap_remove(0);
+    outer.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    while parent.exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let names = ancestors.ask(|| {
+        let line = ancestors.of(&process, &table);
+        Some(line.filter_map(|ancestor| ancestors.told_by(&ancestor, Process::name)).count())
+    });
+    assert!(names.is_some_and(|names| names > 0));
+    let line: Vec<_> = ancestors.of(&process, &table).collect();
+    assert_ne!(line[0].task(), parent.task());
+    assert_eq!(line.last().unwrap().stat().unwrap().parent, 0);
+    assert_eq!(unseen() - before, 0);
+    assert_eq!(ancestors.ask(|| ancestors.told_by(&parent, Process::name)), None);
+    assert_eq!(unseen() - before, 1);
+    kill(Pid::from_raw(process.task().try_into().unwrap()), Signal::SIGKILL).unwrap();
+    drop(outer.stdin.take());
+    outer.wait().unwrap();
+}
+
+#[test]
+fn a_question_to_somebody_who_has_ended_is_asked_anew() {
+    check_broken_line(1);
+    check_broken_line(2);
+    check_broken_line(usize::MAX);
 }

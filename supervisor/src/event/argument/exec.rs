@@ -5,6 +5,7 @@ use super::{CallEvent, Rendered};
 use crate::{
     decode::{EXEC_BITS, ExecParameter, render_flags},
     event::{file::nanoseconds, join::join, paths},
+    process::Process,
 };
 
 impl CallEvent<'_> {
@@ -60,8 +61,11 @@ impl CallEvent<'_> {
             // An exec ends all threads but the first, whose number the process keeps.
             P::Tid | P::Pid => own(self.thread()?.leader()?),
             P::ParentTid => {
-                let parent = self.parent()?;
-                Rendered::resolved(parent.task().to_string(), parent.name().unwrap_or_default())
+                let (parent, name) = self.ask_kin(|| {
+                    let parent = self.parent()?;
+                    Some((parent.task(), self.told_by(&parent, Process::name)?))
+                })?;
+                Rendered::resolved(parent.to_string(), name)
             }
             P::OwnGroup => Rendered::plain(self.status()?.own_group.to_string()),
             _ => Rendered::plain(self.stat()?.group.to_string()),

@@ -19,7 +19,7 @@ use crate::{
 impl CallEvent<'_> {
     pub(super) fn of_parent(&self, field: ProcField) -> Option<Value<'_>> {
         let parent = self.parent()?;
-        match field {
+        self.told_by(&parent, |parent| match field {
             ProcField::Pexe => arguments(parent)?.get(0).map(owned),
             ProcField::Pexepath => exe_path(parent).map(owned),
             ProcField::Pname => parent.name().map(owned),
@@ -28,7 +28,7 @@ impl CallEvent<'_> {
             ProcField::Pvpid => Some(Value::Int(i64::from(parent.status()?.own_process))),
             ProcField::PpidTs => i64::try_from(self.start_of(parent)?).ok().map(Value::Int),
             _ => self.since(self.start_of(parent)?),
-        }
+        })
     }
 
     /// With an index one ancestor, 0 being the process itself; without, any of them and not the process itself.
@@ -37,17 +37,18 @@ impl CallEvent<'_> {
             Argument::Index(0) => self.own_as_ancestor(field),
             Argument::Index(index) => {
                 let index = usize::try_from(*index).ok()?.checked_sub(1)?;
-                ancestor_value(self.ancestors().nth(index)?, field)
+                let ancestor = self.ancestors().nth(index)?;
+                self.ancestor_value(&ancestor, field)
             }
             Argument::Key(name) if field == ProcField::Aenv => {
-                let environments = self.ancestors().filter_map(|ancestor| environment(ancestor));
+                let environments = self.ancestors().filter_map(|ancestor| self.told_by(&ancestor, environment));
                 let values = environments.map(|environment| variable(&environment, name).map(<[u8]>::to_vec));
                 values.flatten().next().map(owned)
             }
             // *Falco:* without anything in brackets this is the process's own environment.
             Argument::Unused if field == ProcField::Aenv => self.own_as_ancestor(field),
             Argument::Unused | Argument::Key(_) => {
-                let values = self.ancestors().filter_map(|ancestor| ancestor_value(ancestor, field));
+                let values = self.ancestors().filter_map(|ancestor| self.ancestor_value(&ancestor, field));
                 // *Falco:* without an ancestor the list does not exist.
                 Some(values.collect::<Vec<_>>()).filter(|values| !values.is_empty()).map(Value::Any)
             }
@@ -71,7 +72,7 @@ impl CallEvent<'_> {
     pub(super) fn login_shell(&self) -> Option<Value<'_>> {
         let is_shell = |name: Option<Vec<u8>>| name.is_some_and(|name| name.ends_with(b"sh"));
         let ancestors: Vec<_> = self.ancestors().collect();
-        let oldest = ancestors.iter().rev().find(|ancestor| is_shell(ancestor.name()));
+        let oldest = ancestors.iter().rev().find(|ancestor| is_shell(self.told_by(ancestor, Process::name)));
         let pid = match oldest {
             Some(shell) => shell.task(),
             None => self.thread()?.leader().filter(|_| is_shell(self.name()))?,
@@ -91,10 +92,16 @@ impl CallEvent<'_> {
         if self.thread()?.leader() == Some(leader) {
             return self.own_as_ancestor(what);
         }
-        let belongs = |process: &Arc<Process>| process.stat().is_some_and(|stat| membership(&stat) == leader);
+        let belongs = |process: &Arc<Process>| {
+            self.told_by(process, Process::stat).is_some_and(|stat| membership(&stat) == leader)
+        };
         let alive = self.context.processes.get(leader).filter(belongs);
-        let found = alive.or_else(|| self.ancestors().take_while(|ancestor| belongs(ancestor)).last().cloned());
-        found.map_or_else(|| Some(owned("")), |process| ancestor_value(&process, what))
+        let found = alive.or_else(|| self.ancestors().take_while(belongs).last());
+        found.map_or_else(|| Some(owned("")), |process| self.ancestor_value(&process, what))
+    }
+
+    fn ancestor_value(&self, ancestor: &Process, field: ProcField) -> Option<Value<'static>> {
+        self.told_by(ancestor, |ancestor| ancestor_value(ancestor, field))
     }
 }
 

@@ -8,7 +8,7 @@ mod thread;
 use rules::{Argument, ProcField, Value};
 
 use super::{CallEvent, call::owned, file};
-use crate::process::{Layer, Process};
+use crate::process::{Layer, Process, Status};
 
 impl CallEvent<'_> {
     /// The value of a field of the calling process; on exec events that of the new program.
@@ -26,15 +26,17 @@ impl CallEvent<'_> {
             | P::Env
             | P::Cwd => self.own_program(field, argument),
             P::Pexe | P::Pexepath | P::Pname | P::Pcmdline | P::Ppid | P::Pvpid | P::PpidTs | P::PpidDuration => {
-                self.of_parent(field)
+                self.ask_kin(|| self.of_parent(field))
             }
             P::Aexe | P::Aexepath | P::Aname | P::Aargs | P::Acmdline | P::Aenv | P::Apid => {
-                self.of_ancestors(field, argument)
+                self.ask_kin(|| self.of_ancestors(field, argument))
             }
-            P::Loginshellid => self.login_shell(),
-            P::Sname | P::SidExe | P::SidExepath => self.of_leader(self.stat()?.session, field, |stat| stat.session),
+            P::Loginshellid => self.ask_kin(|| self.login_shell()),
+            P::Sname | P::SidExe | P::SidExepath => {
+                self.ask_kin(|| self.of_leader(self.stat()?.session, field, |stat| stat.session))
+            }
             P::VpgidName | P::VpgidExe | P::VpgidExepath | P::PgidName | P::PgidExe | P::PgidExepath => {
-                self.of_leader(self.stat()?.group, field, |stat| stat.group)
+                self.ask_kin(|| self.of_leader(self.stat()?.group, field, |stat| stat.group))
             }
             P::Tty
             | P::Pid
@@ -110,17 +112,21 @@ impl CallEvent<'_> {
     /// ancestor with number 1 in the same namespace.
     pub(super) fn namespace_started(&self) -> Option<u64> {
         let depth = self.status()?.depth;
-        let is_first =
-            |process: &Process| process.status().is_some_and(|status| status.own_process == 1 && status.depth == depth);
-        if let Some(init) =
-            self.context.init().and_then(|init| self.context.processes.get(init)).filter(|init| is_first(init))
-        {
+        let is_first = |status: &Status| status.own_process == 1 && status.depth == depth;
+        let is_known_as_first = |process: &Process| process.status().is_some_and(|status| is_first(&status));
+        let known = self.context.init().and_then(|init| self.context.processes.get(init));
+        if let Some(init) = known.filter(|init| is_known_as_first(init)) {
             return self.start_of(&init);
         }
-        let own = self.leader().filter(|leader| is_first(leader));
+        let own = self.leader().filter(|leader| is_known_as_first(leader));
         match own {
             Some(leader) => self.start_of(leader),
-            None => self.start_of(self.ancestors().find(|ancestor| is_first(ancestor))?),
+            None => self.ask_kin(|| {
+                let status = |ancestor: &Process| self.told_by(ancestor, Process::status);
+                let first =
+                    self.ancestors().find(|ancestor| status(ancestor).is_some_and(|status| is_first(&status)))?;
+                self.told_by(&first, |first| self.start_of(first))
+            }),
         }
     }
 }
