@@ -24,11 +24,12 @@ const REQUESTS: &str = "/dev/cpu_dma_latency";
 const MANY_OPENS: &str = "timed open 20000 >/dev/null; sleep 60";
 const FEW_OPENS: &str = "while :; do read line </etc/hostname; sleep 0.01; done";
 
-/// Whether the container's supervisor asks for anything.
+/// Whether a thread of the container's supervisor asks for anything: each may have descriptors of its own.
 fn asks(lanner: &Lanner) -> bool {
-    let descriptors = lanner.supervisors().into_iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
-    let mut files = descriptors.flatten().flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    files.any(|file| file == Path::new(REQUESTS))
+    let entries = |path: String| fs::read_dir(path).into_iter().flatten().flatten();
+    let tasks = lanner.supervisors().into_iter().flat_map(|pid| entries(format!("/proc/{pid}/task")));
+    let mut descriptors = tasks.flat_map(|task| entries(task.path().join("fd").display().to_string()));
+    descriptors.any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|file| file == Path::new(REQUESTS)))
 }
 
 /// Runs `script` under `lanner` while `look` looks.

@@ -38,7 +38,7 @@ use crate::{
     sys::{self, Listener, SyscallError},
     unix_time::unix_time,
     untrapped::Untrapped,
-    wake_ups::LatencyLimit,
+    wake_ups,
     watch::{RunningWatch, Watch},
 };
 
@@ -86,7 +86,6 @@ struct Supervisor {
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
     untrapped: Untrapped,
-    latency_limit: LatencyLimit,
     /// When to look after the watches again.
     round: Duration,
 }
@@ -160,7 +159,6 @@ impl Supervisor {
             reloading: None,
             last_failure: failure,
             untrapped: Untrapped::default(),
-            latency_limit: LatencyLimit::default(),
             round: HOUSEKEEPING,
         })
     }
@@ -191,7 +189,9 @@ impl Supervisor {
             if self.guard_due.is_some_and(|due| due <= Instant::now()) {
                 self.replace_guard();
             }
-            self.latency_limit.look(&self.shared.wake_ups);
+            if self.shared.wake_ups.are_many() {
+                wake_ups::keep_cpus_awake(&self.shared);
+            }
             self.watched.retain(|_, watched| !watched.watch.has_ended());
             let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());
             self.round = looks.min().unwrap_or(HOUSEKEEPING);

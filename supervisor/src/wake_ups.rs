@@ -5,24 +5,25 @@
 //!
 //! While a container makes many such calls, the kernel is asked not to let idle CPUs sleep so deeply, as profiles for low
 //! latency do for the whole time (`PM QoS`, `Documentation/admin-guide/pm/cpuidle.rst` and
-//! `Documentation/power/pm_qos_interface.rst` of the kernel). Whatever can run ends an idle CPU's waiting at once, so that
-//! this takes no time from anybody, and the kernel forgets it with the process that asked.
+//! `Documentation/power/pm_qos_interface.rst` of the kernel). Whatever can run ends an idle CPU's waiting at once, and the
+//! kernel forgets it with the thread that asked.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    mem,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
-use nix::sys::{
-    time::TimeSpec,
-    timer::TimerSetTimeFlags,
-    timerfd::{ClockId, Expiration, TimerFd, TimerFlags},
-};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::{diagnostics, shared::Shared, sys::leave_descriptors};
 
 /// Wake-ups of an open that is performed.
 pub(crate) const OF_OPEN: u64 = 1;
@@ -34,13 +35,13 @@ const BATCH_TIME: Duration = Duration::from_millis(8);
 /// A request lasts as long as there are so many between two looks.
 const FEWEST: u64 = 10;
 const LOOK: Duration = Duration::from_millis(5);
-/// When it is tried again where nothing can be asked for.
-const LATER: Duration = Duration::from_mins(1);
 /// CPUs of a guest up to which idle ones may be kept from halting. In a larger one many more would be kept awake than the
 /// calls of one container need.
 const MAX_AWAKE: usize = 8;
+/// The thread that holds a request does nothing but look.
+const STACK_BYTES: usize = 64 << 10;
 
-/// Where a process says how many microseconds it may take to wake a CPU, as long as it has this open. Read, it says what holds.
+/// Where it is said how many microseconds it may take to wake a CPU, for as long as this is open. Read, it says what holds.
 const REQUESTS: &str = "/dev/cpu_dma_latency";
 const SYSTEM: &str = "/sys";
 
@@ -51,17 +52,17 @@ pub(crate) struct WakeUps {
     since: Instant,
     /// When the last batch was full, in nanoseconds after `since`.
     filled: AtomicU64,
-    /// Whether [`LatencyLimit`] has been told and is at it, or is never told.
+    /// Whether it was told that there are many, until there are few; for ever where that is of no use.
     is_told: AtomicBool,
-    timer: TimerFd,
+    sign: EventFd,
 }
 
 impl WakeUps {
-    /// Counted so that [`LatencyLimit`] is told of them, if `is_wanted`.
+    /// Counted so that it is told when there are many, if `is_wanted`.
     pub(crate) fn new(is_wanted: bool) -> io::Result<Self> {
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        let sign = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let (count, filled) = Default::default();
-        Ok(Self { count, since: Instant::now(), filled, is_told: AtomicBool::new(!is_wanted), timer })
+        Ok(Self { count, since: Instant::now(), filled, is_told: AtomicBool::new(!is_wanted), sign })
     }
 
     /// To be called when a target was woken, or will be.
@@ -72,91 +73,101 @@ impl WakeUps {
         }
         let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let took = now.saturating_sub(self.filled.swap(now, Ordering::Relaxed));
-        if Duration::from_nanos(took) <= BATCH_TIME && !self.is_told.swap(true, Ordering::AcqRel) {
-            self.look_in(Duration::from_nanos(1));
+        if Duration::from_nanos(took) <= BATCH_TIME
+            && !self.is_told.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.sign.write(1)
+        {
+            tracing::error!(%error, "idle CPUs stay as they are");
         }
     }
 
-    fn look_in(&self, pause: Duration) {
-        let due = Expiration::OneShot(TimeSpec::from_duration(pause));
-        if let Err(error) = self.timer.set(due, TimerSetTimeFlags::empty()) {
-            tracing::error!(%error, "idle CPUs stay as they are");
+    /// Whether there are many now; says so once.
+    pub(crate) fn are_many(&self) -> bool {
+        self.sign.read().is_ok()
+    }
+
+    /// Returns when there are few.
+    fn await_few(&self) {
+        let mut before = self.count.load(Ordering::Relaxed);
+        loop {
+            thread::sleep(LOOK);
+            let count = self.count.load(Ordering::Relaxed);
+            if count.wrapping_sub(before) < FEWEST {
+                return;
+            }
+            before = count;
         }
     }
 }
 
 impl AsFd for WakeUps {
-    /// Readable when [`LatencyLimit::look`] is due.
+    /// Readable when there are many.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.timer.as_fd()
+        self.sign.as_fd()
     }
 }
 
-/// The limit of CPUs' latency that is asked for, by a thread with the host's root directory.
-#[derive(Debug, Default)]
-pub(crate) enum LatencyLimit {
-    #[default]
-    None,
-    /// One, since there were so many wake-ups.
-    Held { request: File, seen: u64 },
-    /// None, because there is none to be had.
-    Refused,
-}
-
-impl LatencyLimit {
-    /// To be called when [`WakeUps`] are readable: asks for a limit, keeps it, or gives it up.
-    pub(crate) fn look(&mut self, wake_ups: &WakeUps) {
-        let WakeUps { count, is_told, timer, .. } = wake_ups;
-        if timer.wait().is_err() {
-            // Nothing is due.
-            return;
-        }
-        let seen = count.load(Ordering::Relaxed);
-        let (next, pause) = match mem::take(self) {
-            Self::None => match begin() {
-                Some(request) => (Self::Held { request, seen }, Some(LOOK)),
-                None => (Self::Refused, Some(LATER)),
-            },
-            Self::Held { request, seen: before } if seen.wrapping_sub(before) >= FEWEST => {
-                (Self::Held { request, seen }, Some(LOOK))
+/// Has a thread keep idle CPUs from sleeping deeply for as long as there are many wake-ups. To be called from a thread with the
+/// host's root directory, when they [`WakeUps::are_many`].
+pub(crate) fn keep_cpus_awake(shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    let keeper = thread::Builder::new().name("idle-cpus".to_owned()).stack_size(STACK_BYTES);
+    let kept = keeper.spawn(move || {
+        let request = match ask() {
+            Ok(Some(request)) => request,
+            // Nor will there be anything to ask for later.
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(error = diagnostics::chain(&error), "idle CPUs stay as they are");
+                return;
             }
-            Self::Held { .. } | Self::Refused => (Self::None, None),
         };
-        *self = next;
-        match pause {
-            Some(pause) => wake_ups.look_in(pause),
-            None => is_told.store(false, Ordering::Release),
-        }
+        shared.wake_ups.await_few();
+        drop(request);
+        shared.wake_ups.is_told.store(false, Ordering::Release);
+    });
+    if let Err(error) = kept {
+        tracing::warn!(%error, "idle CPUs stay as they are");
     }
 }
 
-fn begin() -> Option<File> {
-    let latency = wanted(Path::new(SYSTEM))?;
-    let request = OpenOptions::new().write(true).open(REQUESTS).and_then(|mut request| {
-        request.write_all(&latency.to_ne_bytes())?;
-        Ok(request)
-    });
-    request.inspect_err(|error| tracing::warn!(%error, "a short latency of CPUs cannot be asked for")).ok()
+/// What holds for as long as it is there, and goes with the calling thread, which has no other descriptor from then on; `None`
+/// where there is nothing to ask for.
+fn ask() -> io::Result<Option<File>> {
+    static WANTED: OnceLock<Option<i32>> = OnceLock::new();
+    let Some(latency) = *WANTED.get_or_init(|| wanted(Path::new(SYSTEM))) else { return Ok(None) };
+    leave_descriptors().map_err(io::Error::other)?;
+    let mut request = OpenOptions::new().write(true).open(REQUESTS)?;
+    request.write_all(&latency.to_ne_bytes())?;
+    Ok(Some(request))
 }
 
 /// How many microseconds it may take to wake a CPU, where something is gained by asking; `system` is where sysfs is.
 fn wanted(system: &Path) -> Option<i32> {
     let read = |path: &str| fs::read_to_string(system.join(path)).ok().map(|text| text.trim().to_owned());
-    let number = |path: &str| read(path)?.parse::<i32>().ok();
     let driver = read("devices/system/cpu/cpuidle/current_driver")?;
     if driver == "haltpoll" {
         // A guest's idle CPUs leave to the hypervisor, which no latency tells of. By default the kernel has them look for
         // work before they do, and that is enough.
         let polls = read("devices/system/cpu/cpuidle/current_governor")? == "haltpoll"
-            && number("module/haltpoll/parameters/guest_halt_poll_ns")? > 0;
+            && read("module/haltpoll/parameters/guest_halt_poll_ns")? != "0";
         let cpus = count(&read("devices/system/cpu/online")?)?;
         return (!polls && cpus <= MAX_AWAKE).then_some(0);
     }
-    // The shallowest sleep; one that takes no time to wake from is none.
-    let states = (0..).map_while(|state| number(&format!("devices/system/cpu/cpu0/cpuidle/state{state}/latency")));
-    let sleeps: Vec<i32> = states.filter(|latency| *latency > 0).collect();
-    let shallowest = sleeps.iter().copied().min()?;
-    sleeps.iter().any(|latency| *latency > shallowest).then_some(shallowest)
+    let mut sleeps = Vec::new();
+    for cpu in fs::read_dir(system.join("devices/system/cpu")).ok()?.flatten() {
+        let sleep =
+            |state: u32, file: &str| fs::read_to_string(cpu.path().join(format!("cpuidle/state{state}/{file}")));
+        let is = |state, file, text: &str| sleep(state, file).is_ok_and(|content| content.trim() == text);
+        let states = (0..).take_while(|state| sleep(*state, "name").is_ok());
+        let allowed = states.filter(|state| !is(*state, "name", "POLL") && !is(*state, "disable", "1"));
+        let latencies: Vec<i32> =
+            allowed.filter_map(|state| sleep(state, "latency").ok()?.trim().parse().ok()).collect();
+        sleeps.extend(latencies.iter().min().copied().zip(latencies.iter().max().copied()));
+    }
+    // The lightest sleep that every CPU has, as they differ on some machines; none of them at all is what 0 asks for.
+    let lightest = sleeps.iter().map(|(lightest, _)| *lightest).max()?.max(1);
+    sleeps.iter().any(|(_, deepest)| *deepest > lightest).then_some(lightest)
 }
 
 /// How many CPUs a list such as `0-3,6` names.
@@ -170,24 +181,27 @@ fn count(list: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     const CPU: &str = "devices/system/cpu/cpuidle";
     const HALT_POLL: &str = "module/haltpoll/parameters/guest_halt_poll_ns";
 
-    /// What is asked for where sysfs has these files.
-    fn wanted_with(files: &[(&str, &str)], states: &[&str]) -> Option<i32> {
+    /// What is asked for where sysfs has these files, and cpu0 states of these names and latencies, `-` before disabled ones.
+    fn wanted_with(files: &[(&str, &str)], states: &[(&str, &str)]) -> Option<i32> {
         let system = tempfile::tempdir().unwrap();
-        let states = states.iter().enumerate();
-        let states =
-            states.map(|(state, latency)| (format!("devices/system/cpu/cpu0/cpuidle/state{state}/latency"), latency));
-        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text));
-        for (path, text) in files.chain(states) {
+        let write = |path: &str, text: &str| {
             let path = system.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, format!("{text}\n")).unwrap();
+        };
+        for (path, text) in files {
+            write(path, text);
+        }
+        for (state, (name, latency)) in states.iter().enumerate() {
+            let folder = format!("devices/system/cpu/cpu0/cpuidle/state{state}");
+            write(&format!("{folder}/name"), name.trim_start_matches('-'));
+            write(&format!("{folder}/disable"), if name.starts_with('-') { "1" } else { "0" });
+            write(&format!("{folder}/latency"), latency);
         }
         wanted(system.path())
     }
@@ -199,18 +213,20 @@ mod tests {
         let online = "devices/system/cpu/online";
         let guest = |governed, poll, cpus| {
             let files = [(driver, "haltpoll"), (governor, governed), (HALT_POLL, poll), (online, cpus)];
-            wanted_with(&files, &["0", "1"])
+            wanted_with(&files, &[("POLL", "0"), ("haltpoll idle", "1")])
         };
-        let machine = |states| wanted_with(&[(driver, "intel_idle"), (online, "0-127")], states);
+        let machine = |states: &[_]| wanted_with(&[(driver, "intel_idle"), (online, "0-127")], states);
         assert_eq!(guest("haltpoll", "0", "0-1"), Some(0));
         assert_eq!(guest("menu", "200000", "0-3,6"), Some(0));
         assert_eq!(guest("haltpoll", "200000", "0-1"), None);
         assert_eq!(guest("haltpoll", "0", "0-8"), None);
-        assert_eq!(machine(&["0", "2", "10", "133"]), Some(2));
-        assert_eq!(machine(&["1", "85"]), Some(1));
-        assert_eq!(machine(&["0", "2"]), None);
+        assert_eq!(machine(&[("POLL", "0"), ("C1", "2"), ("C1E", "10"), ("C6", "133")]), Some(2));
+        assert_eq!(machine(&[("POLL", "0"), ("-C1", "2"), ("C1E", "10"), ("C6", "133")]), Some(10));
+        assert_eq!(machine(&[("POLL", "0"), ("C1", "0"), ("C2", "30")]), Some(1));
+        assert_eq!(machine(&[("WFI", "1"), ("cpu-sleep", "85")]), Some(1));
+        assert_eq!(machine(&[("POLL", "0"), ("C1", "2"), ("-C6", "133")]), None);
         assert_eq!(wanted_with(&[(driver, "none")], &[]), None);
-        assert_eq!(wanted_with(&[], &["0", "2", "133"]), None);
+        assert_eq!(wanted_with(&[], &[("POLL", "0"), ("C1", "2"), ("C6", "133")]), None);
     }
 
     #[test]
@@ -230,8 +246,7 @@ mod tests {
                 thread::sleep(pause);
                 wake_ups.add(count);
             });
-            thread::sleep(LOOK);
-            wake_ups.timer.wait().is_ok()
+            wake_ups.are_many()
         };
         assert!(!is_told_of(&wake_ups, 4, BATCH - 1, BATCH_TIME * 2));
         assert!(is_told_of(&wake_ups, BATCH, OF_EXEC, Duration::ZERO));
@@ -240,20 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_lasts_as_long_as_there_are_many() {
+    fn they_are_many_until_they_are_few() {
         let wake_ups = WakeUps::new(true).unwrap();
-        let mut limit = LatencyLimit::Held { request: File::open("/dev/null").unwrap(), seen: 0 };
-        wake_ups.is_told.store(true, Ordering::Release);
-        wake_ups.look_in(LOOK);
-        for count in [FEWEST, FEWEST, FEWEST - 1] {
-            assert!(matches!(limit, LatencyLimit::Held { .. }) && wake_ups.is_told.load(Ordering::Acquire));
-            wake_ups.add(count);
-            thread::sleep(LOOK * 2);
-            limit.look(&wake_ups);
-        }
-        assert!(matches!(limit, LatencyLimit::None) && !wake_ups.is_told.load(Ordering::Acquire));
-        // Nothing is due any more.
-        limit.look(&wake_ups);
-        assert!(matches!(limit, LatencyLimit::None));
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                wake_ups.await_few();
+                is_over.store(true, Ordering::Release);
+            });
+            for _ in 0..100 {
+                assert!(!is_over.load(Ordering::Acquire));
+                wake_ups.add(FEWEST);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert!(is_over.load(Ordering::Acquire));
     }
 }

@@ -165,7 +165,8 @@ pub(super) fn extraction_cost(extractor: &Extractor) -> u32 {
             Argument::Key(key) if ["dev", "ino"].contains(&&**key) => 15,
             Argument::Key(_) | Argument::Index(_) | Argument::Unused => 5,
         },
-        Field::Evt(EvtField::Cpu) | Field::Fd(FdField::Realpath) => 10,
+        // For a category, the kind of a descriptor may have to be looked up.
+        Field::Evt(EvtField::Cpu | EvtField::Category) | Field::Fd(FdField::Realpath) => 10,
         Field::Evt(_) | Field::Lanner(_) => 1,
         Field::Container(_) | Field::K8s(_) => 2,
         Field::Fd(_) | Field::FsPath(_) => 3,

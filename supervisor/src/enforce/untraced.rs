@@ -52,6 +52,8 @@ const STACK_BYTES: usize = 128 << 10;
 pub(crate) enum Watched {
     /// The program was judged.
     Judged(Fate),
+    /// Nobody can oversee the look at it, and the call has no answer yet.
+    Unattended,
     /// There is none: the call failed, or its task died.
     NotExecuted,
     /// There is one, or was, and nobody could look at it.
@@ -142,13 +144,14 @@ impl<'a> Untraced<'a> {
         Some(Self { caller, process, reference, call, calls })
     }
 
-    /// Has `judge` look at the program of the exec, which is the call `number`, however long it takes until that is there:
+    /// Lets the exec, which is the call `number`, `proceed`, which says whether its task took the answer, and has `judge` look
+    /// at the program, however long it takes until that is there:
     /// it may wait for a lease, a file system or a processor. A program that must die is killed. The look itself may not take
     /// long, since the program runs: then `overdue`, on another thread, says what becomes of it. `judge` is told how to say
     /// beforehand that the program must die; it does so soon then, whatever else there is to be read.
     pub(crate) fn watch(
         &self,
-        number: i64,
+        (number, proceed): (i64, impl FnOnce() -> bool),
         judge: impl FnOnce(u32, &dyn Fn()) -> Fate,
         overdue: impl FnOnce() -> Fate + Send,
     ) -> Watched {
@@ -157,16 +160,22 @@ impl<'a> Untraced<'a> {
             // While the kernel is still at the call, so that the look need not wait for it.
             let overseer = thread::Builder::new().name("overseer".to_owned()).stack_size(STACK_BYTES);
             let overseer = overseer.spawn_scoped(scope, move || self.oversee(&told, overdue));
-            let overseer = overseer.inspect_err(|error| tracing::error!(%error, "a look cannot be overseen")).ok();
-            if !self.executes(number) {
+            let overseer = match overseer {
+                Ok(overseer) => overseer,
+                Err(error) => {
+                    tracing::error!(%error, "the look at a program cannot be overseen");
+                    return Watched::Unattended;
+                }
+            };
+            if !proceed() || !self.executes(number) {
                 return Watched::NotExecuted;
             }
-            if !self.is_set_up() || overseer.is_none() {
+            if !self.is_set_up() {
                 return Watched::Unseen;
             }
             let watched = self.look(&tell, judge);
             drop(tell);
-            let is_overdue = overseer.is_some_and(|overseer| overseer.join().unwrap_or(true));
+            let is_overdue = overseer.join().unwrap_or(true);
             if is_overdue { Watched::Overdue } else { watched }
         })
     }
@@ -323,7 +332,7 @@ mod tests {
 
     /// A look that takes no longer than it may.
     fn watch(untraced: &Untraced<'_>, judge: impl FnOnce(u32) -> Fate) -> Watched {
-        untraced.watch(EXEC, |process, _condemn| judge(process), || panic!("it is in time"))
+        untraced.watch((EXEC, || true), |process, _condemn| judge(process), || panic!("it is in time"))
     }
 
     fn settle(calls: &UntracedCalls, child: &Child) -> bool {
@@ -438,7 +447,7 @@ mod tests {
                 Fate::Dies
             },
         );
-        assert_eq!((untraced.watch(EXEC, judge, overdue), told), (Watched::Overdue, 1));
+        assert_eq!((untraced.watch((EXEC, || true), judge, overdue), told), (Watched::Overdue, 1));
         end(child);
     }
 
@@ -451,7 +460,7 @@ mod tests {
             assert!(settle(&calls, &child) && begun.elapsed() < PATIENCE);
             Fate::Lives
         };
-        assert_eq!(untraced.watch(EXEC, judge, || Fate::Lives), Watched::Overdue);
+        assert_eq!(untraced.watch((EXEC, || true), judge, || Fate::Lives), Watched::Overdue);
         end(child);
     }
 
@@ -467,7 +476,7 @@ mod tests {
             assert!(begun.elapsed() < LONGEST_LOOK);
             Fate::Dies
         };
-        let watched = untraced.watch(EXEC, judge, || panic!("it is in time"));
+        let watched = untraced.watch((EXEC, || true), judge, || panic!("it is in time"));
         assert_eq!(watched, Watched::Judged(Fate::Dies));
         end(child);
     }

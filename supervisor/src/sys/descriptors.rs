@@ -80,3 +80,19 @@ pub(crate) fn close_inherited() -> Result<(), SyscallError> {
     let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
     if result == 0 { Ok(()) } else { Err(SyscallError::last("close_range")) }
 }
+
+/// Gives the calling thread a table of descriptors of its own, with standard error alone: what it opens from then on goes with
+/// the thread, and not with the last one of the process, which may be held up by a file system. To be called by a thread that
+/// uses no other descriptor.
+pub(crate) fn leave_descriptors() -> Result<(), SyscallError> {
+    let all_others = [(0, 1), (3, libc::c_uint::MAX)];
+    for (first, last) in all_others {
+        // SAFETY: the first of the calls makes the table the thread's own (close_range(2)), so that no descriptor is closed
+        // that anybody else has; for the second one it is that already.
+        let result = unsafe { libc::close_range(first, last, libc::CLOSE_RANGE_UNSHARE.cast_signed()) };
+        if result != 0 {
+            return Err(SyscallError::last("close_range"));
+        }
+    }
+    Ok(())
+}

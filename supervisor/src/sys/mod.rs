@@ -20,7 +20,7 @@ use std::io;
 pub(crate) use credentials::{
     Capabilities, Ids, keep_capabilities, set_groups_ids, set_supplementary_groups, set_users,
 };
-pub(crate) use descriptors::{close_inherited, receive_with_descriptors, send_with_descriptors};
+pub(crate) use descriptors::{close_inherited, leave_descriptors, receive_with_descriptors, send_with_descriptors};
 pub(crate) use exec_sign::ExecSign;
 pub(crate) use file::{FileFacts, OpenHow, file_facts, is_never_followed, look_below, open_at, take_root};
 pub(crate) use mapping::Mapping;

@@ -149,15 +149,12 @@ impl Verification<'_> {
     fn run_untraced(&self) {
         self.turn.hand_over();
         let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
-        let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else {
-            let response = unverified(shared, task);
-            let _taken = self.delivery.respond(self.notification, response, self.decision.alerted);
-            return;
+        let refuse = || {
+            let _taken = self.delivery.respond(self.notification, unverified(shared, task), self.decision.alerted);
         };
+        let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return refuse() };
         // The numbers that it was found by are its own as long as its call waits, which the answer shows.
-        if !self.delivery.proceed(self.notification, self.decision.alerted) {
-            return;
-        }
+        let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         let give_up = |why| {
             let fate = unknown(shared);
             if fate == Fate::Dies {
@@ -168,8 +165,12 @@ impl Verification<'_> {
         };
         let judge = |process, condemn: &dyn Fn()| self.judge(process, condemn);
         let overdue = || give_up("withheld its memory from whoever looked at it");
-        if caller.watch(i64::from(self.notification.nr), judge, overdue) == Watched::Unseen {
-            give_up("had ended before it was looked at");
+        match caller.watch((i64::from(self.notification.nr), proceed), judge, overdue) {
+            Watched::Unattended => refuse(),
+            Watched::Unseen => {
+                give_up("had ended before it was looked at");
+            }
+            Watched::Judged(_) | Watched::NotExecuted | Watched::Overdue => {}
         }
     }
 
