@@ -38,7 +38,6 @@ use crate::{
     sys::{self, Listener, SyscallError},
     unix_time::unix_time,
     untrapped::Untrapped,
-    wake_ups,
     watch::{RunningWatch, Watch},
 };
 
@@ -190,7 +189,7 @@ impl Supervisor {
                 self.replace_guard();
             }
             if self.shared.wake_ups.are_many() {
-                wake_ups::keep_cpus_awake(&self.shared);
+                self.shared.wake_ups.keep_cpus_awake();
             }
             self.watched.retain(|_, watched| !watched.watch.has_ended());
             let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());

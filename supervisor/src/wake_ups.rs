@@ -23,7 +23,7 @@ use std::{
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::{diagnostics, shared::Shared, sys::leave_descriptors};
+use crate::{diagnostics, sys::leave_descriptors};
 
 /// Wake-ups of an open that is performed.
 pub(crate) const OF_OPEN: u64 = 1;
@@ -45,16 +45,22 @@ const STACK_BYTES: usize = 64 << 10;
 const REQUESTS: &str = "/dev/cpu_dma_latency";
 const SYSTEM: &str = "/sys";
 
-/// How many there were, from all threads.
+/// How many there were, from all threads, and a sign that is given when there are many.
 #[derive(Debug)]
 pub(crate) struct WakeUps {
+    /// On its own, for a thread that can use no descriptor of ours, nor close one.
+    pace: Arc<Pace>,
+    sign: EventFd,
+}
+
+#[derive(Debug)]
+struct Pace {
     count: AtomicU64,
     since: Instant,
     /// When the last batch was full, in nanoseconds after `since`.
     filled: AtomicU64,
     /// Whether it was told that there are many, until there are few; for ever where that is of no use.
     is_told: AtomicBool,
-    sign: EventFd,
 }
 
 impl WakeUps {
@@ -62,19 +68,13 @@ impl WakeUps {
     pub(crate) fn new(is_wanted: bool) -> io::Result<Self> {
         let sign = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let (count, filled) = Default::default();
-        Ok(Self { count, since: Instant::now(), filled, is_told: AtomicBool::new(!is_wanted), sign })
+        let pace = Pace { count, since: Instant::now(), filled, is_told: AtomicBool::new(!is_wanted) };
+        Ok(Self { pace: Arc::new(pace), sign })
     }
 
     /// To be called when a target was woken, or will be.
     pub(crate) fn add(&self, count: u64) {
-        let before = self.count.fetch_add(count, Ordering::Relaxed);
-        if before / BATCH == before.wrapping_add(count) / BATCH || self.is_told.load(Ordering::Relaxed) {
-            return;
-        }
-        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let took = now.saturating_sub(self.filled.swap(now, Ordering::Relaxed));
-        if Duration::from_nanos(took) <= BATCH_TIME
-            && !self.is_told.swap(true, Ordering::AcqRel)
+        if self.pace.becomes_fast(count)
             && let Err(error) = self.sign.write(1)
         {
             tracing::error!(%error, "idle CPUs stay as they are");
@@ -86,16 +86,13 @@ impl WakeUps {
         self.sign.read().is_ok()
     }
 
-    /// Returns when there are few.
-    fn await_few(&self) {
-        let mut before = self.count.load(Ordering::Relaxed);
-        loop {
-            thread::sleep(LOOK);
-            let count = self.count.load(Ordering::Relaxed);
-            if count.wrapping_sub(before) < FEWEST {
-                return;
-            }
-            before = count;
+    /// Has a thread keep idle CPUs from sleeping deeply for as long as there are many. To be called from a thread with the
+    /// host's root directory, when [`Self::are_many`].
+    pub(crate) fn keep_cpus_awake(&self) {
+        let pace = Arc::clone(&self.pace);
+        let keeper = thread::Builder::new().name("idle-cpus".to_owned()).stack_size(STACK_BYTES);
+        if let Err(error) = keeper.spawn(move || pace.keep_cpus_awake()) {
+            tracing::warn!(%error, "idle CPUs stay as they are");
         }
     }
 }
@@ -107,12 +104,19 @@ impl AsFd for WakeUps {
     }
 }
 
-/// Has a thread keep idle CPUs from sleeping deeply for as long as there are many wake-ups. To be called from a thread with the
-/// host's root directory, when they [`WakeUps::are_many`].
-pub(crate) fn keep_cpus_awake(shared: &Arc<Shared>) {
-    let shared = Arc::clone(shared);
-    let keeper = thread::Builder::new().name("idle-cpus".to_owned()).stack_size(STACK_BYTES);
-    let kept = keeper.spawn(move || {
+impl Pace {
+    /// Counts; says whether there are many now, which was not told yet.
+    fn becomes_fast(&self, count: u64) -> bool {
+        let before = self.count.fetch_add(count, Ordering::Relaxed);
+        if before / BATCH == before.wrapping_add(count) / BATCH || self.is_told.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let took = now.saturating_sub(self.filled.swap(now, Ordering::Relaxed));
+        Duration::from_nanos(took) <= BATCH_TIME && !self.is_told.swap(true, Ordering::AcqRel)
+    }
+
+    fn keep_cpus_awake(&self) {
         let request = match ask() {
             Ok(Some(request)) => request,
             // Nor will there be anything to ask for later.
@@ -122,12 +126,22 @@ pub(crate) fn keep_cpus_awake(shared: &Arc<Shared>) {
                 return;
             }
         };
-        shared.wake_ups.await_few();
+        self.await_few(|| thread::sleep(LOOK));
         drop(request);
-        shared.wake_ups.is_told.store(false, Ordering::Release);
-    });
-    if let Err(error) = kept {
-        tracing::warn!(%error, "idle CPUs stay as they are");
+        self.is_told.store(false, Ordering::Release);
+    }
+
+    /// Returns when there are few between two looks.
+    fn await_few(&self, mut pause: impl FnMut()) {
+        let mut before = self.count.load(Ordering::Relaxed);
+        loop {
+            pause();
+            let count = self.count.load(Ordering::Relaxed);
+            if count.wrapping_sub(before) < FEWEST {
+                return;
+            }
+            before = count;
+        }
     }
 }
 
@@ -257,18 +271,8 @@ mod tests {
     #[test]
     fn they_are_many_until_they_are_few() {
         let wake_ups = WakeUps::new(true).unwrap();
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                wake_ups.await_few();
-                is_over.store(true, Ordering::Release);
-            });
-            for _ in 0..100 {
-                assert!(!is_over.load(Ordering::Acquire));
-                wake_ups.add(FEWEST);
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        assert!(is_over.load(Ordering::Acquire));
+        let mut counts = [FEWEST, FEWEST * 2, FEWEST, FEWEST - 1, FEWEST].into_iter();
+        wake_ups.pace.await_few(|| wake_ups.add(counts.next().unwrap()));
+        assert_eq!(counts.len(), 1);
     }
 }
