@@ -85,7 +85,9 @@ pub(crate) fn close_inherited() -> Result<(), SyscallError> {
 /// the thread, and not with the last one of the process, which may be held up by a file system. To be called by a thread that
 /// uses no other descriptor.
 pub(crate) fn leave_descriptors() -> Result<(), SyscallError> {
-    let all_others = [(0, 1), (3, libc::c_uint::MAX)];
+    // Of a table that is cut, the kernel copies what is below the cut alone (`unshare_fd`): a file that is on its way to a target
+    // has no second descriptor for a moment.
+    let all_others = [(3, libc::c_uint::MAX), (0, 1)];
     for (first, last) in all_others {
         // SAFETY: the first of the calls makes the table the thread's own (close_range(2)), so that no descriptor is closed
         // that anybody else has; for the second one it is that already.

@@ -3,7 +3,7 @@
 
 use std::{
     error::Error,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     thread,
     time::Instant,
@@ -140,10 +140,12 @@ impl Delivery {
     /// Hands a file over.
     pub(super) fn file(&self, notification: &Notification, file: OwnedFd, close_on_exec: bool, alerted: Option<u64>) {
         let handed_over = self.shared.handing_over.during(|| {
-            let handed_over = self.inject(notification, file.as_fd(), close_on_exec);
+            let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
             drop(file);
             handed_over
         });
+        // Not before our own descriptor is closed.
+        self.shared.wake_ups.add(wake_ups::OF_OPEN);
         match handed_over {
             Ok(()) => {}
             Err(InjectError::Gone) => self.remember(notification, alerted),
@@ -154,22 +156,11 @@ impl Delivery {
         }
     }
 
-    fn inject(
-        &self,
-        notification: &Notification,
-        file: BorrowedFd<'_>,
-        close_on_exec: bool,
-    ) -> Result<(), InjectError> {
-        self.listener.inject(notification.id, file, close_on_exec)?;
-        self.shared.wake_ups.add(wake_ups::OF_OPEN);
-        Ok(())
-    }
-
     /// Hands over a file that belongs to the call; it is kept for the call's next notification if nobody takes it.
     pub(super) fn call_file(&self, notification: &Notification, own: CallFile, alerted: Option<u64>) {
         let kind = own.title.kind;
         let hand_over = || {
-            match self.inject(notification, own.file.as_fd(), own.close_on_exec) {
+            match self.listener.inject(notification.id, own.file.as_fd(), own.close_on_exec) {
                 Ok(()) => drop(own),
                 Err(InjectError::Gone) => {
                     self.keep_file(notification, own);
@@ -184,6 +175,7 @@ impl Delivery {
             Kind::Met(file) => meetings.during(file, hand_over),
             Kind::Made | Kind::Leased => hand_over(),
         });
+        self.shared.wake_ups.add(wake_ups::OF_OPEN);
         if let Some(error) = refused {
             self.errno(notification, error.raw_os_error().unwrap_or(libc::EIO), alerted);
         }
