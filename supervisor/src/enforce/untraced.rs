@@ -145,10 +145,10 @@ impl<'a> Untraced<'a> {
     }
 
     /// Lets the exec, which is the call `number`, `proceed`, which says whether its task took the answer, and has `judge` look
-    /// at the program, however long it takes until that is there:
-    /// it may wait for a lease, a file system or a processor. A program that must die is killed. The look itself may not take
-    /// long, since the program runs: then `overdue`, on another thread, says what becomes of it. `judge` is told how to say
-    /// beforehand that the program must die; it does so soon then, whatever else there is to be read.
+    /// at the program, however long it takes until that is there: it may wait for a lease, a file system or a processor. A
+    /// program that must die is killed. The look itself may not take long, since the program runs: then `overdue`, on another
+    /// thread, says what becomes of it. `judge` is told how to say beforehand that the program must die; it does so soon then,
+    /// whatever else there is to be read.
     pub(crate) fn watch(
         &self,
         (number, proceed): (i64, impl FnOnce() -> bool),
