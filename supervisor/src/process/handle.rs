@@ -10,7 +10,7 @@ use std::{
     },
     sync::{Arc, Mutex, OnceLock, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -50,9 +50,12 @@ const MAX_STATUS: usize = 1 << 20;
 const MAX_AUXILIARY: usize = 1024;
 /// Bytes of `/proc/PID/syscall`: a number and eight more of 18 digits.
 const MAX_ACTIVITY: usize = 256;
-/// How often, and after which pause, it is looked at a task that is about to wait.
-const WAIT_LOOKS: u32 = 100;
+/// How long it is looked at a task that is about to wait, or has been woken and goes on: on a busy machine either takes until
+/// it has had a processor, and in a control group that has used up its time, until the next period (100 ms).
+const WAIT_PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks, at first and later.
 const WAIT_PAUSE: Duration = Duration::from_micros(50);
+const MAX_WAIT_PAUSE: Duration = Duration::from_millis(2);
 /// Living threads that are asked for their process's program; one of them knows it unless it ends just now.
 const MAX_THREADS: usize = 16;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
@@ -448,15 +451,17 @@ impl Process {
         self.activity()?.wait()
     }
 
-    /// The same of a task that is about to wait, and leaves its processor in a moment.
-    pub(crate) fn settled_wait(&self) -> Option<Wait> {
-        for _ in 0..WAIT_LOOKS {
+    /// The same of a task that is about to wait, and leaves its processor in a moment, as long as it is `wanted`.
+    pub(crate) fn settled_wait(&self, wanted: impl Fn() -> bool) -> Option<Wait> {
+        let (begun, mut pause) = (Instant::now(), WAIT_PAUSE);
+        loop {
             match self.activity()? {
-                Activity::Running => thread::sleep(WAIT_PAUSE),
                 Activity::Waiting(wait) => return Some(wait),
+                Activity::Running if !wanted() || begun.elapsed() >= WAIT_PATIENCE => return None,
+                Activity::Running => thread::sleep(pause),
             }
+            pause = (pause * 9 / 8).min(MAX_WAIT_PAUSE);
         }
-        None
     }
 
     /// What the kernel told the program that was executed (getauxval(3)).

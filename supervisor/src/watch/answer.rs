@@ -189,7 +189,7 @@ impl<'a> Answerer<'a> {
             }
         };
         if !self.shared().is_wait_killable {
-            self.delivery.unfinished.leave_earlier(notification);
+            self.delivery.unfinished.leave_earlier(notification, still_pending);
         }
         if self.slots.phase() == Phase::Preparing {
             // The low-level runtime's init opens files and then blocks in the open of its exec FIFO: not the container's

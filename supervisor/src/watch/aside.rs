@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Calls whose threads lost the lead before they were done. A signal may have interrupted such a call meanwhile, and then
-//! another thread gets it once more (see [`super::withdrawn`]): what the first one makes and keeps for it must be there
-//! before it is looked for.
+//! another thread gets it once more, or the next call of its task. What the first thread makes must be there before that
+//! one goes on, as it would be without us: a file is cut before something is written to it, not after. And what is kept of
+//! the call (see [`super::withdrawn`]) must be there before it is looked for, or given up.
 
 use std::{
     sync::{
@@ -41,6 +42,15 @@ struct Entry {
     /// Where its notification lies.
     slot: usize,
     call: CallKey,
+    /// Whether somebody has waited for it in vain, and has gone on.
+    is_given_up: bool,
+}
+
+impl Entry {
+    /// Whether it is an earlier notification of the same task, for which somebody may have to wait.
+    fn is_before(&self, notification: &Notification) -> bool {
+        self.call.task() == notification.target_tid && !self.is_given_up
+    }
 }
 
 impl Aside {
@@ -51,7 +61,7 @@ impl Aside {
     /// The thread has lost the lead while it is at this call.
     pub(super) fn add(&self, member: usize, slot: usize, call: CallKey) {
         let mut calls = self.calls();
-        calls.entries.push(Entry { member, slot, call });
+        calls.entries.push(Entry { member, slot, call, is_given_up: false });
         self.count.store(calls.entries.len(), Ordering::Release);
     }
 
@@ -68,17 +78,21 @@ impl Aside {
         }
     }
 
-    /// Whether a thread makes an earlier notification of this call; `is_made` says of a slot whether that one has come so
-    /// far. One that has not will see that it was withdrawn.
+    /// Whether a thread makes an earlier notification of this call's task; `is_made` says of a slot whether that one has come
+    /// so far. One that has not will see that it was withdrawn.
     pub(super) fn has(&self, notification: &Notification, is_made: impl Fn(usize) -> bool) -> bool {
-        self.count.load(Ordering::Acquire) != 0 && {
-            let call = CallKey::from(notification);
-            self.calls().entries.iter().any(|entry| entry.call == call && is_made(entry.slot))
-        }
+        self.count.load(Ordering::Acquire) != 0
+            && self.calls().entries.iter().any(|entry| entry.is_before(notification) && is_made(entry.slot))
     }
 
-    /// Lets `member` wait until no other thread makes an earlier notification of this call, or nobody waits for this one.
-    /// What takes longer than [`PATIENCE`] hangs, and must not make this one hang with it.
+    /// Whether the task has gone on while this call of its was made: nothing may be kept for it any more.
+    pub(super) fn is_given_up(&self, call: CallKey) -> bool {
+        self.count.load(Ordering::Acquire) != 0
+            && self.calls().entries.iter().any(|entry| entry.call == call && entry.is_given_up)
+    }
+
+    /// Lets `member` wait until no other thread makes an earlier notification of this call's task, or nobody waits for this
+    /// one. What takes longer than [`PATIENCE`] hangs, and must not make this one hang with it, nor those after it.
     pub(super) fn wait(
         &self,
         member: usize,
@@ -86,11 +100,15 @@ impl Aside {
         is_made: impl Fn(usize) -> bool,
         is_pending: impl Fn() -> bool,
     ) {
-        let (call, begun) = (CallKey::from(notification), Instant::now());
-        let is_earlier = |entry: &Entry| entry.member != member && entry.call == call && is_made(entry.slot);
+        let begun = Instant::now();
+        let is_earlier = |entry: &Entry| entry.member != member && entry.is_before(notification) && is_made(entry.slot);
         let mut calls = self.calls();
         calls.waiting += 1;
-        while calls.entries.iter().any(is_earlier) && is_pending() && begun.elapsed() < PATIENCE {
+        while calls.entries.iter().any(is_earlier) && is_pending() {
+            if begun.elapsed() >= PATIENCE {
+                calls.entries.iter_mut().filter(|entry| is_earlier(entry)).for_each(|entry| entry.is_given_up = true);
+                break;
+            }
             (calls, _) = self.ended.wait_timeout(calls, LOOK).unwrap_or_else(PoisonError::into_inner);
         }
         calls.waiting -= 1;
@@ -108,12 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_waits_for_its_earlier_notification_and_for_no_other() {
+    fn a_call_waits_for_earlier_ones_of_its_task_and_for_no_other() {
         let aside = Aside::default();
         let made = |slot| slot == 7;
         assert!(!aside.has(&call(2, 10), made));
         aside.add(0, 7, CallKey::from(&call(1, 10)));
         assert!(aside.has(&call(2, 10), made));
+        assert!(aside.has(&Notification { nr: 84, ..call(2, 10) }, made), "the task's next call");
         assert!(!aside.has(&call(3, 11), made), "another task");
         assert!(!aside.has(&call(2, 10), |_slot| false), "nothing is made yet");
         aside.add(1, 8, CallKey::from(&call(2, 10)));
@@ -138,7 +157,10 @@ mod tests {
         let begun = Instant::now();
         aside.wait(1, &call(2, 10), |_slot| true, || false);
         assert!(begun.elapsed() < PATIENCE);
+        assert!(!aside.is_given_up(CallKey::from(&call(1, 10))));
         aside.wait(1, &call(2, 10), |_slot| true, || true);
         assert!(begun.elapsed() >= PATIENCE);
+        assert!(aside.is_given_up(CallKey::from(&call(1, 10))), "nobody gets what it comes to");
+        assert!(!aside.has(&call(3, 10), |_slot| true), "nobody waits once more");
     }
 }

@@ -6,8 +6,8 @@
 //! before, and stands by when it comes back. A target can also hold a thread up where that does not expect it: by argument
 //! memory that a task of the container's provides when it likes (userfaultfd, FUSE), or by a file system that does not
 //! answer. Then the lead is taken from it after [`HELD_UP`], and for a while after that a thread hands over before it
-//! reads memory that is not there, or looks for a file that a program serves. A call that is made anew meanwhile, after a signal, waits for the one who is at it
-//! already.
+//! reads memory that is not there, or looks for a file that a program serves. What its task calls meanwhile, after a signal, waits
+//! for the one who is at it already ([`super::aside`]).
 
 use std::{
     cell::Cell,
@@ -28,7 +28,6 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::{
     alerting::AlertId,
     answer::{Answerer, Origin},
-    aside::Aside,
     delivery::Delivery,
     life::Watch,
     served::Served,
@@ -58,7 +57,6 @@ pub(super) struct Crew {
     watch: Watch,
     delivery: Delivery,
     lead: Lead,
-    aside: Aside,
     served: Served,
     members: Mutex<Members>,
     /// Slots of what a predecessor received and did not answer, with what they hold.
@@ -151,9 +149,11 @@ impl Turn<'_> {
         Ok(counts.remove(&id.to_string()).unwrap_or(0))
     }
 
-    /// Waits for a thread that makes an earlier notification of this call; says whether the call still waits for its answer.
+    /// Waits for a thread that makes an earlier notification of this call, or of its task; says whether the call still waits
+    /// for its answer.
     fn wait_for_earlier(&self, notification: &Notification) -> bool {
-        let Crew { aside, watch, .. } = &**self.crew;
+        let Crew { delivery, watch, .. } = &**self.crew;
+        let aside = &delivery.unfinished.aside;
         let is_made = |slot| watch.slots.slot(slot).is_some_and(|slot| slot.progress() != Progress::None);
         if !aside.has(notification, is_made) || !self.crew.pass_on(self.member) {
             return true;
@@ -172,7 +172,7 @@ impl Turn<'_> {
     /// Nothing is made for such a call that its next notification would have to find.
     pub(super) fn hand_over(&self) {
         self.step_aside();
-        self.crew.aside.end(self.member);
+        self.crew.delivery.unfinished.aside.end(self.member);
     }
 }
 
@@ -217,9 +217,8 @@ impl Crew {
         let mark = |(index, call): &(usize, Notification)| Some((call.id, watch.slots.slot(*index)?.log_mark()?));
         let logged = Mutex::new(Logged::Unknown(left.iter().filter_map(mark).collect()));
         let delivery = Delivery::new(Arc::clone(&watch.listener), shared);
-        let (members, left) = (Mutex::default(), Mutex::new(left.into()));
-        let (aside, served) = Default::default();
-        let crew = Arc::new(Self { watch, delivery, lead, aside, served, members, left, logged });
+        let (members, left, served) = (Mutex::default(), Mutex::new(left.into()), Served::default());
+        let crew = Arc::new(Self { watch, delivery, lead, served, members, left, logged });
         crew.enlist(&mut crew.members())?;
         Ok(crew)
     }
@@ -277,7 +276,7 @@ impl Crew {
         }
         let slot = self.lead.slot.load(Ordering::Relaxed);
         if let Some(call) = self.watch.slots.slot(slot).and_then(|slot| slot.notification()) {
-            self.aside.add(member, slot, CallKey::from(&call));
+            self.delivery.unfinished.aside.add(member, slot, CallKey::from(&call));
         }
         self.lead.member.store(number, Ordering::Release);
         // A new one sees it as soon as it begins.
@@ -460,7 +459,7 @@ impl Crew {
         if !has_kept_lead {
             // Whoever took the lead may be about to tell that this call is unfinished.
             let members = self.members();
-            self.aside.end(member);
+            self.delivery.unfinished.aside.end(member);
             drop(members);
         }
         if looks.get() && self.watch.slots.taken() != taken {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    aside::Aside,
     waiting,
     withdrawn::{
         CallFile, CallKey, Interrupted, Kept as _, KeptFile, KeptResult, Kind, Title, Undelivered, UndeliveredFiles,
@@ -40,6 +41,8 @@ pub(super) struct Unfinished {
     interrupted: Mutex<Interrupted>,
     undelivered: Mutex<Undelivered>,
     undelivered_files: Mutex<UndeliveredFiles>,
+    /// Calls whose threads do not receive any more.
+    pub(super) aside: Aside,
     /// Calls that wait.
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
@@ -55,6 +58,7 @@ impl Unfinished {
             interrupted: Mutex::default(),
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
+            aside: Aside::default(),
             blocking,
             followed: AtomicUsize::new(0),
             untraced: UntracedCalls::default(),
@@ -87,12 +91,12 @@ impl Unfinished {
     }
 
     /// Gives up what is kept for earlier calls of this call's thread, if it shows that it has left them.
-    pub(super) fn leave_earlier(&self, notification: &Notification) {
+    pub(super) fn leave_earlier(&self, notification: &Notification, is_pending: impl Fn() -> bool) {
         let has_files = self.undelivered_files().has_of_others(notification);
         if !has_files && !self.undelivered().has_of_others(notification) {
             return;
         }
-        let stack_pointer = stack_end(Process::open(notification.target_tid).as_ref());
+        let stack_pointer = stack_end(Process::open(notification.target_tid).as_ref(), is_pending);
         self.undelivered().forget_passed(notification, stack_pointer);
         let (files, calls) = self.undelivered_files().forget_passed(notification, stack_pointer);
         drop(files);
@@ -111,9 +115,10 @@ impl Unfinished {
     }
 }
 
-/// Where the stack of a caller ends that waits, or is about to; nowhere if nobody is to be asked.
-fn stack_end(caller: Option<&Process>) -> Option<u64> {
-    caller?.settled_wait().map(|wait| wait.stack_pointer)
+/// Where the stack of a caller ends that waits, or is about to, as long as its call is pending; nowhere if nobody is to be
+/// asked.
+fn stack_end(caller: Option<&Process>, is_pending: impl Fn() -> bool) -> Option<u64> {
+    caller?.settled_wait(is_pending).map(|wait| wait.stack_pointer)
 }
 
 /// Closes files on a thread of their own, since some file systems ask a server, which may never answer.
@@ -184,9 +189,10 @@ impl Delivery {
     /// Keeps a file that belongs to a call for its next notification.
     pub(super) fn keep_file(&self, notification: &Notification, own: CallFile) {
         let claim = own.title.claim;
-        // Where the kernel holds signals back, who left is dead.
-        let is_over = self.shared.is_wait_killable || CallKey::from(notification).is_left(own.title.cut_at);
-        let Some(kept) = (if is_over { None } else { KeptFile::new(own) }) else { return };
+        if self.is_over(notification, own.title.cut_at) {
+            return;
+        }
+        let Some(kept) = KeptFile::new(own) else { return };
         let last = self.unfinished.undelivered_files().keep(notification, claim, kept, Instant::now());
         drop(last);
     }
@@ -203,10 +209,16 @@ impl Delivery {
 
     /// Keeps the result of a call for its next notification.
     pub(super) fn keep_result(&self, notification: &Notification, claim: u64, result: KeptResult) {
-        if self.shared.is_wait_killable || CallKey::from(notification).is_left(result.called_at) {
-            return;
+        if !self.is_over(notification, result.called_at) {
+            self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
         }
-        self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
+    }
+
+    /// Whether a call that was withdrawn, from where its caller's stack ended, is known not to be made anew. Where the kernel
+    /// holds signals back, who left is dead.
+    fn is_over(&self, notification: &Notification, called_at: Option<u64>) -> bool {
+        let call = CallKey::from(notification);
+        self.shared.is_wait_killable || self.unfinished.aside.is_given_up(call) || call.is_left(called_at)
     }
 
     /// Whether an earlier notification of this call may have left its result.
@@ -223,7 +235,8 @@ impl Delivery {
     /// The same, and where the caller's stack ends, of a call whose result may be kept.
     pub(super) fn claim_to_result(&self, event: &CallEvent<'_>, lasts: Lasting) -> (u64, Option<u64>) {
         let owner = self.owner(event);
-        let called_at = if lasts == Lasting::Nothing { None } else { stack_end(owner.as_deref()) };
+        let called_at =
+            if lasts == Lasting::Nothing { None } else { stack_end(owner.as_deref(), || event.is_pending()) };
         (claim(event, owner.as_deref()), called_at)
     }
 
@@ -235,7 +248,7 @@ impl Delivery {
     /// What a file will belong to its call by.
     pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cuts: bool) -> Title {
         let owner = self.owner(event);
-        let cut_at = if cuts { stack_end(owner.as_deref()) } else { None };
+        let cut_at = if cuts { stack_end(owner.as_deref(), || event.is_pending()) } else { None };
         Title { claim: claim(event, owner.as_deref()), owner, kind, cut_at }
     }
 

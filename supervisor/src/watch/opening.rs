@@ -202,7 +202,11 @@ impl Answerer<'_> {
             Located::Missing { .. } => Kind::Made,
             Located::Existing { .. } | Located::Failed(_) => return None,
         };
-        Some(self.delivery().title(event, kind, errand.request.has(libc::O_TRUNC)))
+        let title = self.delivery().title(event, kind, errand.request.has(libc::O_TRUNC));
+        // Without a place to know by that the call is over, its file could become that of a later call, which means to cut it.
+        let is_unbound = title.owner.is_some() && title.cut_at.is_none();
+        let is_cut = kind == Kind::Made && errand.cuts_file();
+        (!is_cut || !is_unbound).then_some(title)
     }
 
     fn find(&mut self, place: Place<'_>, event: &CallEvent<'_>, request: OpenRequest, afterwards: Afterwards) -> Found {
@@ -242,6 +246,10 @@ impl Answerer<'_> {
         decision: Decision,
     ) -> Option<Opened> {
         let devices = Arc::clone(&self.shared().devices);
+        if !errand.is_leased && (makes_file(&errand) || errand.cuts_file()) {
+            // Before, since nobody knows where this process may die, or who receives the call anew, or its task's next one.
+            place.slot.mark_begun();
+        }
         if !self.delivery().listener.is_pending(place.notification.id) {
             // Another program may have had the caller's number when rights were read.
             self.delivery().remember(place.notification, decision.alerted);
@@ -249,10 +257,6 @@ impl Answerer<'_> {
         }
         if errand.is_leased {
             return self.open_aside(place, errand, title, decision);
-        }
-        if makes_file(&errand) || errand.cuts_file() {
-            // Before, since nobody knows where this process may die, or who receives the call anew.
-            place.slot.mark_begun();
         }
         let result = match self.means() {
             Ok(means) => means.open(&errand, &devices, false),

@@ -166,10 +166,11 @@ impl Answerer<'_> {
         for name in naming.names.iter().flatten() {
             place.turn.mind_file(process, handles.start(name.start), name.path.to_bytes());
         }
+        // Before it is asked: who receives its task's next call then waits for this thread.
+        place.slot.mark_begun();
         if !event.is_pending() {
             return Step::Gone;
         }
-        place.slot.mark_begun();
         let named = self.means().map(|means| means.name(&client, process, (naming, &handles), &shared.upheaval));
         match named {
             Ok(Ok(outcome)) => {
@@ -205,11 +206,11 @@ impl Answerer<'_> {
         };
         let may_wait = contact.may_wait();
         let attempted_for = (may_wait && !shared.is_wait_killable).then(|| is_unchanged(process));
+        let has_begun = progress == Progress::Begun;
+        place.slot.mark_begun();
         if !event.is_pending() {
             return Step::Gone;
         }
-        let has_begun = progress == Progress::Begun;
-        place.slot.mark_begun();
         if may_wait {
             return Step::Waits(Box::new(Wait { client, contact, has_begun, attempted_for }));
         }
