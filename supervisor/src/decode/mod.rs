@@ -395,7 +395,7 @@ impl Call {
 
     /// Whether the call fails where somebody has a file open that its task has closed, or tells of the close that is to come.
     pub(crate) fn needs_closed_files(&self) -> bool {
-        self.is_exec() || self.is_mounting() || matches!(self.type_name(), "flock" | "inotify_add_watch")
+        self.is_mounting() || matches!(self.type_name(), "flock" | "inotify_add_watch")
     }
 
     /// Whether the call mounts a file system, unmounts it, or changes how it is mounted.

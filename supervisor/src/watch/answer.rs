@@ -140,7 +140,7 @@ impl<'a> Answerer<'a> {
 
     /// Makes sure that what the container's tasks have closed is closed here, too, as far as the call could tell: a file that
     /// nobody got has no lock.
-    fn close_files(&self, place: Place<'_>, call: &Call) {
+    pub(super) fn close_files(&self, place: Place<'_>, call: &Call) {
         let Delivery { listener, shared, unfinished } = self.delivery;
         shared.handing_over.wait();
         if call.is_exec() {
@@ -234,6 +234,9 @@ impl<'a> Answerer<'a> {
         if self.performs_call(&in_force, &call) {
             return self.perform_call(place, (call, target), &in_force);
         }
+        if call.is_exec() {
+            return self.judge_exec(place, (call, target), &in_force);
+        }
         let event = strictest(&shared.context, &in_force, call, target);
         let decision = self.decide(place, &event, &in_force, None)?;
         if decision.response == Response::Continue
@@ -246,9 +249,6 @@ impl<'a> Answerer<'a> {
         }
         if call.needs_closed_files() {
             self.close_files(place, &call);
-        }
-        if call.is_exec() && decision.response == Response::Continue && in_force.verifies_execs(shared.mode) {
-            return self.follow_exec(place, &event, decision);
         }
         Some(decision)
     }

@@ -13,8 +13,8 @@ use super::{
     aside::Aside,
     waiting,
     withdrawn::{
-        CallFile, CallKey, Interrupted, Kept as _, KeptFile, KeptResult, Kind, Title, Undelivered, UndeliveredFiles,
-        claim,
+        CallFile, CallKey, Interrupted, Kept as _, KeptFile, KeptResult, KeptVerdict, Kind, Title, Undelivered,
+        UndeliveredFiles, UndeliveredVerdicts, claim, claim_to_verdict,
     },
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) struct Unfinished {
     interrupted: Mutex<Interrupted>,
     undelivered: Mutex<Undelivered>,
     undelivered_files: Mutex<UndeliveredFiles>,
+    undelivered_verdicts: Mutex<UndeliveredVerdicts>,
     /// Calls whose threads do not receive any more.
     pub(super) aside: Aside,
     /// Calls that wait.
@@ -58,6 +59,7 @@ impl Unfinished {
             interrupted: Mutex::default(),
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
+            undelivered_verdicts: Mutex::default(),
             aside: Aside::default(),
             blocking,
             followed: AtomicUsize::new(0),
@@ -75,6 +77,10 @@ impl Unfinished {
 
     fn undelivered_files(&self) -> MutexGuard<'_, UndeliveredFiles> {
         self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn undelivered_verdicts(&self) -> MutexGuard<'_, UndeliveredVerdicts> {
+        self.undelivered_verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives up what nobody may come back for: a program that we hold open for writing cannot be executed.
@@ -108,6 +114,7 @@ impl Unfinished {
         let now = Instant::now();
         self.interrupted().forget_old(now);
         self.undelivered().forget_old(now);
+        self.undelivered_verdicts().forget_old(now);
         let files = self.undelivered_files().forget_old(now);
         if !files.is_empty() {
             close_aside(files);
@@ -212,6 +219,28 @@ impl Delivery {
         if !self.is_over(notification, result.called_at) {
             self.unfinished.undelivered().keep(notification, claim, result, Instant::now());
         }
+    }
+
+    /// Keeps the verdict on an exec for its next notification.
+    pub(super) fn keep_verdict(&self, notification: &Notification, verdict: KeptVerdict) {
+        let Some(owner) = verdict.judged.caller.as_ref().filter(|_| !self.shared.is_wait_killable) else { return };
+        let claim = claim_to_verdict(owner);
+        self.unfinished.undelivered_verdicts().keep(notification, claim, verdict, Instant::now());
+    }
+
+    /// The verdict on an earlier notification of this exec. Its alert, if it has one, is paid for by that.
+    pub(super) fn take_verdict(&self, notification: &Notification) -> Option<KeptVerdict> {
+        if !self.unfinished.undelivered_verdicts().has(notification, None) {
+            return None;
+        }
+        let owner = self.shared.context.processes.get(notification.target_tid)?;
+        if !self.listener.is_pending(notification.id) {
+            return None;
+        }
+        let (claim, now) = (claim_to_verdict(&owner), Instant::now());
+        let verdict = self.unfinished.undelivered_verdicts().take(notification, claim, now)?;
+        let is_paid = |words| self.unfinished.interrupted().take(notification, words, now).is_some();
+        verdict.decision.alerted.is_none_or(is_paid).then_some(verdict)
     }
 
     /// Whether a call that was withdrawn, from where its caller's stack ended, is known not to be made anew. Where the kernel

@@ -6,6 +6,7 @@
 //! alerts of its own, and in enforce mode dies before its first instruction if they deny it.
 
 use std::{
+    cell::Cell,
     os::fd::OwnedFd,
     sync::{Arc, LazyLock, atomic::Ordering},
 };
@@ -19,12 +20,14 @@ use super::{
     answer::{Answerer, Decision, Place},
     crew::Turn,
     delivery::Delivery,
+    withdrawn::KeptVerdict,
 };
 use crate::{
     counters::Counter,
     decode::Call,
     enforce::{Fate, Follow, Followed, Located, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
+    in_force::InForce,
     internal_alert::InternalAlert,
     process::{Process, is_marked, loaded_beside, unseen},
     shared::Shared,
@@ -41,11 +44,12 @@ static OPEN: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name
 const MAX_FOLLOWED: usize = 512;
 
 /// What was judged.
-struct Judged {
+#[derive(Debug)]
+pub(super) struct Judged {
     call: Call,
     moment: Moment,
     /// Who calls.
-    caller: Option<Arc<Process>>,
+    pub(super) caller: Option<Arc<Process>>,
     /// Indices of the rules that matched.
     rules: Vec<usize>,
     /// The program, where a rule matched.
@@ -53,23 +57,41 @@ struct Judged {
 }
 
 impl Answerer<'_> {
-    /// Lets an exec go on and verifies it; `None` when it was answered.
-    pub(super) fn follow_exec(
+    /// Judges an exec, lets it go on if it may and verifies it; `None` when it was answered or nobody waits.
+    pub(super) fn judge_exec(
         &mut self,
         place: Place<'_>,
-        event: &CallEvent<'_>,
-        decision: Decision,
+        (call, target): (Call, Target<'_>),
+        in_force: &Arc<InForce>,
     ) -> Option<Decision> {
+        let kept = self.delivery().take_verdict(place.notification);
+        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(&kept.in_force, in_force)) {
+            self.close_files(place, &call);
+            return self.follow_exec(place, kept);
+        }
+        let context = &self.shared().context;
+        let event = CallEvent::new(context, call, target, context.clock.tick());
+        let decision = self.decide(place, &event, in_force, None)?;
+        self.close_files(place, &call);
+        if decision.response != Response::Continue || !in_force.verifies_execs(self.shared().mode) {
+            return Some(decision);
+        }
+        let rules = self.matched().to_vec();
+        let program = if rules.is_empty() { None } else { event.exec_snapshot() };
+        let judged = Judged { call, moment: event.moment(), caller: event.shared_caller(), rules, program };
+        drop(event);
+        self.follow_exec(place, KeptVerdict { judged, decision, in_force: Arc::clone(in_force) })
+    }
+
+    /// Lets an exec go on that is allowed, and verifies it; `None` when it was answered.
+    fn follow_exec(&mut self, place: Place<'_>, verdict: KeptVerdict) -> Option<Decision> {
+        let KeptVerdict { judged, decision, .. } = &verdict;
         let (followed, task) = (&self.delivery().unfinished.followed, place.notification.target_tid);
         let others = followed.fetch_add(1, Ordering::AcqRel);
         if others >= MAX_FOLLOWED || !place.turn.may_hand_over() {
             followed.fetch_sub(1, Ordering::AcqRel);
-            return Some(Decision { response: unverified(self.shared(), task), ..decision });
+            return Some(Decision { response: unverified(self.shared(), task), ..*decision });
         }
-        let rules = self.matched().to_vec();
-        let program = if rules.is_empty() { None } else { event.exec_snapshot() };
-        let (call, moment, caller) = (event.call(), event.moment(), event.shared_caller());
-        let judged = Judged { call, moment, caller, rules, program };
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
         self.delivery().remember(place.notification, decision.alerted);
         if others > 0 {
@@ -89,7 +111,10 @@ impl Answerer<'_> {
         // The exec may take for ever.
         self.leave_means();
         let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
-        Verification { turn: place.turn, delivery, listener, notification, decision, judged }.run();
+        let verification = Verification { turn: place.turn, delivery, listener, notification, decision, judged };
+        if !verification.run() {
+            delivery.keep_verdict(notification, verdict);
+        }
         followed.fetch_sub(1, Ordering::AcqRel);
         None
     }
@@ -123,12 +148,13 @@ struct Verification<'a> {
     delivery: &'a Delivery,
     listener: u32,
     notification: &'a Notification,
-    decision: Decision,
-    judged: Judged,
+    decision: &'a Decision,
+    judged: &'a Judged,
 }
 
 impl Verification<'_> {
-    fn run(&self) {
+    /// Says whether the call was answered: who did not take the answer may make it anew.
+    fn run(&self) -> bool {
         let shared = &self.delivery.shared;
         let follow = Follow {
             task: self.notification.target_tid,
@@ -136,25 +162,28 @@ impl Verification<'_> {
             kill_on_exit: shared.mode == Mode::Enforce,
         };
         let pending = || self.delivery.listener.is_pending(self.notification.id);
-        let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
+        let is_answered = Cell::new(false);
+        let proceed = || {
+            is_answered.set(self.delivery.proceed(self.notification, self.decision.alerted));
+            is_answered.get()
+        };
         let hand_over = || self.turn.hand_over();
         shared.wake_ups.add(wake_ups::OF_EXEC);
         if follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ())) == Followed::Untraceable {
-            self.run_untraced();
+            self.run_untraced(proceed);
         }
+        is_answered.get()
     }
 
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
     /// looked at as soon as it has it.
-    fn run_untraced(&self) {
+    fn run_untraced(&self, proceed: impl FnOnce() -> bool) {
         self.turn.hand_over();
         let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
         let refuse = || {
             let _taken = self.delivery.respond(self.notification, unverified(shared, task), self.decision.alerted);
         };
         let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return refuse() };
-        // The numbers that it was found by are its own as long as its call waits, which the answer shows.
-        let proceed = || self.delivery.proceed(self.notification, self.decision.alerted);
         let give_up = |why| {
             let fate = unknown(shared);
             if fate == Fate::Dies {
@@ -165,6 +194,7 @@ impl Verification<'_> {
         };
         let judge = |process, condemn: &dyn Fn()| self.judge(process, condemn);
         let overdue = || give_up("withheld its memory from whoever looked at it");
+        // The numbers that it was found by are its own as long as its call waits, which the answer shows.
         match caller.watch((i64::from(self.notification.nr), proceed), judge, overdue) {
             Watched::Unattended => refuse(),
             Watched::Unseen => {

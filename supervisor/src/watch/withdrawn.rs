@@ -18,6 +18,9 @@
 //! - Where a handler does not restart the call, the program has seen EINTR and goes on, and by the next call with the same
 //!   words it means that it be made. So results, and files that were cut, are given up when their thread makes another call
 //!   from where no handler can be ([`is_passed`]).
+//! - An exec that was allowed keeps its verdict, for a moment. Judging it may take longer than its task has between two
+//!   signals, and then it would never get through: a Go runtime sends itself one every 10 ms while it executes a program
+//!   (that of runc among them, at the end of a container's start). What is loaded by then is judged in any case.
 //! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
 //!   likewise, since that other end has gone on, but not for long: who comes next takes it for somebody at its own end.
 //!
@@ -30,8 +33,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{answer::Decision, executing::Judged};
 use crate::{
     event::CallEvent,
+    in_force::InForce,
     process::{Process, Wait},
     sys::{FileFacts, Notification, Response},
 };
@@ -43,8 +48,8 @@ const LIFETIME: Duration = Duration::from_secs(10);
 /// How long before that it is looked whether the task can have gone on at all: one that is frozen, or stopped, makes its call
 /// anew when it is not any more, be it hours later.
 const MARGIN: Duration = Duration::from_secs(1);
-/// The same limit for a file whose other end somebody may have.
-const MEETING: Duration = Duration::from_secs(1);
+/// The same limit for a file whose other end somebody may have, and for a verdict.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What the kernel puts at least between a stack that a signal interrupts and its handler: registers, and those of the
 /// floating-point unit (`rt_sigframe` of its `asm/sigframe.h`).
@@ -72,12 +77,21 @@ pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Process>) -> u64 {
     hasher.finish()
 }
 
+/// The same for a verdict: arguments are not in it, since it is about those that are loaded.
+pub(super) fn claim_to_verdict(owner: &Process) -> u64 {
+    let mut hasher = hasher();
+    (owner.identity(), owner.program_mark()).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Alerts that were paid for in advance, by the hash of their words.
 pub(super) type Interrupted = Withdrawn<()>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
 pub(super) type Undelivered = Withdrawn<KeptResult>;
 /// Files that belong to an open which did not get them, likewise.
 pub(super) type UndeliveredFiles = Withdrawn<KeptFile>;
+/// Verdicts on execs that did not go on, by [`claim_to_verdict`].
+pub(super) type UndeliveredVerdicts = Withdrawn<KeptVerdict>;
 
 /// What a call came to that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +101,15 @@ pub(super) struct KeptResult {
     pub(super) alerted: Option<u64>,
     /// Where its caller's stack ended.
     pub(super) called_at: Option<u64>,
+}
+
+/// What allows an exec.
+#[derive(Debug)]
+pub(super) struct KeptVerdict {
+    pub(super) judged: Judged,
+    pub(super) decision: Decision,
+    /// The rules that it is by.
+    pub(super) in_force: Arc<InForce>,
 }
 
 /// A file that belongs to one call, which cannot have it by being made anew.
@@ -192,6 +215,16 @@ pub(super) trait Kept {
 
 impl Kept for () {}
 
+impl Kept for KeptVerdict {
+    fn until(&self, now: Instant) -> Instant {
+        now + MOMENT
+    }
+
+    fn is_patient(&self) -> bool {
+        false
+    }
+}
+
 impl Kept for KeptResult {
     fn called_at(&self) -> Option<u64> {
         self.called_at
@@ -200,7 +233,7 @@ impl Kept for KeptResult {
 
 impl Kept for KeptFile {
     fn until(&self, _now: Instant) -> Instant {
-        self.own.since + if self.own.title.kind == Kind::Made { LIFETIME } else { MEETING }
+        self.own.since + if self.own.title.kind == Kind::Made { LIFETIME } else { MOMENT }
     }
 
     fn is_wanted(&self) -> bool {
@@ -449,8 +482,8 @@ mod tests {
             keep(&mut files, file(kind).unwrap());
         }
         assert_eq!(files.forget_old(now).len(), 0);
-        assert_eq!(files.forget_old(now + MEETING).len(), 2, "too old");
-        assert!(files.take(&call(2, 10, 0), 77, now + MEETING).is_some());
+        assert_eq!(files.forget_old(now + MOMENT).len(), 2, "too old");
+        assert!(files.take(&call(2, 10, 0), 77, now + MOMENT).is_some());
         keep(&mut files, file(Kind::Leased).unwrap());
         keep(&mut files, file(met).unwrap());
         assert_eq!(files.forget(|kept, call| call.task() == 10 && kept.own.title.kind.is_regular()).len(), 1);
