@@ -5,9 +5,12 @@ use policy::{Errno, Mode, ResolvedAction, RuleFacts};
 use rules::{Action, EventType, LoadReport, Loader, Rule, Ruleset};
 
 use crate::{
-    config::{Config, RuleMatching, Verify},
+    config::{Config, RuleMatching, TracedExecs, Verify},
     sources::Sources,
 };
+
+/// The calls that load a program.
+const EXECS: [&str; 2] = ["execve", "execveat"];
 
 /// A ruleset with the operator's decisions about it. One event sees one version.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(crate) struct InForce {
     /// By rule index.
     actions: Vec<ResolvedAction>,
     verify: Verify,
+    traced_execs: TracedExecs,
     may_deny_opens: bool,
     /// By event type.
     may_deny: Vec<bool>,
@@ -91,9 +95,10 @@ impl InForce {
             may_deny,
             actions: ruleset.rules().iter().map(resolve).collect(),
             verify: config.enforcement.verify,
+            traced_execs: config.enforcement.traced_execs,
             may_deny_opens: opens.iter().any(|rule| is_strict(rule)),
             judges_opens: !opens.is_empty(),
-            judges_execs: !rules_for(&["execve"]).is_empty(),
+            judges_execs: !rules_for(&EXECS).is_empty(),
             default_action: ResolvedAction { action: enforce.default_action, explicit: false },
             matching: config.rules.matching,
             errno: enforce.errno,
@@ -119,6 +124,13 @@ impl InForce {
     /// Whether what an exec loads is judged, too: by rules on execs, or as what the kernel opens for it.
     pub(crate) fn verifies_execs(&self, mode: Mode) -> bool {
         self.verify != Verify::Off && (self.judges_execs || self.performs_opens(mode))
+    }
+
+    /// Whether the execs of tasks that others trace fail, what they load being known too late.
+    pub(crate) fn denies_traced_execs(&self, mode: Mode) -> bool {
+        let may_deny = |name| EventType::from_name(name).is_some_and(|event_type| self.may_deny(event_type));
+        let is_denied = mode == Mode::Enforce && self.traced_execs == TracedExecs::Deny;
+        is_denied && (EXECS.into_iter().any(may_deny) || self.performs_opens(mode))
     }
 
     /// What a match of `rule` asks for.

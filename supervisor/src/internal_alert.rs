@@ -151,6 +151,18 @@ impl InternalAlert {
         }
     }
 
+    /// An exec that fails because it could not be followed soon enough.
+    pub(crate) fn traced_exec_denied(pid: u32) -> Self {
+        Self {
+            rule: "Lanner internal: exec not verified",
+            priority: Priority::Warning,
+            message: format!(
+                "Process {pid} executes a program, which fails: another one of its container traces it \
+                 (`enforce.traced_execs: deny`)"
+            ),
+        }
+    }
+
     /// An exec that could not be followed loaded a program which nobody saw in time; `why` is said of that program.
     pub(crate) fn exec_unseen(pid: u32, why: &str) -> Self {
         Self {

@@ -25,6 +25,8 @@ pub(crate) struct Attack {
     pub(crate) shares_processes: bool,
     /// What is forbidden at all.
     pub(crate) subject: Subject,
+    /// Lines of the configuration that it runs under.
+    pub(crate) settings: &'static str,
 }
 
 /// What rules are about.
@@ -43,7 +45,8 @@ impl Attack {
     pub(crate) fn name(&self) -> String {
         let sharing = if self.shares_processes { ", sharing processes" } else { "" };
         let limited = if self.subject == Subject::Opens { ", rules on opens" } else { "" };
-        format!("{} ({:?}{sharing}{limited})", self.command, self.setting)
+        let settings = if self.settings.is_empty() { "" } else { ", " };
+        format!("{} ({:?}{sharing}{limited}{settings}{})", self.command, self.setting, self.settings.trim_end())
     }
 
     /// What is forbidden.
@@ -158,6 +161,7 @@ pub(crate) const fn race(command: &'static str, trace: Trace) -> Attack {
         calls: 1,
         shares_processes: false,
         subject: Subject::OpensAndExecutions,
+        settings: "",
     }
 }
 
@@ -185,6 +189,11 @@ impl Attack {
     /// Enforcement may lose, for this reason.
     pub(crate) const fn may_win(self, reason: &'static str) -> Self {
         Self { limit: Some(reason), ..self }
+    }
+
+    /// Under a configuration of its own.
+    pub(crate) const fn under(self, settings: &'static str) -> Self {
+        Self { settings, ..self }
     }
 
     /// With rules on calls that open nothing.

@@ -99,7 +99,7 @@ enum Judged {
 #[track_caller]
 fn enforced(runtime: LowLevel, manner: Judged) {
     each(runtime.name(), |attack| {
-        let lanner = Lanner::new(&Settings::enforce(&attack.rules()).under(runtime));
+        let lanner = Lanner::new(&Settings::enforce(&attack.rules()).under(runtime).with(attack.settings));
         let score = against_lanner(attack, &lanner, Effort { duration: duration(), enough: 0 })?;
         let denied = run::count(&lanner, |alert| attack.trace.is_of(alert) && alert.verdict.as_deref() == Some("deny"));
         let summary = format!("{score}, {denied} denied");

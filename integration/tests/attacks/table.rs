@@ -182,6 +182,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_exec threads", PROGRAM).calling(8),
     race("attack_exec traced", PROGRAM)
         .may_win("what somebody else traces cannot be stopped before its first instruction"),
+    race("attack_exec traced", PROGRAM).under("enforce: {traced_execs: deny}\n").without_decoy(),
     race("attack_exec script", Trace::Executed("/banned/script")),
     race("attack_exec argument", Trace::Executed("--banned")),
     race("attack_exec pointer", Trace::Executed("--banned")),

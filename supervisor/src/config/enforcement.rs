@@ -19,6 +19,30 @@ pub(crate) struct Enforcement {
     pub(crate) actions: Vec<ActionEntry>,
     /// Whose arguments are made sure of.
     pub(crate) verify: Verify,
+    /// What becomes of execs that nobody but their tracer can stop.
+    pub(crate) traced_execs: TracedExecs,
+}
+
+/// What becomes of the execs of a task that another one of its container traces, where a rule could deny one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TracedExecs {
+    /// Those go on that are allowed, and what they have loaded is looked at as soon as it is there.
+    #[default]
+    Allow,
+    /// They fail.
+    Deny,
+}
+
+impl std::str::FromStr for TracedExecs {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "allow" => Ok(Self::Allow),
+            "deny" => Ok(Self::Deny),
+            _ => Err(UnknownWord),
+        }
+    }
 }
 
 /// For which calls Lanner makes sure that what the kernel does is what the rules saw.
@@ -34,21 +58,21 @@ pub(crate) enum Verify {
 }
 
 impl std::str::FromStr for Verify {
-    type Err = UnknownVerify;
+    type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "off" => Ok(Self::Off),
             "exec" => Ok(Self::Exec),
             "all" => Ok(Self::All),
-            _ => Err(UnknownVerify),
+            _ => Err(UnknownWord),
         }
     }
 }
 
 /// The text is none of the words.
 #[derive(Debug)]
-pub(crate) struct UnknownVerify;
+pub(crate) struct UnknownWord;
 
 impl Enforcement {
     pub(super) fn read(root: Section<'_>) -> Self {
@@ -60,6 +84,7 @@ impl Enforcement {
                 default_action: section.parsed("default_action", "alert, deny or kill", default.default_action),
                 errno: section.parsed("errno", errnos, default.errno),
             },
+            traced_execs: section.parsed("traced_execs", "allow or deny", TracedExecs::default()),
             verify: root.parsed("verify", "off, exec or all", Verify::default()),
             actions: root.items("actions").iter().filter_map(|item| read_action(item, root)).collect(),
         }

@@ -37,6 +37,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("log.path", Used),
     ("enforce.default_action", Used),
     ("enforce.errno", Used),
+    ("enforce.traced_execs", Used),
     ("verify", Used),
     ("limit_cpu_latency", Used),
     ("actions", Used),

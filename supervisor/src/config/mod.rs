@@ -26,7 +26,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use enforcement::{Enforcement, Verify};
+pub(crate) use enforcement::{Enforcement, TracedExecs, Verify};
 pub(crate) use files::TextFile;
 pub(crate) use outputs::{FileSink, LineFormat, LogLevel, OutputOptions};
 pub(crate) use rules_options::{RuleMatching, RulesOptions};

@@ -176,10 +176,18 @@ impl Verification<'_> {
     }
 
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
-    /// looked at as soon as it has it.
+    /// looked at as soon as it has it, unless the configuration would rather have it fail.
     fn run_untraced(&self, proceed: impl FnOnce() -> bool) {
         self.turn.hand_over();
         let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
+        let in_force = shared.in_force.load();
+        if in_force.denies_traced_execs(shared.mode) {
+            InternalAlert::traced_exec_denied(task).write(shared);
+            shared.counters.add(Counter::Denied, 1);
+            let denied = Response::Errno(in_force.errno.number());
+            let _taken = self.delivery.respond(self.notification, denied, self.decision.alerted);
+            return;
+        }
         let refuse = || {
             let _taken = self.delivery.respond(self.notification, unverified(shared, task), self.decision.alerted);
         };

@@ -62,7 +62,7 @@ runtimes: [runc, crun]
 run_dir: /run/lanner-test
 event_log: {path: /tmp/events.jsonl}
 rules_files: [/etc/a.yaml, /etc/rules.d]
-enforce: {default_action: alert, errno: EACCES}
+enforce: {default_action: alert, errno: EACCES, traced_execs: deny}
 priority: ${LEVEL}
 rule_matching: all
 json_output: yes
@@ -84,6 +84,7 @@ append_output:
     assert_eq!(notices, Vec::<String>::new());
     assert_eq!(config.enforcement.enforce.default_action, rules::Action::Alert);
     assert_eq!(config.enforcement.enforce.errno.to_string(), "EACCES");
+    assert_eq!(config.enforcement.traced_execs, TracedExecs::Deny);
     assert_eq!(config.rules.priority, rules::Priority::Warning);
     assert_eq!(config.rules.matching, RuleMatching::All);
     assert!(config.outputs.format.json);
