@@ -2,31 +2,14 @@
 // serving CALLS [own|user]: serves a file system by a program that opens a file of its own for each answer, in a user namespace
 // of its own if that is said; makes calls there, and prints the microseconds that half of them take: of opens, and of new
 // folders. Of a file system that is one user's own it prints what that user's opens come to.
+#include "served.h"
 #include "workload.h"
-#include <linux/fuse.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 
 enum { USER = 1000, ROOT = FUSE_ROOT_ID, FIRST_FOLDER = 100, BEFORE = 5, MOST = 1000 };
 
 #define WHERE "/tmp/serving"
 #define DEVICE "/tmp/fuse"
-
-static int device;
-
-static int failed(const char *what) {
-  perror(what);
-  return 1;
-}
-
-static void reply(const struct fuse_in_header *request, int error, const void *data, size_t size) {
-  struct fuse_out_header header = {.len = sizeof header + size, .error = error, .unique = request->unique};
-  struct iovec parts[] = {{&header, sizeof header}, {(void *)data, size}};
-  if (writev(device, parts, 2) < 0 && errno != ENOENT) _exit(failed("reply"));
-}
 
 // Of what nobody may remember: each call has to ask.
 static struct fuse_entry_out entry(uint64_t node) {
@@ -40,10 +23,6 @@ static void answer(const struct fuse_in_header *request) {
   int own = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
   if (own >= 0) close(own);
   switch (request->opcode) {
-    case FUSE_INIT: {
-      struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096};
-      return reply(request, 0, &out, sizeof out);
-    }
     case FUSE_LOOKUP: {
       struct fuse_entry_out out = entry(ROOT + 1);
       if (strcmp(name, "file")) return reply(request, -ENOENT, NULL, 0);
@@ -57,42 +36,12 @@ static void answer(const struct fuse_in_header *request) {
       struct fuse_attr_out out = {.attr = entry(request->nodeid).attr};
       return reply(request, 0, &out, sizeof out);
     }
-    case FUSE_OPEN: {
-      struct fuse_open_out out = {0};
-      return reply(request, 0, &out, sizeof out);
-    }
     case FUSE_STATFS: {
       struct fuse_statfs_out out = {0};
       return reply(request, 0, &out, sizeof out);
     }
-    case FUSE_FLUSH:
-    case FUSE_RELEASE: return reply(request, 0, NULL, 0);
-    case FUSE_FORGET:
-    case FUSE_BATCH_FORGET:
-    case FUSE_INTERRUPT: return; // have no answer
-    default: return reply(request, -ENOSYS, NULL, 0);
+    default: return reply_as_any(request);
   }
-}
-
-static void serve(void) {
-  static _Alignas(struct fuse_in_header) char request[FUSE_MIN_READ_BUFFER + 1];
-  for (ssize_t length; (length = read(device, request, sizeof request - 1)) > 0 || errno == EINTR || errno == EAGAIN;) {
-    if (length <= 0) continue;
-    request[length] = 0;
-    answer((const void *)request);
-  }
-  _exit(0);
-}
-
-static int own_users(void) {
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS)) return failed("unshare");
-  static const char *const MAPS[][2] = {{"/proc/self/setgroups", "deny"}, {"/proc/self/uid_map", "0 0 1"}, {"/proc/self/gid_map", "0 0 1"}};
-  for (int index = 0; index < 3; index++) {
-    int map = open(MAPS[index][0], O_WRONLY);
-    if (write(map, MAPS[index][1], strlen(MAPS[index][1])) < 0) return failed(MAPS[index][0]);
-    close(map);
-  }
-  return 0;
 }
 
 static int open_file(long index) {
@@ -142,22 +91,17 @@ static int by_its_user(void) {
 int main(int argc, char **argv) {
   long calls = number(argc, argv, 1, 100);
   if (calls < 1 || calls > MOST) return 2;
-  mkdir(WHERE, 0755);
   if (mknod(DEVICE, S_IFCHR | 0666, makedev(10, 229))) return failed("make a device");
   device = open(DEVICE, O_RDWR | O_CLOEXEC);
   if (device < 0) return failed("open a device");
   int of_user = argc > 2 && strcmp(argv[2], "user") == 0;
   if (argc > 2 && !of_user) {
-    if (own_users()) return 1;
-    // The kernel wants it to be opened in the user namespace of the mount.
+    if (enter_own_users()) return 1;
     device = open(DEVICE, O_RDWR | O_CLOEXEC);
   }
-  char options[99];
-  int owner = of_user ? USER : 0;
-  sprintf(options, "fd=%d,rootmode=40000,user_id=%d,group_id=%d%s", device, owner, owner, of_user ? "" : ",allow_other");
-  if (mount("serving", WHERE, "fuse", 0, options)) return failed("mount");
+  if (of_user ? mount_served(WHERE, USER, "") : mount_served(WHERE, 0, ",allow_other")) return 1;
   pid_t server = fork();
-  if (server == 0) serve();
+  if (server == 0) serve(answer);
   int bad = of_user ? by_its_user() : measure(open_file, calls) || measure(make_folder, calls);
   fflush(stdout);
   if (!of_user) kill(server, SIGKILL);
