@@ -88,11 +88,11 @@ fields! {
         WaitLatency = "evt.wait_latency", RelativeTime, Unused, Flags::DEPRECATED, Deprecated, "time a thread waited, which Falco no longer knows";
         IsSyslog = "evt.is_syslog", Bool, Unused, Flags::NONE, Stateful, "whether the event writes to /dev/log";
         Count = "evt.count", Uint32, Unused, Flags::NONE, Entry, "1 for every event";
-        CountError = "evt.count.error", Uint32, Unused, Flags::NONE, Predicted, "1 if the call failed";
-        CountErrorFile = "evt.count.error.file", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on a file failed";
-        CountErrorNet = "evt.count.error.net", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on the network failed";
-        CountErrorMemory = "evt.count.error.memory", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on memory failed";
-        CountErrorOther = "evt.count.error.other", Uint32, Unused, Flags::NONE, Predicted, "1 if another call failed";
+        CountError = "evt.count.error", Uint32, Unused, Flags::NONE, Predicted, "1 if the call failed, 0 if not";
+        CountErrorFile = "evt.count.error.file", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on a file failed, 0 if not";
+        CountErrorNet = "evt.count.error.net", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on the network failed, 0 if not";
+        CountErrorMemory = "evt.count.error.memory", Uint32, Unused, Flags::NONE, Predicted, "1 if a call on memory failed, 0 if not";
+        CountErrorOther = "evt.count.error.other", Uint32, Unused, Flags::NONE, Predicted, "1 if another call failed, 0 if not";
         CountExit = "evt.count.exit", Uint32, Unused, Flags::NONE, Entry, "1 for events of finished calls";
         CountProcinfo = "evt.count.procinfo", Uint32, Unused, Flags::TABLE_ONLY, Deprecated, "procinfo bookkeeping";
         CountThreadinfo = "evt.count.threadinfo", Uint32, Unused, Flags::TABLE_ONLY, Deprecated, "procinfo bookkeeping";

@@ -130,13 +130,18 @@ impl CallEvent<'_> {
         category.word().unwrap_or_else(|| category_on(self.subject_kind()))
     }
 
-    /// 1 for a failed call of the field's kind; absent for all others.
+    /// 1 for a call of the field's kind that failed, 0 for one that did not; absent for all others.
     fn error_count(&self, field: EvtField) -> Option<Value<'_>> {
-        let counts = self.is_failed() && (field == EvtField::CountError || field == self.error_kind());
-        counts.then_some(Value::Uint(1))
+        let is_of_kind = match field {
+            EvtField::CountError => true,
+            // Falco: whatever its descriptor is.
+            EvtField::CountErrorMemory => self.call.layout().category == Category::Memory,
+            _ => field == self.error_kind(),
+        };
+        is_of_kind.then(|| Value::Uint(self.is_failed().into()))
     }
 
-    /// *Falco:* a failed call is of the kind that its descriptor is; without one, by its type.
+    /// *Falco:* a call is of the kind that its descriptor is; without one, by its type.
     fn error_kind(&self) -> EvtField {
         let layout = self.call.layout();
         // An accept is about the connection that it did not make.
