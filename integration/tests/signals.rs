@@ -41,7 +41,11 @@ fn an_exec_that_is_interrupted_faster_than_it_is_judged_goes_on() {
         let bundle = Bundle::new(&["/bin/signalled", MICROSECONDS, ARGUMENT, "/bin/nothing"])
             .file(&workload("signalled"), "/bin/signalled")
             .file(&workload("nothing"), "/bin/nothing");
-        let signals = || text(&Container::run(&lanner.engine(), &bundle).stdout).len();
+        let signals = || {
+            let output = Container::run(&lanner.engine(), &bundle);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            output.stdout.len()
+        };
         let signals: Vec<_> = (0..RUNS).map(|_| signals()).collect();
         assert!(signals.iter().sum::<usize>() <= MAX_SIGNALS, "{signals:?}");
         lanner.expect_nothing_left();

@@ -42,6 +42,23 @@ fn what_a_traced_task_executes_behind_our_back_dies() {
     }
 }
 
+#[test]
+fn a_traced_exec_fails_where_the_configuration_says_so() {
+    if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program("runc")]) {
+        return;
+    }
+    // What nobody traces runs, and so does a tracer.
+    let bundle = Bundle::new(&["sh", "-c", "exec traced once"]).file(&workload("traced"), "/bin/traced");
+    for (settings, outcome, alerts) in [("", "ran", 0), ("enforce: {traced_execs: deny, errno: EACCES}\n", "EACCES", 1)]
+    {
+        let lanner = Lanner::new(&Settings::enforce(RULES).with(settings));
+        let output = Container::run(&lanner.engine(), &bundle);
+        assert_eq!(text(&output.stdout), format!("{outcome}\n"), "{}", text(&output.stderr));
+        assert_eq!(lanner.alerts_of(UNVERIFIED).len(), alerts, "{outcome}");
+        lanner.expect_nothing_left();
+    }
+}
+
 /// A container with two programs, one of which must not run.
 fn bundle(command: &[&str; 2], programs: [&str; 2]) -> Bundle {
     of_programs(command, programs.map(workload))

@@ -3,7 +3,7 @@
 //
 // The path of the program, flipped while a child executes it by execve (path), execveat (at), their i386 entries (i386,
 // i386-at), with the parent's memory (vfork), by eight threads at once (threads) or while it is traced by its parent
-// (traced); the path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the
+// (traced), or exchanged by a handler that interrupts the call, which is made anew then (handler, traced-handler); the path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the
 // path is relative to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the
 // program in memory (memfd); the working directory (working).
 #include "attack.h"
@@ -17,6 +17,7 @@ typedef struct {
   char path[64], argument[64], other[64];
   char *argv[3];
   uint32_t low_argv[3];
+  volatile pid_t caller;
 } Arguments;
 
 static Arguments *arguments;
@@ -50,6 +51,31 @@ static void by_tracee(void) {
   by_execve();
 }
 
+// Not the C library's, whose lock a thread may hold while the process forks.
+static long chance(long sides) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_nsec % sides;
+}
+
+static void exchange(int number) {
+  (void)number;
+  *flipped = values[*flipped == values[0]];
+}
+
+static void by_interrupted(void) {
+  *flipped = values[chance(2)];
+  // A program that was executed ignores it.
+  sigaction(SIGURG, &(struct sigaction){.sa_handler = exchange, .sa_flags = SA_RESTART}, NULL);
+  arguments->caller = getpid();
+  by_execve();
+}
+
+static void by_interrupted_tracee(void) {
+  ptrace(PTRACE_TRACEME, 0, 0, 0);
+  by_interrupted();
+}
+
 static void *execute(void *unused) {
   by_execve();
   return unused;
@@ -81,6 +107,11 @@ static pid_t start_alone(void) {
   return child;
 }
 
+static pid_t start_interrupted(void) {
+  arguments->caller = 0;
+  return start_alone();
+}
+
 static pid_t start_sharing_files(void) { return start_with(CLONE_FILES); }
 static pid_t start_sharing_directory(void) { return start_with(CLONE_FS); }
 
@@ -90,6 +121,12 @@ static pid_t start_sharing_memory(void) {
 }
 
 static void turn_word(int side) { *flipped = values[side]; }
+static void turn_by_signal(int side) {
+  (void)side;
+  usleep(chance(2000)); // an exec takes some 400 us, and must get through in the end
+  if (arguments->caller > 0) kill(arguments->caller, SIGURG);
+}
+
 static void turn_number(int side) { dup2(sides[side], changing); }
 static void turn_working(int side) { require(fchdir(sides[side]) == 0, "change the working directory"); }
 
@@ -152,6 +189,8 @@ static const struct Kind {
     {"vfork", prepare_path, turn_word, start_sharing_memory, by_execve},
     {"threads", prepare_path, turn_word, start_alone, by_threads},
     {"traced", prepare_path, turn_word, start_alone, by_tracee},
+    {"handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted},
+    {"traced-handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted_tracee},
     {"script", prepare_script, turn_word, start_alone, by_execve},
     {"argument", prepare_argument, turn_word, start_alone, by_execve},
     {"pointer", prepare_pointer, turn_word, start_alone, by_execve},

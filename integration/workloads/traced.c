@@ -3,6 +3,7 @@
 // for /banned/program until the kernel has loaded that one: from its first thread, another one (thread), another one that
 // has outlived the first (orphan); or from its first, while a lease makes the exec of /banned/program wait (leased).
 // Prints `killed` if somebody kills it then, and `lives` if it still runs after five seconds.
+// traced once: prints what one exec comes to.
 #include "workload.h"
 #include <pthread.h>
 #include <sys/mman.h>
@@ -86,8 +87,21 @@ static int is_killed(pid_t process) {
   return 0;
 }
 
+static void execute_once(void) {
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    execv("/bin/sh", (char *[]){"sh", "-c", ":", NULL});
+    _exit(errno);
+  }
+  while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status)) ptrace(PTRACE_CONT, child, NULL, NULL);
+  puts(WIFEXITED(status) && WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "ran");
+}
+
 int main(int argc, char **argv) {
   kind = argc > 1 ? argv[1] : "leader";
+  if (is("once")) return execute_once(), 0;
   path = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   strcpy((char *)path, "/public/program");
   pthread_t exchanger;

@@ -151,13 +151,13 @@ impl InternalAlert {
         }
     }
 
-    /// An exec that fails because it could not be followed soon enough.
+    /// An exec that fails because nobody could stop it before its program runs.
     pub(crate) fn traced_exec_denied(pid: u32) -> Self {
         Self {
             rule: "Lanner internal: exec not verified",
             priority: Priority::Warning,
             message: format!(
-                "Process {pid} executes a program, which fails: another one of its container traces it \
+                "Process {pid} executes a program, which fails: nobody but its tracer can stop it before it runs \
                  (`enforce.traced_execs: deny`)"
             ),
         }

@@ -183,6 +183,8 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_exec traced", PROGRAM)
         .may_win("what somebody else traces cannot be stopped before its first instruction"),
     race("attack_exec traced", PROGRAM).under("enforce: {traced_execs: deny}\n").without_decoy(),
+    race("attack_exec handler", PROGRAM).calling(2).no_race("the handler runs before the call is made anew"),
+    race("attack_exec traced-handler", PROGRAM).calling(2).no_race("the handler runs before the call is made anew"),
     race("attack_exec script", Trace::Executed("/banned/script")),
     race("attack_exec argument", Trace::Executed("--banned")),
     race("attack_exec pointer", Trace::Executed("--banned")),

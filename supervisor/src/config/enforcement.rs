@@ -79,13 +79,20 @@ impl Enforcement {
         let section = root.section("enforce");
         let default = Enforce::default();
         let errnos = "one of EPERM, ENOENT, EIO, EACCES, EROFS and ENOSYS";
+        let verify = root.parsed("verify", "off, exec or all", Verify::default());
+        let traced_execs = section.parsed("traced_execs", "allow or deny", TracedExecs::default());
+        if verify == Verify::Off && traced_execs == TracedExecs::Deny {
+            let message =
+                "`enforce.traced_execs: deny` needs `verify: exec` or `all`, which find out that a task is traced";
+            section.findings().problem(section.finding("traced_execs", message));
+        }
         Self {
             enforce: Enforce {
                 default_action: section.parsed("default_action", "alert, deny or kill", default.default_action),
                 errno: section.parsed("errno", errnos, default.errno),
             },
-            traced_execs: section.parsed("traced_execs", "allow or deny", TracedExecs::default()),
-            verify: root.parsed("verify", "off, exec or all", Verify::default()),
+            traced_execs,
+            verify,
             actions: root.items("actions").iter().filter_map(|item| read_action(item, root)).collect(),
         }
     }

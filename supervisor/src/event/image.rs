@@ -105,6 +105,11 @@ impl CallEvent<'_> {
         self.program().map(|program| program.path.clone()).unwrap_or_default()
     }
 
+    /// Whether what an exec names is found from the root directory.
+    pub(crate) fn executes_from_root(&self) -> bool {
+        self.exec_path().is_some_and(|path| path.starts_with(b"/"))
+    }
+
     /// The path argument of an exec.
     pub(super) fn exec_path(&self) -> Option<&[u8]> {
         let registers = self.call.exec_registers()?;

@@ -42,14 +42,21 @@ struct Entry {
     /// Where its notification lies.
     slot: usize,
     call: CallKey,
-    /// Whether somebody has waited for it in vain, and has gone on.
-    is_given_up: bool,
+    /// The notification's id.
+    id: u64,
+    /// Since when somebody waits for it. Signals may have its task come back again and again meanwhile.
+    awaited_since: Option<Instant>,
 }
 
 impl Entry {
     /// Whether it is an earlier notification of the same task, for which somebody may have to wait.
     fn is_before(&self, notification: &Notification) -> bool {
-        self.call.task() == notification.target_tid && !self.is_given_up
+        self.call.task() == notification.target_tid && !self.is_given_up()
+    }
+
+    /// Whether it was waited for in vain.
+    fn is_given_up(&self) -> bool {
+        self.awaited_since.is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 }
 
@@ -59,9 +66,10 @@ impl Aside {
     }
 
     /// The thread has lost the lead while it is at this call.
-    pub(super) fn add(&self, member: usize, slot: usize, call: CallKey) {
+    pub(super) fn add(&self, member: usize, slot: usize, notification: &Notification) {
         let mut calls = self.calls();
-        calls.entries.push(Entry { member, slot, call, is_given_up: false });
+        let (call, id) = (CallKey::from(notification), notification.id);
+        calls.entries.push(Entry { member, slot, call, id, awaited_since: None });
         self.count.store(calls.entries.len(), Ordering::Release);
     }
 
@@ -85,10 +93,10 @@ impl Aside {
             && self.calls().entries.iter().any(|entry| entry.is_before(notification) && is_made(entry.slot))
     }
 
-    /// Whether the task has gone on while this call of its was made: nothing may be kept for it any more.
-    pub(super) fn is_given_up(&self, call: CallKey) -> bool {
+    /// Whether the task has gone on while the call of this notification was made.
+    pub(super) fn is_given_up(&self, id: u64) -> bool {
         self.count.load(Ordering::Acquire) != 0
-            && self.calls().entries.iter().any(|entry| entry.call == call && entry.is_given_up)
+            && self.calls().entries.iter().any(|entry| entry.id == id && entry.is_given_up())
     }
 
     /// Lets `member` wait until no other thread makes an earlier notification of this call's task, or nobody waits for this
@@ -100,15 +108,13 @@ impl Aside {
         is_made: impl Fn(usize) -> bool,
         is_pending: impl Fn() -> bool,
     ) {
-        let begun = Instant::now();
         let is_earlier = |entry: &Entry| entry.member != member && entry.is_before(notification) && is_made(entry.slot);
         let mut calls = self.calls();
         calls.waiting += 1;
+        for entry in calls.entries.iter_mut().filter(|entry| is_earlier(entry)) {
+            entry.awaited_since.get_or_insert_with(Instant::now);
+        }
         while calls.entries.iter().any(is_earlier) && is_pending() {
-            if begun.elapsed() >= PATIENCE {
-                calls.entries.iter_mut().filter(|entry| is_earlier(entry)).for_each(|entry| entry.is_given_up = true);
-                break;
-            }
             (calls, _) = self.ended.wait_timeout(calls, LOOK).unwrap_or_else(PoisonError::into_inner);
         }
         calls.waiting -= 1;
@@ -130,12 +136,12 @@ mod tests {
         let aside = Aside::default();
         let made = |slot| slot == 7;
         assert!(!aside.has(&call(2, 10), made));
-        aside.add(0, 7, CallKey::from(&call(1, 10)));
+        aside.add(0, 7, &call(1, 10));
         assert!(aside.has(&call(2, 10), made));
         assert!(aside.has(&Notification { nr: 84, ..call(2, 10) }, made), "the task's next call");
         assert!(!aside.has(&call(3, 11), made), "another task");
         assert!(!aside.has(&call(2, 10), |_slot| false), "nothing is made yet");
-        aside.add(1, 8, CallKey::from(&call(2, 10)));
+        aside.add(1, 8, &call(2, 10));
         let (waits, went_on) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -153,14 +159,14 @@ mod tests {
     #[test]
     fn nobody_waits_for_ever_or_for_a_call_that_was_withdrawn_again() {
         let aside = Aside::default();
-        aside.add(0, 7, CallKey::from(&call(1, 10)));
+        aside.add(0, 7, &call(1, 10));
         let begun = Instant::now();
         aside.wait(1, &call(2, 10), |_slot| true, || false);
         assert!(begun.elapsed() < PATIENCE);
-        assert!(!aside.is_given_up(CallKey::from(&call(1, 10))));
+        assert!(!aside.is_given_up(1));
         aside.wait(1, &call(2, 10), |_slot| true, || true);
         assert!(begun.elapsed() >= PATIENCE);
-        assert!(aside.is_given_up(CallKey::from(&call(1, 10))), "nobody gets what it comes to");
+        assert!(aside.is_given_up(1));
         assert!(!aside.has(&call(3, 10), |_slot| true), "nobody waits once more");
     }
 }

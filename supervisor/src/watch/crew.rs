@@ -31,7 +31,6 @@ use super::{
     delivery::Delivery,
     life::Watch,
     served::Served,
-    withdrawn::CallKey,
 };
 use crate::{
     enforce::{forget_old_openers, stand_alone},
@@ -276,7 +275,7 @@ impl Crew {
         }
         let slot = self.lead.slot.load(Ordering::Relaxed);
         if let Some(call) = self.watch.slots.slot(slot).and_then(|slot| slot.notification()) {
-            self.delivery.unfinished.aside.add(member, slot, CallKey::from(&call));
+            self.delivery.unfinished.aside.add(member, slot, &call);
         }
         self.lead.member.store(number, Ordering::Release);
         // A new one sees it as soon as it begins.

@@ -11,16 +11,18 @@ use std::{
 
 use super::{
     aside::Aside,
+    executing::Allowance,
     waiting,
     withdrawn::{
-        CallFile, CallKey, Interrupted, Kept as _, KeptFile, KeptResult, KeptVerdict, Kind, Title, Undelivered,
-        UndeliveredFiles, UndeliveredVerdicts, claim, claim_to_verdict,
+        CallFile, CallKey, Interrupted, Kept as _, KeptExec, KeptFile, KeptResult, Kind, Title, Undelivered,
+        UndeliveredExecs, UndeliveredFiles, claim,
     },
 };
 use crate::{
     counters::Counter,
     enforce::{Blocking, Lasting, RESTART, UntracedCalls},
     event::CallEvent,
+    in_force::InForce,
     process::Process,
     shared::Shared,
     sys::{InjectError, Listener, Notification, Response, SendError},
@@ -41,7 +43,7 @@ pub(super) struct Unfinished {
     interrupted: Mutex<Interrupted>,
     undelivered: Mutex<Undelivered>,
     undelivered_files: Mutex<UndeliveredFiles>,
-    undelivered_verdicts: Mutex<UndeliveredVerdicts>,
+    undelivered_execs: Mutex<UndeliveredExecs>,
     /// Calls whose threads do not receive any more.
     pub(super) aside: Aside,
     /// Calls that wait.
@@ -59,7 +61,7 @@ impl Unfinished {
             interrupted: Mutex::default(),
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
-            undelivered_verdicts: Mutex::default(),
+            undelivered_execs: Mutex::default(),
             aside: Aside::default(),
             blocking,
             followed: AtomicUsize::new(0),
@@ -79,8 +81,8 @@ impl Unfinished {
         self.undelivered_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn undelivered_verdicts(&self) -> MutexGuard<'_, UndeliveredVerdicts> {
-        self.undelivered_verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn undelivered_execs(&self) -> MutexGuard<'_, UndeliveredExecs> {
+        self.undelivered_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives up what nobody may come back for: a program that we hold open for writing cannot be executed.
@@ -114,7 +116,7 @@ impl Unfinished {
         let now = Instant::now();
         self.interrupted().forget_old(now);
         self.undelivered().forget_old(now);
-        self.undelivered_verdicts().forget_old(now);
+        self.undelivered_execs().forget_old(now);
         let files = self.undelivered_files().forget_old(now);
         if !files.is_empty() {
             close_aside(files);
@@ -196,7 +198,9 @@ impl Delivery {
     /// Keeps a file that belongs to a call for its next notification.
     pub(super) fn keep_file(&self, notification: &Notification, own: CallFile) {
         let claim = own.title.claim;
-        if self.is_over(notification, own.title.cut_at) {
+        // Where its task has given up waiting it is rather cut once more than given to a call that means to cut it.
+        let is_given_up = own.title.cut_at.is_some() && self.unfinished.aside.is_given_up(notification.id);
+        if is_given_up || self.is_over(notification, own.title.cut_at) {
             return;
         }
         let Some(kept) = KeptFile::new(own) else { return };
@@ -221,33 +225,63 @@ impl Delivery {
         }
     }
 
-    /// Keeps the verdict on an exec for its next notification.
-    pub(super) fn keep_verdict(&self, notification: &Notification, verdict: KeptVerdict) {
-        let Some(owner) = verdict.judged.caller.as_ref().filter(|_| !self.shared.is_wait_killable) else { return };
-        let claim = claim_to_verdict(owner);
-        self.unfinished.undelivered_verdicts().keep(notification, claim, verdict, Instant::now());
+    /// Whether an earlier notification of this exec was withdrawn lately.
+    pub(super) fn has_allowance(&self, notification: &Notification) -> bool {
+        self.unfinished.undelivered_execs().has(notification, None)
     }
 
-    /// The verdict on an earlier notification of this exec. Its alert, if it has one, is paid for by that.
-    pub(super) fn take_verdict(&self, notification: &Notification) -> Option<KeptVerdict> {
-        if !self.unfinished.undelivered_verdicts().has(notification, None) {
+    /// What an exec that was withdrawn before claims of what is kept of it, as long as it waits. Nothing where its path starts
+    /// from a directory, which may be another one each time.
+    pub(super) fn claim_to_allowance(&self, notification: &Notification, event: &CallEvent<'_>) -> Option<u64> {
+        let owner = event.caller()?;
+        let claim = claim(event, Some(owner));
+        // Asked when everything was read.
+        (event.executes_from_root() && self.listener.is_pending(notification.id)).then_some(claim)
+    }
+
+    /// What lets this exec go on by these rules. Its alert, if it has one, is paid for by that.
+    pub(super) fn take_allowance(
+        &self,
+        notification: &Notification,
+        claim: u64,
+        in_force: &Arc<InForce>,
+    ) -> Option<Box<Allowance>> {
+        let now = Instant::now();
+        let KeptExec::Allowed(kept) = self.unfinished.undelivered_execs().take(notification, claim, now)? else {
+            return None;
+        };
+        if !Arc::ptr_eq(&kept.in_force, in_force) {
             return None;
         }
-        let owner = self.shared.context.processes.get(notification.target_tid)?;
-        if !self.listener.is_pending(notification.id) {
-            return None;
-        }
-        let (claim, now) = (claim_to_verdict(&owner), Instant::now());
-        let verdict = self.unfinished.undelivered_verdicts().take(notification, claim, now)?;
         let is_paid = |words| self.unfinished.interrupted().take(notification, words, now).is_some();
-        verdict.decision.alerted.is_none_or(is_paid).then_some(verdict)
+        kept.decision.alerted.is_none_or(is_paid).then_some(kept)
+    }
+
+    /// Keeps what lets an exec go on for its next notification. Without a claim it is only noted that there will be one.
+    pub(super) fn keep_allowance(&self, notification: &Notification, claim: Option<u64>, allowance: Box<Allowance>) {
+        let Some(claim) = claim else { return self.expect_again(notification) };
+        let kept = KeptExec::Allowed(allowance);
+        let last = self.unfinished.undelivered_execs().keep(notification, claim, kept, Instant::now());
+        drop(last);
+    }
+
+    /// Notes that an exec was withdrawn, and may be made anew.
+    pub(super) fn expect_again(&self, notification: &Notification) {
+        if self.shared.is_wait_killable {
+            return;
+        }
+        let now = Instant::now();
+        let mut execs = self.unfinished.undelivered_execs();
+        execs.forget_old(now);
+        // There is no claim like it: it stays as long as it is kept.
+        let last = if execs.has(notification, None) { None } else { execs.keep(notification, 0, KeptExec::Noted, now) };
+        drop((execs, last));
     }
 
     /// Whether a call that was withdrawn, from where its caller's stack ended, is known not to be made anew. Where the kernel
     /// holds signals back, who left is dead.
     fn is_over(&self, notification: &Notification, called_at: Option<u64>) -> bool {
-        let call = CallKey::from(notification);
-        self.shared.is_wait_killable || self.unfinished.aside.is_given_up(call) || call.is_left(called_at)
+        self.shared.is_wait_killable || CallKey::from(notification).is_left(called_at)
     }
 
     /// Whether an earlier notification of this call may have left its result.
@@ -308,15 +342,15 @@ impl Delivery {
         false
     }
 
-    /// Lets a call go on that another thread paid for in advance (see [`Self::remember`]); says whether the target took the
-    /// answer. While the answer is on its way nobody can take the payment for that of a later call.
-    pub(super) fn proceed(&self, notification: &Notification, alerted: Option<u64>) -> bool {
+    /// Answers a call that was paid for in advance (see [`Self::remember`]); says whether the target took the answer. While
+    /// that is on its way nobody can take the payment for that of a later call.
+    pub(super) fn answer_paid(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
         if alerted.is_some() && !self.is_awaited(notification) {
             return false;
         }
         let mut interrupted = self.unfinished.interrupted();
         let paid = alerted.filter(|words| interrupted.take(notification, *words, Instant::now()).is_some());
-        match self.listener.send(notification.id, Response::Continue) {
+        match self.listener.send(notification.id, response) {
             Ok(()) => return true,
             Err(SendError::Gone) => {}
             Err(error) => {

@@ -8,7 +8,11 @@
 use std::{
     cell::Cell,
     os::fd::OwnedFd,
-    sync::{Arc, LazyLock, atomic::Ordering},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use nix::sys::stat::fstat;
@@ -20,7 +24,6 @@ use super::{
     answer::{Answerer, Decision, Place},
     crew::Turn,
     delivery::Delivery,
-    withdrawn::KeptVerdict,
 };
 use crate::{
     counters::Counter,
@@ -45,15 +48,40 @@ const MAX_FOLLOWED: usize = 512;
 
 /// What was judged.
 #[derive(Debug)]
-pub(super) struct Judged {
+struct Judged {
     call: Call,
     moment: Moment,
+    /// The notification under whose id its alert stands in the log.
+    notification: u64,
     /// Who calls.
-    pub(super) caller: Option<Arc<Process>>,
+    caller: Option<Arc<Process>>,
     /// Indices of the rules that matched.
     rules: Vec<usize>,
     /// The program, where a rule matched.
     program: Option<ExecSnapshot>,
+}
+
+/// What lets an exec go on.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    judged: Judged,
+    pub(super) decision: Decision,
+    /// The rules that it is by.
+    pub(super) in_force: Arc<InForce>,
+    pub(super) since: Instant,
+}
+
+/// How far an exec was followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It has its answer.
+    Answered,
+    /// Nobody can follow it, and this is to be the answer.
+    Refused(Response),
+    /// It was withdrawn before the answer.
+    Withdrawn,
+    /// Somebody else traces its task.
+    Untraceable,
 }
 
 impl Answerer<'_> {
@@ -64,59 +92,112 @@ impl Answerer<'_> {
         (call, target): (Call, Target<'_>),
         in_force: &Arc<InForce>,
     ) -> Option<Decision> {
-        let kept = self.delivery().take_verdict(place.notification);
-        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(&kept.in_force, in_force)) {
+        let (delivery, context) = (self.delivery(), &self.shared().context);
+        let event = || CallEvent::new(context, call, target, context.clock.tick());
+        // What an earlier notification has left can only be taken by one that is known to be of the same exec, which is
+        // found out before it is judged: later its task may be elsewhere.
+        let claim = if delivery.has_allowance(place.notification) {
+            delivery.claim_to_allowance(place.notification, &event())
+        } else {
+            None
+        };
+        if let Some(kept) = claim.and_then(|claim| delivery.take_allowance(place.notification, claim, in_force)) {
             self.close_files(place, &call);
-            return self.follow_exec(place, kept);
+            match self.follow_exec(place, &kept) {
+                Step::Answered => return None,
+                Step::Refused(response) => return Some(Decision { response, ..kept.decision }),
+                Step::Withdrawn => {
+                    delivery.keep_allowance(place.notification, claim, kept);
+                    return None;
+                }
+                // What its program does before it is looked at is by this verdict alone.
+                Step::Untraceable => {}
+            }
         }
-        let context = &self.shared().context;
-        let event = CallEvent::new(context, call, target, context.clock.tick());
-        let decision = self.decide(place, &event, in_force, None)?;
+        let event = event();
+        let Some(decision) = self.decide(place, &event, in_force, None) else {
+            delivery.expect_again(place.notification);
+            return None;
+        };
         self.close_files(place, &call);
         if decision.response != Response::Continue || !in_force.verifies_execs(self.shared().mode) {
             return Some(decision);
         }
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
-        let judged = Judged { call, moment: event.moment(), caller: event.shared_caller(), rules, program };
+        let (moment, notification, caller) = (event.moment(), place.notification.id, event.shared_caller());
         drop(event);
-        self.follow_exec(place, KeptVerdict { judged, decision, in_force: Arc::clone(in_force) })
+        let judged = Judged { call, moment, notification, caller, rules, program };
+        let (in_force, since) = (Arc::clone(in_force), Instant::now());
+        let allowance = Box::new(Allowance { judged, decision, in_force, since });
+        match self.follow_exec(place, &allowance) {
+            Step::Answered => None,
+            Step::Refused(response) => Some(Decision { response, ..decision }),
+            Step::Withdrawn => {
+                delivery.keep_allowance(place.notification, claim, allowance);
+                None
+            }
+            Step::Untraceable => {
+                let _counted = Counted::new(&delivery.unfinished.followed);
+                self.verification(place, &allowance).run_untraced();
+                None
+            }
+        }
     }
 
-    /// Lets an exec go on that is allowed, and verifies it; `None` when it was answered.
-    fn follow_exec(&mut self, place: Place<'_>, verdict: KeptVerdict) -> Option<Decision> {
-        let KeptVerdict { judged, decision, .. } = &verdict;
-        let (followed, task) = (&self.delivery().unfinished.followed, place.notification.target_tid);
-        let others = followed.fetch_add(1, Ordering::AcqRel);
-        if others >= MAX_FOLLOWED || !place.turn.may_hand_over() {
-            followed.fetch_sub(1, Ordering::AcqRel);
-            return Some(Decision { response: unverified(self.shared(), task), ..*decision });
+    /// Lets an exec go on that is allowed, and verifies it where nobody else traces its task.
+    fn follow_exec(&mut self, place: Place<'_>, allowance: &Allowance) -> Step {
+        let (delivery, task) = (self.delivery(), place.notification.target_tid);
+        let counted = Counted::new(&delivery.unfinished.followed);
+        if counted.others >= MAX_FOLLOWED || !place.turn.may_hand_over() {
+            return Step::Refused(unverified(self.shared(), task));
         }
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
-        self.delivery().remember(place.notification, decision.alerted);
-        if others > 0 {
+        delivery.remember(place.notification, allowance.decision.alerted);
+        if counted.others > 0 {
             // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
             // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
             place.turn.hand_over();
-            let settle = |caller: &Arc<Process>| self.delivery().unfinished.untraced.settle(caller);
-            let is_settled = judged.caller.as_ref().is_none_or(settle);
+            let settle = |caller: &Arc<Process>| delivery.unfinished.untraced.settle(caller);
+            let is_settled = allowance.judged.caller.as_ref().is_none_or(settle);
             if !is_settled && self.shared().mode == Mode::Enforce {
                 // What it runs was not judged, and would be gone.
                 let response = unverified(self.shared(), task);
-                self.delivery().respond(place.notification, response, decision.alerted);
-                followed.fetch_sub(1, Ordering::AcqRel);
-                return None;
+                delivery.answer_paid(place.notification, response, allowance.decision.alerted);
+                return Step::Answered;
             }
         }
         // The exec may take for ever.
         self.leave_means();
+        self.verification(place, allowance).run()
+    }
+
+    fn verification<'v>(&self, place: Place<'v>, allowance: &'v Allowance) -> Verification<'v>
+    where
+        Self: 'v,
+    {
+        let Allowance { judged, decision, .. } = allowance;
         let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
-        let verification = Verification { turn: place.turn, delivery, listener, notification, decision, judged };
-        if !verification.run() {
-            delivery.keep_verdict(notification, verdict);
-        }
-        followed.fetch_sub(1, Ordering::AcqRel);
-        None
+        Verification { turn: place.turn, delivery, listener, notification, decision, judged }
+    }
+}
+
+/// One of the execs that are followed.
+struct Counted<'a> {
+    count: &'a AtomicUsize,
+    /// How many others there were when it began.
+    others: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        Self { count, others: count.fetch_add(1, Ordering::AcqRel) }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -153,8 +234,7 @@ struct Verification<'a> {
 }
 
 impl Verification<'_> {
-    /// Says whether the call was answered: who did not take the answer may make it anew.
-    fn run(&self) -> bool {
+    fn run(&self) -> Step {
         let shared = &self.delivery.shared;
         let follow = Follow {
             task: self.notification.target_tid,
@@ -164,34 +244,41 @@ impl Verification<'_> {
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let is_answered = Cell::new(false);
         let proceed = || {
-            is_answered.set(self.delivery.proceed(self.notification, self.decision.alerted));
+            is_answered.set(self.answer(Response::Continue));
             is_answered.get()
         };
         let hand_over = || self.turn.hand_over();
         shared.wake_ups.add(wake_ups::OF_EXEC);
-        if follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ())) == Followed::Untraceable {
-            self.run_untraced(proceed);
+        let outcome = follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ()));
+        match outcome {
+            Followed::Untraceable => Step::Untraceable,
+            Followed::Executed | Followed::NotExecuted if is_answered.get() => Step::Answered,
+            Followed::Executed | Followed::NotExecuted => Step::Withdrawn,
         }
-        is_answered.get()
+    }
+
+    /// Says whether the task took the answer.
+    fn answer(&self, response: Response) -> bool {
+        self.delivery.answer_paid(self.notification, response, self.decision.alerted)
     }
 
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
     /// looked at as soon as it has it, unless the configuration would rather have it fail.
-    fn run_untraced(&self, proceed: impl FnOnce() -> bool) {
+    fn run_untraced(&self) {
         self.turn.hand_over();
         let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
         let in_force = shared.in_force.load();
         if in_force.denies_traced_execs(shared.mode) {
             InternalAlert::traced_exec_denied(task).write(shared);
             shared.counters.add(Counter::Denied, 1);
-            let denied = Response::Errno(in_force.errno.number());
-            let _taken = self.delivery.respond(self.notification, denied, self.decision.alerted);
+            self.answer(Response::Errno(in_force.errno.number()));
             return;
         }
         let refuse = || {
-            let _taken = self.delivery.respond(self.notification, unverified(shared, task), self.decision.alerted);
+            self.answer(unverified(shared, task));
         };
         let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return refuse() };
+        let proceed = || self.answer(Response::Continue);
         let give_up = |why| {
             let fate = unknown(shared);
             if fate == Fate::Dies {
@@ -276,7 +363,7 @@ impl Verification<'_> {
         AlertId {
             container: &self.delivery.shared.context.identity.id,
             listener: self.listener,
-            notification: self.notification.id,
+            notification: self.judged.notification,
             is_verified: false,
         }
     }

@@ -20,7 +20,9 @@
 //!   from where no handler can be ([`is_passed`]).
 //! - An exec that was allowed keeps its verdict, for a moment. Judging it may take longer than its task has between two
 //!   signals, and then it would never get through: a Go runtime sends itself one every 10 ms while it executes a program
-//!   (that of runc among them, at the end of a container's start). What is loaded by then is judged in any case.
+//!   (that of runc among them, at the end of a container's start). The first withdrawal is only noted; what the second
+//!   notification claims is read before it is judged, and its verdict goes to a third one. It stands for what the judgement
+//!   before the exec is worth; what is loaded is judged in any case.
 //! - An open that waited for the other end of a FIFO may have met it in the very moment of the withdrawal. Its file is kept
 //!   likewise, since that other end has gone on, but not for long: who comes next takes it for somebody at its own end.
 //!
@@ -33,16 +35,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{answer::Decision, executing::Judged};
+use super::executing::Allowance;
 use crate::{
     event::CallEvent,
-    in_force::InForce,
     process::{Process, Wait},
     sys::{FileFacts, Notification, Response},
 };
 
 /// Calls remembered at a time: one per thread. A program has few threads inside signal handlers, but all are when it is frozen.
 const MAX_ENTRIES: usize = 2048;
+/// The same of execs: each holds descriptors of its task.
+const MAX_EXECS: usize = 128;
 /// After a handler that runs longer than this there is a second alert rather than a silent call, and a call is made again.
 const LIFETIME: Duration = Duration::from_secs(10);
 /// How long before that it is looked whether the task can have gone on at all: one that is frozen, or stopped, makes its call
@@ -77,21 +80,14 @@ pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Process>) -> u64 {
     hasher.finish()
 }
 
-/// The same for a verdict: arguments are not in it, since it is about those that are loaded.
-pub(super) fn claim_to_verdict(owner: &Process) -> u64 {
-    let mut hasher = hasher();
-    (owner.identity(), owner.program_mark()).hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Alerts that were paid for in advance, by the hash of their words.
 pub(super) type Interrupted = Withdrawn<()>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
 pub(super) type Undelivered = Withdrawn<KeptResult>;
 /// Files that belong to an open which did not get them, likewise.
 pub(super) type UndeliveredFiles = Withdrawn<KeptFile>;
-/// Verdicts on execs that did not go on, by [`claim_to_verdict`].
-pub(super) type UndeliveredVerdicts = Withdrawn<KeptVerdict>;
+/// Verdicts on execs that did not go on, likewise.
+pub(super) type UndeliveredExecs = Withdrawn<KeptExec>;
 
 /// What a call came to that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,13 +99,13 @@ pub(super) struct KeptResult {
     pub(super) called_at: Option<u64>,
 }
 
-/// What allows an exec.
+/// What is known of an exec that was withdrawn.
 #[derive(Debug)]
-pub(super) struct KeptVerdict {
-    pub(super) judged: Judged,
-    pub(super) decision: Decision,
-    /// The rules that it is by.
-    pub(super) in_force: Arc<InForce>,
+pub(super) enum KeptExec {
+    /// That it was.
+    Noted,
+    /// That it may go on.
+    Allowed(Box<Allowance>),
 }
 
 /// A file that belongs to one call, which cannot have it by being made anew.
@@ -192,6 +188,9 @@ fn stack_of(process: &Process) -> Option<u64> {
 
 /// What can be kept.
 pub(super) trait Kept {
+    /// How many of it.
+    const MAX: usize = MAX_ENTRIES;
+
     /// Until when.
     fn until(&self, now: Instant) -> Instant {
         now + LIFETIME
@@ -215,9 +214,15 @@ pub(super) trait Kept {
 
 impl Kept for () {}
 
-impl Kept for KeptVerdict {
+impl Kept for KeptExec {
+    const MAX: usize = MAX_EXECS;
+
     fn until(&self, now: Instant) -> Instant {
-        now + MOMENT
+        let since = match self {
+            Self::Noted => now,
+            Self::Allowed(allowance) => allowance.since,
+        };
+        since + MOMENT
     }
 
     fn is_patient(&self) -> bool {
@@ -310,7 +315,7 @@ impl<T> Default for Withdrawn<T> {
 impl<T: Kept> Withdrawn<T> {
     /// Keeps something for the call's next notification; gives back what there is no room for any more.
     pub(super) fn keep(&mut self, notification: &Notification, hash: u64, kept: T, now: Instant) -> Option<T> {
-        let is_full = self.0.len() >= MAX_ENTRIES;
+        let is_full = self.0.len() >= T::MAX;
         let last = is_full.then(|| self.0.remove(0).kept);
         let until = kept.until(now);
         self.0.push(Entry { call: notification.into(), hash, kept, until });

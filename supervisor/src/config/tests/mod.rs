@@ -117,6 +117,17 @@ append_output:
 }
 
 #[test]
+fn settings_that_contradict_each_other_are_a_mistake() {
+    check_error(
+        "enforce: {traced_execs: deny}\nverify: off\n",
+        "\
+$DIR/lanner.yaml:1:25: `enforce.traced_execs: deny` needs `verify: exec` or `all`, which find out that a task is traced
+ 1 | enforce: {traced_execs: deny}
+   |                         ^",
+    );
+}
+
+#[test]
 fn every_mistake_is_shown_with_its_line_and_remedy() {
     check_error(
         "mode: enforced\nenforce:\n  errno: NOPE\nrun_dir: run\n",
