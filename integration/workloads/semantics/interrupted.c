@@ -138,6 +138,58 @@ static void restart_happens_once(void) {
   say("%d", wrong);
 }
 
+static void wait_a_little(int number) {
+  (void)number;
+  nanosleep(&(struct timespec){0, 200000}, NULL);
+}
+
+static void open_something(int number) {
+  (void)number;
+  int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) close(fd);
+}
+
+static void start_restarting(void (*handler)(int), long microseconds) {
+  sigaction(SIGALRM, &(struct sigaction){.sa_handler = handler, .sa_flags = SA_RESTART}, NULL);
+  setitimer(ITIMER_REAL, &(struct itimerval){{0, microseconds}, {0, microseconds}}, NULL);
+}
+
+// A signal within the microseconds of the answer can lose it.
+static void say_whether_many(int wrong) { say("%s", wrong > ROUNDS / 100 ? "many fail" : "as good as none fail"); }
+
+// What was made counts as made, however often a handler runs before the call returns, and whatever it waits for.
+static void make_folders(void (*handler)(int), long microseconds) {
+  int wrong = 0;
+  start_restarting(handler, microseconds);
+  for (int round = 0; round < ROUNDS; round++) {
+    wrong += mkdir("made", 0755) != 0;
+    wrong += rmdir("made") != 0;
+  }
+  say_whether_many(wrong);
+}
+
+static void handlers_wait(void) { make_folders(wait_a_little, 500); }
+static void handlers_open(void) { make_folders(open_something, 300); }
+
+static void programs_run(void) {
+  int wrong = 0;
+  pid_t executing = fork();
+  for (pid_t child; executing == 0; waitpid(child, NULL, 0))
+    if ((child = fork()) == 0) execl("/proc/self/exe", "semantics", "of no family", NULL), _exit(1);
+  start_restarting(nothing, 300);
+  for (int round = 0; round < 4 * ROUNDS; round++) {
+    int fd = open("lock", O_WRONLY | O_CREAT | O_EXCL, 0600);
+    wrong += fd < 0;
+    close(fd);
+    unlink("lock");
+  }
+  kill(executing, SIGKILL);
+  say_whether_many(wrong);
+}
+
 FAMILY(interrupted, {"success-is-done", success_is_done}, {"failure-is-of-now", failure_is_of_now},
        {"cut-is-done", cut_is_done},
-       {"restart-happens-once", restart_happens_once});
+       {"restart-happens-once", restart_happens_once},
+       {"once-although-handlers-wait", handlers_wait},
+       {"once-although-handlers-open", handlers_open},
+       {"once-although-programs-run", programs_run});

@@ -19,6 +19,7 @@ use nix::sys::{
 use super::{CallEvent, file::may_execute, join::file_name, resolve};
 use crate::{
     process::{self, Auxiliary, MAX_FIRST_ARGUMENT, Process},
+    sys::{FileFacts, file_facts},
     target::{Limits, PATH_MAX, Strings, Text},
 };
 
@@ -189,6 +190,12 @@ impl CallEvent<'_> {
     /// What `stat` says of it.
     pub(super) fn program_facts(&self) -> Option<&FileStat> {
         self.program()?.facts.get_or_init(|| fstat(self.program_descriptor()?).ok()).as_ref()
+    }
+
+    /// The files that an exec loads: the program, and every script on the way to it; `None` where nobody knows.
+    pub(crate) fn executed_files(&self) -> Option<Vec<FileFacts>> {
+        let files = self.program()?.scripts.iter().chain([self.program_descriptor()?]);
+        files.map(|file| file_facts(file.as_fd(), c"", false).ok()).collect()
     }
 
     /// Whether the caller may execute the program, and every script on the way to it.

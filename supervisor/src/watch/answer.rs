@@ -140,12 +140,10 @@ impl<'a> Answerer<'a> {
 
     /// Makes sure that what the container's tasks have closed is closed here, too, as far as the call could tell: a file that
     /// nobody got has no lock.
-    pub(super) fn close_files(&self, place: Place<'_>, call: &Call) {
+    fn close_files(&self, place: Place<'_>, call: &Call) {
         let Delivery { listener, shared, unfinished } = self.delivery;
         shared.handing_over.wait();
-        if call.is_exec() {
-            unfinished.forget_regular_files();
-        } else if call.is_mounting() {
+        if call.is_mounting() {
             unfinished.blocking.end_withdrawn(None, || listener.is_pending(place.notification.id));
             unfinished.forget_files_of(place.notification.target_tid);
         }

@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{
     counters::Counter,
-    enforce::{Blocking, Lasting, RESTART, UntracedCalls},
+    enforce::{Blocking, RESTART, UntracedCalls},
     event::CallEvent,
     in_force::InForce,
     process::Process,
     shared::Shared,
-    sys::{InjectError, Listener, Notification, Response, SendError},
+    sys::{FileFacts, InjectError, Listener, Notification, Response, SendError},
     wake_ups,
 };
 
@@ -85,9 +85,16 @@ impl Unfinished {
         self.undelivered_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up what nobody may come back for: a program that we hold open for writing cannot be executed.
-    pub(super) fn forget_regular_files(&self) {
-        let files = self.undelivered_files().forget(|kept, _call| kept.own.title.kind.is_regular());
+    /// Whether files are kept that hold text.
+    pub(super) fn has_regular_files(&self) -> bool {
+        self.undelivered_files().any(|kept| kept.own.title.kind.is_regular())
+    }
+
+    /// Gives up files that hold text, where `is_unwanted` says so.
+    pub(super) fn forget_regular_files(&self, is_unwanted: impl Fn(&FileFacts) -> bool) {
+        let is_unwanted = |kept: &KeptFile| kept.facts.as_ref().is_none_or(&is_unwanted);
+        let files =
+            self.undelivered_files().forget(|kept, _call| kept.own.title.kind.is_regular() && is_unwanted(kept));
         // A close may take its time, for which nobody else is to wait.
         drop(files);
     }
@@ -104,7 +111,12 @@ impl Unfinished {
         if !has_files && !self.undelivered().has_of_others(notification) {
             return;
         }
-        let stack_pointer = stack_end(Process::open(notification.target_tid).as_ref(), is_pending);
+        let caller = Process::open(notification.target_tid);
+        let stack_pointer = stack_end(caller.as_ref(), notification, &is_pending);
+        if stack_pointer.is_none() && !is_pending() {
+            // It shows nothing: a handler has made it, perhaps, and its thread is back where it was.
+            return;
+        }
         self.undelivered().forget_passed(notification, stack_pointer);
         let (files, calls) = self.undelivered_files().forget_passed(notification, stack_pointer);
         drop(files);
@@ -124,10 +136,11 @@ impl Unfinished {
     }
 }
 
-/// Where the stack of a caller ends that waits, or is about to, as long as its call is pending; nowhere if nobody is to be
-/// asked.
-fn stack_end(caller: Option<&Process>, is_pending: impl Fn() -> bool) -> Option<u64> {
-    caller?.settled_wait(is_pending).map(|wait| wait.stack_pointer)
+/// Where the stack of a caller ends that waits in this call, or is about to, as long as that is pending; nowhere if nobody is to
+/// be asked. Who has left may wait in its handler's call.
+fn stack_end(caller: Option<&Process>, notification: &Notification, is_pending: impl Fn() -> bool) -> Option<u64> {
+    let wait = caller?.settled_wait(is_pending)?;
+    CallKey::from(notification).is(&wait).then_some(wait.stack_pointer)
 }
 
 /// Closes files on a thread of their own, since some file systems ask a server, which may never answer.
@@ -295,12 +308,9 @@ impl Delivery {
         self.unfinished.undelivered().take(notification, claim, Instant::now())
     }
 
-    /// The same, and where the caller's stack ends, of a call whose result may be kept.
-    pub(super) fn claim_to_result(&self, event: &CallEvent<'_>, lasts: Lasting) -> (u64, Option<u64>) {
-        let owner = self.owner(event);
-        let called_at =
-            if lasts == Lasting::Nothing { None } else { stack_end(owner.as_deref(), || event.is_pending()) };
-        (claim(event, owner.as_deref()), called_at)
+    /// Where the stack of a caller ends whose call's result or file may be kept.
+    pub(super) fn called_at(&self, notification: &Notification, event: &CallEvent<'_>) -> Option<u64> {
+        stack_end(self.owner(event).as_deref(), notification, || event.is_pending())
     }
 
     /// What entitles a call to what is kept for it, see [`claim`].
@@ -309,9 +319,8 @@ impl Delivery {
     }
 
     /// What a file will belong to its call by.
-    pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cuts: bool) -> Title {
+    pub(super) fn title(&self, event: &CallEvent<'_>, kind: Kind, cut_at: Option<u64>) -> Title {
         let owner = self.owner(event);
-        let cut_at = if cuts { stack_end(owner.as_deref(), || event.is_pending()) } else { None };
         Title { claim: claim(event, owner.as_deref()), owner, kind, cut_at }
     }
 

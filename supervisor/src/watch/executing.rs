@@ -102,7 +102,7 @@ impl Answerer<'_> {
             None
         };
         if let Some(kept) = claim.and_then(|claim| delivery.take_allowance(place.notification, claim, in_force)) {
-            self.close_files(place, &call);
+            self.release_program(&event());
             match self.follow_exec(place, &kept) {
                 Step::Answered => return None,
                 Step::Refused(response) => return Some(Decision { response, ..kept.decision }),
@@ -119,7 +119,7 @@ impl Answerer<'_> {
             delivery.expect_again(place.notification);
             return None;
         };
-        self.close_files(place, &call);
+        self.release_program(&event);
         if decision.response != Response::Continue || !in_force.verifies_execs(self.shared().mode) {
             return Some(decision);
         }
@@ -142,6 +142,19 @@ impl Answerer<'_> {
                 self.verification(place, &allowance).run_untraced();
                 None
             }
+        }
+    }
+
+    /// Closes what the exec is about and we have open, which cannot be executed as long as somebody may write to it. A file that
+    /// waits for an open to be made anew stays where it is another one: any program of the container may run meanwhile.
+    fn release_program(&self, event: &CallEvent<'_>) {
+        let Delivery { shared, unfinished, .. } = self.delivery();
+        shared.handing_over.wait();
+        if unfinished.has_regular_files() {
+            let executed = event.executed_files();
+            unfinished.forget_regular_files(|file| {
+                executed.as_ref().is_none_or(|executed| executed.iter().any(|program| program.is_same_file(file)))
+            });
         }
     }
 

@@ -136,7 +136,7 @@ impl Answerer<'_> {
                 Found::Unable(why) => return Some(self.failure(why)),
                 Found::Place(mut errand) => {
                     errand.is_leased |= is_leased && !makes_file(&errand);
-                    let title = self.title(&event, &errand);
+                    let title = self.title(place, &event, &errand);
                     // Nothing of the target's is held any more when it goes on.
                     drop((event, kept));
                     match self.open_and_answer(place, *errand, title, decision) {
@@ -194,7 +194,7 @@ impl Answerer<'_> {
     }
 
     /// By what the file will belong to the call, if it will.
-    fn title(&self, event: &CallEvent<'_>, errand: &Errand) -> Option<Title> {
+    fn title(&self, place: Place<'_>, event: &CallEvent<'_>, errand: &Errand) -> Option<Title> {
         let kind = match &*errand.located {
             Located::Existing { facts, .. } if errand.may_wait() => Kind::Met(*facts),
             Located::Existing { .. } if errand.cuts_file() => Kind::Made,
@@ -202,7 +202,10 @@ impl Answerer<'_> {
             Located::Missing { .. } => Kind::Made,
             Located::Existing { .. } | Located::Failed(_) => return None,
         };
-        let title = self.delivery().title(event, kind, errand.request.has(libc::O_TRUNC));
+        let delivery = self.delivery();
+        let cuts = errand.request.has(libc::O_TRUNC);
+        let cut_at = if cuts { delivery.called_at(place.notification, event) } else { None };
+        let title = delivery.title(event, kind, cut_at);
         // Without a place to know by that the call is over, its file could become that of a later call, which means to cut it.
         let is_unbound = title.owner.is_some() && title.cut_at.is_none();
         let is_cut = kind == Kind::Made && errand.cuts_file();
@@ -230,6 +233,8 @@ impl Answerer<'_> {
             }
             Ok(Finding::Errand(errand)) => Found::Place(Box::new(errand)),
             Err(MeansError::Gone) => Found::Gone,
+            // Of a task that is ending nobody can tell its rights.
+            Err(_) if !event.is_pending() => Found::Gone,
             Err(error @ (MeansError::Credentials(_) | MeansError::Confined(_) | MeansError::Namespace(_))) => {
                 tracing::error!(error = &error as &dyn Error, "an open cannot be performed");
                 Found::Unable("its opens cannot be performed")

@@ -102,7 +102,12 @@ impl Answerer<'_> {
             return Some(decision);
         }
         let lasts = copied.lasts();
-        let (claim, called_at) = self.delivery().claim_to_result(&event, lasts);
+        let claim = self.delivery().claim(&event);
+        let called_at = match &earlier {
+            Some(kept) => kept.called_at,
+            None if lasts == Lasting::Nothing => None,
+            None => self.delivery().called_at(place.notification, &event),
+        };
         let receipt = Receipt { claim, called_at, lasts, alerted: decision.alerted };
         if let Some(kept) = earlier {
             drop(event);
@@ -159,7 +164,7 @@ impl Answerer<'_> {
         }
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let client = match self.client(process) {
+        let client = match self.client(process, event) {
             Ok(client) => client,
             Err(step) => return step,
         };
@@ -178,7 +183,7 @@ impl Answerer<'_> {
                 place.slot.mark_done(outcome.err().unwrap_or(0));
                 Step::Done(outcome)
             }
-            Ok(Err(error)) => unable(&error),
+            Ok(Err(error)) => unable(&error, event),
             Err(_) => Step::Unable,
         }
     }
@@ -193,7 +198,7 @@ impl Answerer<'_> {
     ) -> Step {
         let (Some(process), Some(handles)) = (event.caller(), event.handles()) else { return Step::Gone };
         let shared = self.shared();
-        let client = match self.client(process) {
+        let client = match self.client(process, event) {
             Ok(client) => client.residing(destination.residence()),
             Err(step) => return step,
         };
@@ -201,7 +206,7 @@ impl Answerer<'_> {
             self.means().map(|means| means.approach(&client, process, (destination, handles), &shared.upheaval));
         let contact = match found {
             Ok(Ok(contact)) => contact,
-            Ok(Err(error)) => return unable(&error),
+            Ok(Err(error)) => return unable(&error, event),
             Err(_) => return Step::Unable,
         };
         let may_wait = contact.may_wait();
@@ -224,11 +229,11 @@ impl Answerer<'_> {
         }
     }
 
-    fn client(&mut self, process: &Arc<Process>) -> Result<Client, Step> {
+    fn client(&mut self, process: &Arc<Process>, event: &CallEvent<'_>) -> Result<Client, Step> {
         let shared = self.shared();
         match self.means().map(|means| means.meet(process, &shared.devices, &shared.upheaval)) {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => Err(unable(&error)),
+            Ok(Err(error)) => Err(unable(&error, event)),
             Err(error) => {
                 tracing::error!(%error, "this thread cannot act for a target");
                 Err(Step::Unable)
@@ -413,9 +418,11 @@ fn response(outcome: Outcome) -> Response {
     outcome.map_or_else(Response::Errno, |()| Response::Value(0))
 }
 
-fn unable(error: &MeansError) -> Step {
+fn unable(error: &MeansError, event: &CallEvent<'_>) -> Step {
     match error {
         MeansError::Gone => Step::Gone,
+        // Of a task that is ending nobody can tell its rights.
+        _ if !event.is_pending() => Step::Gone,
         MeansError::Credentials(_) | MeansError::Confined(_) | MeansError::Namespace(_) => {
             tracing::error!(error = error as &dyn Error, "a call cannot be performed");
             Step::Unable

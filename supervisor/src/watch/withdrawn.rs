@@ -30,7 +30,7 @@
 
 use std::{
     hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -39,7 +39,7 @@ use super::executing::Allowance;
 use crate::{
     event::CallEvent,
     process::{Process, Wait},
-    sys::{FileFacts, Notification, Response},
+    sys::{FileFacts, Notification, Response, file_facts},
 };
 
 /// Calls remembered at a time: one per thread. A program has few threads inside signal handlers, but all are when it is frozen.
@@ -159,6 +159,8 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct KeptFile {
     pub(super) own: CallFile,
+    /// Which file it is, where its file system says so.
+    pub(super) facts: Option<FileFacts>,
     /// Which program the owner ran by then.
     stack: u64,
 }
@@ -167,7 +169,8 @@ impl KeptFile {
     /// Where there is somebody to come back for it.
     pub(super) fn new(own: CallFile) -> Option<Self> {
         let stack = own.title.owner.as_ref().and_then(|owner| stack_of(owner))?;
-        Some(Self { own, stack })
+        let facts = file_facts(own.file.as_fd(), c"", false).ok();
+        Some(Self { own, facts, stack })
     }
 }
 
@@ -301,7 +304,8 @@ impl CallKey {
         wait.is_some_and(|wait| wait.call.is_some() && !self.is(&wait) && is_passed(called_at, wait.stack_pointer))
     }
 
-    fn is(&self, wait: &Wait) -> bool {
+    /// Whether it is what a task waits in.
+    pub(super) fn is(&self, wait: &Wait) -> bool {
         wait.call == Some((self.nr, self.args)) && wait.instruction_pointer == self.instruction_pointer
     }
 }
@@ -328,6 +332,11 @@ impl<T: Kept> Withdrawn<T> {
             let call = CallKey::from(notification);
             self.0.iter().any(|entry| entry.call == call && hash.is_none_or(|hash| entry.hash == hash))
         }
+    }
+
+    /// Whether something is kept of which this holds.
+    pub(super) fn any(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        self.0.iter().any(|entry| is_it(&entry.kept))
     }
 
     /// What was kept for this call; it is handed out once.
@@ -386,7 +395,7 @@ impl<T: Kept> Withdrawn<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, os::fd::AsFd as _};
+    use std::fs::File;
 
     use nix::{
         sys::wait::{Id, WaitPidFlag, waitid},
@@ -394,7 +403,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{process::tests::settled, sys::file_facts};
+    use crate::process::tests::settled;
 
     fn call(id: u64, tid: u32, path: u64) -> Notification {
         let args = [0, path, 0, 0, 0, 0];
