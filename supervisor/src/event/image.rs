@@ -60,7 +60,7 @@ pub(super) struct Program {
 }
 
 /// What an exec loads, as far as two looks at it can differ.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ExecSnapshot {
     filename: Option<Vec<u8>>,
     arguments: Option<Strings>,
@@ -68,6 +68,22 @@ pub(crate) struct ExecSnapshot {
     program: Option<Vec<u8>>,
     /// Its device and inode, where its file system tells them.
     number: Option<(u64, u64)>,
+}
+
+impl ExecSnapshot {
+    /// Whether nothing that both know differs. Of a program that has ended the kernel shows no argument.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+            one.zip(other).is_none_or(|(one, other)| one == other)
+        }
+        fn shown(snapshot: &ExecSnapshot) -> Option<&Strings> {
+            snapshot.arguments.as_ref().filter(|given| given.iter().next().is_some())
+        }
+        agree(self.filename.as_ref(), other.filename.as_ref())
+            && agree(shown(self), shown(other))
+            && agree(self.program.as_ref(), other.program.as_ref())
+            && agree(self.number.as_ref(), other.number.as_ref())
+    }
 }
 
 /// The first line of a script.
@@ -104,11 +120,6 @@ impl CallEvent<'_> {
     /// The path of the program that an exec loads, empty where nobody knows.
     pub(crate) fn executed_program(&self) -> Vec<u8> {
         self.program().map(|program| program.path.clone()).unwrap_or_default()
-    }
-
-    /// Whether what an exec names is found from the root directory.
-    pub(crate) fn executes_from_root(&self) -> bool {
-        self.exec_path().is_some_and(|path| path.starts_with(b"/"))
     }
 
     /// The path argument of an exec.

@@ -17,6 +17,7 @@ use super::{
     crew::Turn,
     delivery::Delivery,
     messages::strictest,
+    withdrawn::Alerted,
 };
 use crate::{
     counters::Counter,
@@ -89,8 +90,8 @@ pub(super) struct Decision {
     pub(super) response: Response,
     /// The process that ends before the answer is sent.
     pub(super) kill: Option<u32>,
-    /// Hash of the alert's words, where one was written for this notification.
-    pub(super) alerted: Option<u64>,
+    /// The alert that was written for this notification, or paid for it in advance.
+    pub(super) alerted: Option<Alerted>,
 }
 
 impl Decision {
@@ -262,14 +263,13 @@ impl<'a> Answerer<'a> {
         unseen() != self.unseen
     }
 
-    /// Asks the rules about one event and writes what they alert; `alerted` are the words of an alert that this
-    /// notification has already.
+    /// Asks the rules about one event and writes what they alert; `alerted` is the alert that this notification has already.
     pub(super) fn decide(
         &mut self,
         place: Place<'_>,
         event: &CallEvent<'_>,
         in_force: &InForce,
-        alerted: Option<u64>,
+        alerted: Option<Alerted>,
     ) -> Option<Decision> {
         let shared = self.shared();
         self.matched.clear();
@@ -279,7 +279,7 @@ impl<'a> Answerer<'a> {
         };
         self.matched.extend(matches.indices());
         let alerted = match self.alert(place, event, &mut matches, alerted) {
-            Ok(Some(words)) => Some(words),
+            Ok(Some(alerted)) => Some(alerted),
             Ok(None) => return None,
             Err(error) => {
                 if shared.told_lost_alert.admits() {
@@ -301,15 +301,15 @@ impl<'a> Answerer<'a> {
         Some(Decision { response, kill, alerted })
     }
 
-    /// Makes sure that the alerts of a call stand in the log, and returns their words; `None` if the call was withdrawn
-    /// before: it is notified anew if it happens.
+    /// Makes sure that the alerts of a call stand in the log, and says which; `None` if the call was withdrawn before: it is
+    /// notified anew if it happens.
     fn alert(
         &mut self,
         Place { slot, notification, turn, origin }: Place<'_>,
         event: &CallEvent<'_>,
         matches: &mut Matches<'_>,
-        alerted: Option<u64>,
-    ) -> Result<Option<u64>, Box<dyn Error>> {
+        alerted: Option<Alerted>,
+    ) -> Result<Option<Alerted>, Box<dyn Error>> {
         let shared = self.shared();
         let id = AlertId {
             container: &shared.context.identity.id,
@@ -319,10 +319,11 @@ impl<'a> Answerer<'a> {
         };
         let now = Instant::now();
         let words = matches.words(event);
-        let was_alerted = || self.delivery.unfinished.interrupted().take(notification, words, now).is_some();
-        if alerted == Some(words) || was_alerted() {
-            return Ok(Some(words));
+        let paid = || self.delivery.unfinished.interrupted().take(notification, words, now);
+        if let Some(earlier) = alerted.filter(|alerted| alerted.words == words).or_else(paid) {
+            return Ok(Some(earlier));
         }
+        let alert = Alerted { words, notification: notification.id };
         // An earlier attempt at the same call had other words.
         if alerted.is_some() {
             slot.forget_logged();
@@ -334,7 +335,7 @@ impl<'a> Answerer<'a> {
         self.lines.clear();
         matches.write_lines(shared, event, id, &mut self.lines)?;
         if self.lines.is_empty() {
-            return Ok(Some(words));
+            return Ok(Some(alert));
         }
         // Asked when everything was read: a target that left meanwhile left facts absent, or another task's in their place.
         if !self.delivery.listener.is_pending(notification.id) {
@@ -344,7 +345,7 @@ impl<'a> Answerer<'a> {
         shared.log.append(&self.lines)?;
         slot.mark_logged(matches.count());
         shared.counters.add(Counter::Alerts, matches.count());
-        Ok(Some(words))
+        Ok(Some(alert))
     }
 
     /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.

@@ -111,10 +111,10 @@ impl Aside {
         let is_earlier = |entry: &Entry| entry.member != member && entry.is_before(notification) && is_made(entry.slot);
         let mut calls = self.calls();
         calls.waiting += 1;
-        for entry in calls.entries.iter_mut().filter(|entry| is_earlier(entry)) {
-            entry.awaited_since.get_or_insert_with(Instant::now);
-        }
         while calls.entries.iter().any(is_earlier) && is_pending() {
+            for entry in calls.entries.iter_mut().filter(|entry| is_earlier(entry)) {
+                entry.awaited_since.get_or_insert_with(Instant::now);
+            }
             (calls, _) = self.ended.wait_timeout(calls, LOOK).unwrap_or_else(PoisonError::into_inner);
         }
         calls.waiting -= 1;

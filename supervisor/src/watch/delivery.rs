@@ -3,6 +3,7 @@
 
 use std::{
     error::Error,
+    hash::{Hash as _, Hasher as _},
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     thread,
@@ -14,8 +15,8 @@ use super::{
     executing::Allowance,
     waiting,
     withdrawn::{
-        CallFile, CallKey, Interrupted, Kept as _, KeptExec, KeptFile, KeptResult, Kind, Title, Undelivered,
-        UndeliveredExecs, UndeliveredFiles, claim,
+        Alerted, CallFile, CallKey, Interrupted, Kept as _, KeptExec, KeptFile, KeptResult, Kind, Title, Undelivered,
+        UndeliveredExecs, UndeliveredFiles, claim, hasher,
     },
 };
 use crate::{
@@ -120,7 +121,7 @@ impl Unfinished {
         self.undelivered().forget_passed(notification, stack_pointer);
         let (files, calls) = self.undelivered_files().forget_passed(notification, stack_pointer);
         drop(files);
-        self.interrupted().forget(|(), call| calls.contains(call));
+        self.interrupted().forget(|_alerted, call| calls.contains(call));
     }
 
     /// Gives up what nobody has come back for.
@@ -128,7 +129,8 @@ impl Unfinished {
         let now = Instant::now();
         self.interrupted().forget_old(now);
         self.undelivered().forget_old(now);
-        self.undelivered_execs().forget_old(now);
+        let execs = self.undelivered_execs().forget_old(now);
+        drop(execs);
         let files = self.undelivered_files().forget_old(now);
         if !files.is_empty() {
             close_aside(files);
@@ -165,7 +167,13 @@ impl Delivery {
     }
 
     /// Hands a file over.
-    pub(super) fn file(&self, notification: &Notification, file: OwnedFd, close_on_exec: bool, alerted: Option<u64>) {
+    pub(super) fn file(
+        &self,
+        notification: &Notification,
+        file: OwnedFd,
+        close_on_exec: bool,
+        alerted: Option<Alerted>,
+    ) {
         let handed_over = self.shared.handing_over.during(|| {
             let handed_over = self.listener.inject(notification.id, file.as_fd(), close_on_exec);
             drop(file);
@@ -184,7 +192,7 @@ impl Delivery {
     }
 
     /// Hands over a file that belongs to the call; it is kept for the call's next notification if nobody takes it.
-    pub(super) fn call_file(&self, notification: &Notification, own: CallFile, alerted: Option<u64>) {
+    pub(super) fn call_file(&self, notification: &Notification, own: CallFile, alerted: Option<Alerted>) {
         let kind = own.title.kind;
         let hand_over = || {
             match self.listener.inject(notification.id, own.file.as_fd(), own.close_on_exec) {
@@ -238,57 +246,52 @@ impl Delivery {
         }
     }
 
-    /// Whether an earlier notification of this exec was withdrawn lately.
-    pub(super) fn has_allowance(&self, notification: &Notification) -> bool {
-        self.unfinished.undelivered_execs().has(notification, None)
-    }
-
-    /// What an exec that was withdrawn before claims of what is kept of it, as long as it waits. Nothing where its path starts
-    /// from a directory, which may be another one each time.
-    pub(super) fn claim_to_allowance(&self, notification: &Notification, event: &CallEvent<'_>) -> Option<u64> {
-        let owner = event.caller()?;
-        let claim = claim(event, Some(owner));
+    /// What an exec of which an earlier notification was withdrawn lately claims of what is kept of it, as long as it waits:
+    /// nothing the first time, when it costs no time.
+    pub(super) fn claim_to_exec(&self, notification: &Notification, event: &CallEvent<'_>) -> Option<u64> {
+        if !self.unfinished.undelivered_execs().has(notification, None) {
+            return None;
+        }
+        let mut hasher = hasher();
+        (claim(event, Some(event.caller()?)), event.exec_snapshot()).hash(&mut hasher);
         // Asked when everything was read.
-        (event.executes_from_root() && self.listener.is_pending(notification.id)).then_some(claim)
+        self.listener.is_pending(notification.id).then(|| hasher.finish())
     }
 
     /// What lets this exec go on by these rules. Its alert, if it has one, is paid for by that.
-    pub(super) fn take_allowance(
+    pub(super) fn take_exec(
         &self,
         notification: &Notification,
         claim: u64,
         in_force: &Arc<InForce>,
     ) -> Option<Box<Allowance>> {
         let now = Instant::now();
-        let KeptExec::Allowed(kept) = self.unfinished.undelivered_execs().take(notification, claim, now)? else {
-            return None;
-        };
+        let kept = self.unfinished.undelivered_execs().take(notification, claim, now)?;
+        let KeptExec::Allowed(kept) = kept else { return None };
         if !Arc::ptr_eq(&kept.in_force, in_force) {
             return None;
         }
-        let is_paid = |words| self.unfinished.interrupted().take(notification, words, now).is_some();
+        let is_paid = |alerted: Alerted| self.unfinished.interrupted().take(notification, alerted.words, now).is_some();
         kept.decision.alerted.is_none_or(is_paid).then_some(kept)
     }
 
-    /// Keeps what lets an exec go on for its next notification. Without a claim it is only noted that there will be one.
-    pub(super) fn keep_allowance(&self, notification: &Notification, claim: Option<u64>, allowance: Box<Allowance>) {
-        let Some(claim) = claim else { return self.expect_again(notification) };
+    /// Keeps what lets an exec go on for its next notification. Where nobody asked what it claims, it is only noted that there
+    /// may be one.
+    pub(super) fn keep_exec(&self, notification: &Notification, claim: Option<u64>, allowance: Box<Allowance>) {
+        let Some(claim) = claim else { return self.note_exec(notification) };
         let kept = KeptExec::Allowed(allowance);
         let last = self.unfinished.undelivered_execs().keep(notification, claim, kept, Instant::now());
         drop(last);
     }
 
-    /// Notes that an exec was withdrawn, and may be made anew.
-    pub(super) fn expect_again(&self, notification: &Notification) {
-        if self.shared.is_wait_killable {
+    /// Notes that an exec was withdrawn.
+    pub(super) fn note_exec(&self, notification: &Notification) {
+        if self.shared.is_wait_killable || self.unfinished.undelivered_execs().has(notification, None) {
             return;
         }
-        let now = Instant::now();
-        let mut execs = self.unfinished.undelivered_execs();
-        execs.forget_old(now);
-        // There is no claim like it: it stays as long as it is kept.
-        let last = if execs.has(notification, None) { None } else { execs.keep(notification, 0, KeptExec::Noted, now) };
-        drop((execs, last));
+        // Nothing claims it.
+        let last = self.unfinished.undelivered_execs().keep(notification, 0, KeptExec::Noted, Instant::now());
+        drop(last);
     }
 
     /// Whether a call that was withdrawn, from where its caller's stack ended, is known not to be made anew. Where the kernel
@@ -328,12 +331,12 @@ impl Delivery {
         if self.shared.is_wait_killable { None } else { event.shared_caller() }
     }
 
-    pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<u64>) {
+    pub(super) fn errno(&self, notification: &Notification, errno: i32, alerted: Option<Alerted>) {
         self.respond(notification, Response::Errno(errno), alerted);
     }
 
     /// Answers without a file; says whether the target was still there.
-    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
+    pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<Alerted>) -> bool {
         let comes_again = response == Response::Errno(RESTART);
         if comes_again {
             // Before the answer, since its next notification may come before this thread goes on.
@@ -353,12 +356,17 @@ impl Delivery {
 
     /// Answers a call that was paid for in advance (see [`Self::remember`]); says whether the target took the answer. While
     /// that is on its way nobody can take the payment for that of a later call.
-    pub(super) fn answer_paid(&self, notification: &Notification, response: Response, alerted: Option<u64>) -> bool {
+    pub(super) fn answer_paid(
+        &self,
+        notification: &Notification,
+        response: Response,
+        alerted: Option<Alerted>,
+    ) -> bool {
         if alerted.is_some() && !self.is_awaited(notification) {
             return false;
         }
         let mut interrupted = self.unfinished.interrupted();
-        let paid = alerted.filter(|words| interrupted.take(notification, *words, Instant::now()).is_some());
+        let paid = alerted.and_then(|alerted| interrupted.take(notification, alerted.words, Instant::now()));
         match self.listener.send(notification.id, response) {
             Ok(()) => return true,
             Err(SendError::Gone) => {}
@@ -367,16 +375,16 @@ impl Delivery {
                 tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
             }
         }
-        if let Some(words) = paid {
-            interrupted.keep(notification, words, (), Instant::now());
+        if let Some(paid) = paid {
+            interrupted.keep(notification, paid.words, paid, Instant::now());
         }
         false
     }
 
     /// Everyday: the target died, or a signal interrupted it, and then the call is notified anew.
-    pub(super) fn remember(&self, notification: &Notification, alerted: Option<u64>) {
-        if let Some(words) = alerted {
-            self.unfinished.interrupted().keep(notification, words, (), Instant::now());
+    pub(super) fn remember(&self, notification: &Notification, alerted: Option<Alerted>) {
+        if let Some(alerted) = alerted {
+            self.unfinished.interrupted().keep(notification, alerted.words, alerted, Instant::now());
         }
     }
 }

@@ -51,8 +51,6 @@ const MAX_FOLLOWED: usize = 512;
 struct Judged {
     call: Call,
     moment: Moment,
-    /// The notification under whose id its alert stands in the log.
-    notification: u64,
     /// Who calls.
     caller: Option<Arc<Process>>,
     /// Indices of the rules that matched.
@@ -80,8 +78,6 @@ enum Step {
     Refused(Response),
     /// It was withdrawn before the answer.
     Withdrawn,
-    /// Somebody else traces its task.
-    Untraceable,
 }
 
 impl Answerer<'_> {
@@ -93,56 +89,41 @@ impl Answerer<'_> {
         in_force: &Arc<InForce>,
     ) -> Option<Decision> {
         let (delivery, context) = (self.delivery(), &self.shared().context);
-        let event = || CallEvent::new(context, call, target, context.clock.tick());
-        // What an earlier notification has left can only be taken by one that is known to be of the same exec, which is
-        // found out before it is judged: later its task may be elsewhere.
-        let claim = if delivery.has_allowance(place.notification) {
-            delivery.claim_to_allowance(place.notification, &event())
-        } else {
-            None
+        let event = CallEvent::new(context, call, target, context.clock.tick());
+        // Before it is judged: later its task may be elsewhere.
+        let claim = delivery.claim_to_exec(place.notification, &event);
+        let kept = claim.and_then(|claim| delivery.take_exec(place.notification, claim, in_force));
+        let decided = match &kept {
+            Some(kept) => Some(kept.decision),
+            None => self.decide(place, &event, in_force, None),
         };
-        if let Some(kept) = claim.and_then(|claim| delivery.take_allowance(place.notification, claim, in_force)) {
-            self.release_program(&event());
-            match self.follow_exec(place, &kept) {
-                Step::Answered => return None,
-                Step::Refused(response) => return Some(Decision { response, ..kept.decision }),
-                Step::Withdrawn => {
-                    delivery.keep_allowance(place.notification, claim, kept);
-                    return None;
-                }
-                // What its program does before it is looked at is by this verdict alone.
-                Step::Untraceable => {}
-            }
-        }
-        let event = event();
-        let Some(decision) = self.decide(place, &event, in_force, None) else {
-            delivery.expect_again(place.notification);
+        let Some(decision) = decided else {
+            delivery.note_exec(place.notification);
             return None;
         };
         self.release_program(&event);
         if decision.response != Response::Continue || !in_force.verifies_execs(self.shared().mode) {
             return Some(decision);
         }
-        let rules = self.matched().to_vec();
-        let program = if rules.is_empty() { None } else { event.exec_snapshot() };
-        let (moment, notification, caller) = (event.moment(), place.notification.id, event.shared_caller());
+        let allowance = kept.unwrap_or_else(|| self.allowance(&event, decision, in_force));
         drop(event);
-        let judged = Judged { call, moment, notification, caller, rules, program };
-        let (in_force, since) = (Arc::clone(in_force), Instant::now());
-        let allowance = Box::new(Allowance { judged, decision, in_force, since });
         match self.follow_exec(place, &allowance) {
             Step::Answered => None,
             Step::Refused(response) => Some(Decision { response, ..decision }),
             Step::Withdrawn => {
-                delivery.keep_allowance(place.notification, claim, allowance);
-                None
-            }
-            Step::Untraceable => {
-                let _counted = Counted::new(&delivery.unfinished.followed);
-                self.verification(place, &allowance).run_untraced();
+                delivery.keep_exec(place.notification, claim, allowance);
                 None
             }
         }
+    }
+
+    /// What was decided about an exec, with what it takes to tell whether that is what happened.
+    fn allowance(&self, event: &CallEvent<'_>, decision: Decision, in_force: &Arc<InForce>) -> Box<Allowance> {
+        let rules = self.matched().to_vec();
+        let program = if rules.is_empty() { None } else { event.exec_snapshot() };
+        let (call, moment, caller) = (event.call(), event.moment(), event.shared_caller());
+        let judged = Judged { call, moment, caller, rules, program };
+        Box::new(Allowance { judged, decision, in_force: Arc::clone(in_force), since: Instant::now() })
     }
 
     /// Closes what the exec is about and we have open, which cannot be executed as long as somebody may write to it. A file that
@@ -158,40 +139,24 @@ impl Answerer<'_> {
         }
     }
 
-    /// Lets an exec go on that is allowed, and verifies it where nobody else traces its task.
+    /// Lets an exec go on that is allowed, and verifies it.
     fn follow_exec(&mut self, place: Place<'_>, allowance: &Allowance) -> Step {
+        let Allowance { judged, decision, .. } = allowance;
         let (delivery, task) = (self.delivery(), place.notification.target_tid);
         let counted = Counted::new(&delivery.unfinished.followed);
         if counted.others >= MAX_FOLLOWED || !place.turn.may_hand_over() {
-            return Step::Refused(unverified(self.shared(), task));
+            InternalAlert::exec_unverified(task, self.shared().mode).write(self.shared());
+            return Step::Refused(unverified(self.shared().mode));
         }
         // A signal may have the call notified anew before this thread knows that it was withdrawn.
-        delivery.remember(place.notification, allowance.decision.alerted);
-        if counted.others > 0 {
-            // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
-            // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
-            place.turn.hand_over();
-            let settle = |caller: &Arc<Process>| delivery.unfinished.untraced.settle(caller);
-            let is_settled = allowance.judged.caller.as_ref().is_none_or(settle);
-            if !is_settled && self.shared().mode == Mode::Enforce {
-                // What it runs was not judged, and would be gone.
-                let response = unverified(self.shared(), task);
-                delivery.answer_paid(place.notification, response, allowance.decision.alerted);
-                return Step::Answered;
-            }
-        }
+        delivery.remember(place.notification, decision.alerted);
         // The exec may take for ever.
         self.leave_means();
-        self.verification(place, allowance).run()
-    }
-
-    fn verification<'v>(&self, place: Place<'v>, allowance: &'v Allowance) -> Verification<'v>
-    where
-        Self: 'v,
-    {
-        let Allowance { judged, decision, .. } = allowance;
-        let (delivery, listener, notification) = (self.delivery(), self.number(), place.notification);
-        Verification { turn: place.turn, delivery, listener, notification, decision, judged }
+        let (listener, notification, turn) = (self.number(), place.notification, place.turn);
+        let verification =
+            Verification { turn, delivery, listener, notification, decision, judged, is_answered: Cell::new(false) };
+        verification.run(counted.others > 0);
+        if verification.is_answered.get() { Step::Answered } else { Step::Withdrawn }
     }
 }
 
@@ -222,9 +187,8 @@ fn unmarked(process: u32, name: Vec<u8>, file: &OwnedFd) -> Vec<u8> {
 }
 
 /// The answer to an exec that nobody can follow.
-fn unverified(shared: &Shared, task: u32) -> Response {
-    InternalAlert::exec_unverified(task, shared.mode).write(shared);
-    match shared.mode {
+fn unverified(mode: Mode) -> Response {
+    match mode {
         Mode::Audit => Response::Continue,
         Mode::Enforce => Response::Errno(libc::EAGAIN),
     }
@@ -244,35 +208,52 @@ struct Verification<'a> {
     notification: &'a Notification,
     decision: &'a Decision,
     judged: &'a Judged,
+    /// Whether its task took the answer.
+    is_answered: Cell<bool>,
 }
 
 impl Verification<'_> {
-    fn run(&self) -> Step {
+    /// `is_beside_others`: whether other execs are being followed.
+    fn run(&self, is_beside_others: bool) {
         let shared = &self.delivery.shared;
+        if is_beside_others {
+            // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
+            // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
+            self.turn.hand_over();
+            let settle = |caller: &Arc<Process>| self.delivery.unfinished.untraced.settle(caller);
+            let is_settled = self.judged.caller.as_ref().is_none_or(settle);
+            if !is_settled && shared.mode == Mode::Enforce {
+                // What it runs was not judged, and would be gone.
+                return self.refuse();
+            }
+        }
         let follow = Follow {
             task: self.notification.target_tid,
             is_wait_killable: shared.is_wait_killable,
             kill_on_exit: shared.mode == Mode::Enforce,
         };
         let pending = || self.delivery.listener.is_pending(self.notification.id);
-        let is_answered = Cell::new(false);
-        let proceed = || {
-            is_answered.set(self.answer(Response::Continue));
-            is_answered.get()
-        };
+        let proceed = || self.answer(Response::Continue);
         let hand_over = || self.turn.hand_over();
         shared.wake_ups.add(wake_ups::OF_EXEC);
-        let outcome = follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ()));
-        match outcome {
-            Followed::Untraceable => Step::Untraceable,
-            Followed::Executed | Followed::NotExecuted if is_answered.get() => Step::Answered,
-            Followed::Executed | Followed::NotExecuted => Step::Withdrawn,
+        if follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ())) == Followed::Untraceable {
+            self.run_untraced();
         }
     }
 
     /// Says whether the task took the answer.
     fn answer(&self, response: Response) -> bool {
-        self.delivery.answer_paid(self.notification, response, self.decision.alerted)
+        let is_taken = self.delivery.answer_paid(self.notification, response, self.decision.alerted);
+        self.is_answered.set(is_taken);
+        is_taken
+    }
+
+    /// Answers an exec that nobody can follow.
+    fn refuse(&self) {
+        let shared = &self.delivery.shared;
+        if self.answer(unverified(shared.mode)) {
+            InternalAlert::exec_unverified(self.notification.target_tid, shared.mode).write(shared);
+        }
     }
 
     /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
@@ -282,15 +263,13 @@ impl Verification<'_> {
         let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
         let in_force = shared.in_force.load();
         if in_force.denies_traced_execs(shared.mode) {
-            InternalAlert::traced_exec_denied(task).write(shared);
-            shared.counters.add(Counter::Denied, 1);
-            self.answer(Response::Errno(in_force.errno.number()));
+            if self.answer(Response::Errno(in_force.errno.number())) {
+                InternalAlert::traced_exec_denied(task).write(shared);
+                shared.counters.add(Counter::Denied, 1);
+            }
             return;
         }
-        let refuse = || {
-            self.answer(unverified(shared, task));
-        };
-        let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return refuse() };
+        let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return self.refuse() };
         let proceed = || self.answer(Response::Continue);
         let give_up = |why| {
             let fate = unknown(shared);
@@ -304,7 +283,7 @@ impl Verification<'_> {
         let overdue = || give_up("withheld its memory from whoever looked at it");
         // The numbers that it was found by are its own as long as its call waits, which the answer shows.
         match caller.watch((i64::from(self.notification.nr), proceed), judge, overdue) {
-            Watched::Unattended => refuse(),
+            Watched::Unattended => self.refuse(),
             Watched::Unseen => {
                 give_up("had ended before it was looked at");
             }
@@ -376,7 +355,7 @@ impl Verification<'_> {
         AlertId {
             container: &self.delivery.shared.context.identity.id,
             listener: self.listener,
-            notification: self.judged.notification,
+            notification: self.decision.alerted.map_or(self.notification.id, |alerted| alerted.notification),
             is_verified: false,
         }
     }
@@ -384,8 +363,14 @@ impl Verification<'_> {
     fn judge_program(&self, event: &CallEvent<'_>, condemn: &dyn Fn()) -> Fate {
         let shared = &self.delivery.shared;
         let in_force = shared.in_force.load();
-        let is_judged =
-            || self.judged.program.as_ref().is_some_and(|judged| event.exec_snapshot().as_ref() == Some(judged));
+        let is_judged = || {
+            let (judged, loaded) = (self.judged.program.as_ref(), event.exec_snapshot());
+            // Of a program that has ended meanwhile nothing can be told: then it counts as unseen.
+            let has_ended = || event.caller().is_none_or(|process| process.is_set_up() != Some(true));
+            judged
+                .zip(loaded.as_ref())
+                .is_some_and(|(judged, loaded)| judged == loaded || judged.agrees_with(loaded) && has_ended())
+        };
         let Some(matches) = Matches::of(&in_force, event) else {
             if !self.judged.rules.is_empty() && !is_judged() {
                 InternalAlert::exec_replaced(&self.alert_id().to_string(), &event.executed_program()).write(shared);

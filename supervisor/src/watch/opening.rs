@@ -13,7 +13,7 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
-    withdrawn::{CallFile, Kind, Title},
+    withdrawn::{Alerted, CallFile, Kind, Title},
 };
 use crate::{
     decode::Call,
@@ -338,11 +338,11 @@ struct Receipt {
     close_on_exec: bool,
     title: Option<Title>,
     /// Hash of the alert's words, where one was written and pays for the call that comes if this one was withdrawn.
-    alerted: Option<u64>,
+    alerted: Option<Alerted>,
 }
 
 impl Receipt {
-    fn new(errand: &Errand, title: Option<Title>, alerted: Option<u64>) -> Self {
+    fn new(errand: &Errand, title: Option<Title>, alerted: Option<Alerted>) -> Self {
         // What has happened, and would happen once more, is no payment in advance.
         let alerted = alerted.filter(|_| title.is_some() || !errand.changes_files());
         Self { close_on_exec: errand.request.has(libc::O_CLOEXEC), title, alerted }

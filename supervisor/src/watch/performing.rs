@@ -14,7 +14,7 @@ use policy::Mode;
 use super::{
     answer::{Answerer, Decision, Place},
     delivery::Delivery,
-    withdrawn::KeptResult,
+    withdrawn::{Alerted, KeptResult},
 };
 use crate::{
     decode::{Call, RawAddress},
@@ -72,7 +72,7 @@ struct Receipt {
     /// What the next notification makes of it.
     lasts: Lasting,
     /// Hash of the alert's words, where one was written for this notification.
-    alerted: Option<u64>,
+    alerted: Option<Alerted>,
 }
 
 impl Answerer<'_> {

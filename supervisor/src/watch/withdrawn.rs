@@ -80,21 +80,29 @@ pub(super) fn claim(event: &CallEvent<'_>, owner: Option<&Process>) -> u64 {
     hasher.finish()
 }
 
+/// An alert that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Alerted {
+    /// Hash of its words.
+    pub(super) words: u64,
+    /// The notification under whose id it stands in the log.
+    pub(super) notification: u64,
+}
+
 /// Alerts that were paid for in advance, by the hash of their words.
-pub(super) type Interrupted = Withdrawn<()>;
+pub(super) type Interrupted = Withdrawn<Alerted>;
 /// Results that their calls did not get, by the hash of the arguments in memory.
 pub(super) type Undelivered = Withdrawn<KeptResult>;
 /// Files that belong to an open which did not get them, likewise.
 pub(super) type UndeliveredFiles = Withdrawn<KeptFile>;
-/// Verdicts on execs that did not go on, likewise.
+/// Execs that did not go on, by what they claim, if it was asked.
 pub(super) type UndeliveredExecs = Withdrawn<KeptExec>;
 
 /// What a call came to that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeptResult {
     pub(super) response: Response,
-    /// Hash of its alert's words.
-    pub(super) alerted: Option<u64>,
+    pub(super) alerted: Option<Alerted>,
     /// Where its caller's stack ended.
     pub(super) called_at: Option<u64>,
 }
@@ -102,7 +110,7 @@ pub(super) struct KeptResult {
 /// What is known of an exec that was withdrawn.
 #[derive(Debug)]
 pub(super) enum KeptExec {
-    /// That it was.
+    /// That it was, before anybody asked what it claims.
     Noted,
     /// That it may go on.
     Allowed(Box<Allowance>),
@@ -215,7 +223,7 @@ pub(super) trait Kept {
     }
 }
 
-impl Kept for () {}
+impl Kept for Alerted {}
 
 impl Kept for KeptExec {
     const MAX: usize = MAX_EXECS;
@@ -410,6 +418,8 @@ mod tests {
         Notification { id, target_tid: tid, nr: 257, arch: 0xc000_003e, instruction_pointer: 0x1000, args }
     }
 
+    const PAID: Alerted = Alerted { words: 77, notification: 1 };
+
     fn result(response: Response) -> KeptResult {
         KeptResult { response, alerted: None, called_at: None }
     }
@@ -418,14 +428,14 @@ mod tests {
     fn one_alert_pays_for_one_call_of_the_same_thread_registers_and_words() {
         let mut interrupted = Interrupted::default();
         let now = Instant::now();
-        interrupted.keep(&call(1, 10, 0x5000), 77, (), now);
+        interrupted.keep(&call(1, 10, 0x5000), 77, PAID, now);
         assert_eq!(interrupted.take(&call(2, 11, 0x5000), 77, now), None, "another thread");
         assert_eq!(interrupted.take(&call(2, 10, 0x6000), 77, now), None, "other registers");
         assert_eq!(interrupted.take(&call(2, 10, 0x5000), 78, now), None, "other words");
-        assert_eq!(interrupted.take(&call(2, 10, 0x5000), 77, now), Some(()));
+        assert_eq!(interrupted.take(&call(2, 10, 0x5000), 77, now), Some(PAID));
         assert_eq!(interrupted.take(&call(3, 10, 0x5000), 77, now), None, "used up");
-        interrupted.keep(&call(4, 10, 0x5000), 77, (), now);
-        assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now), Some(()));
+        interrupted.keep(&call(4, 10, 0x5000), 77, PAID, now);
+        assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now), Some(PAID));
         assert!(!interrupted.has(&call(5, 10, 0x5000), None), "taken back");
     }
 
@@ -433,9 +443,9 @@ mod tests {
     fn nested_handlers_keep_both_calls_and_old_ones_are_forgotten() {
         let mut interrupted = Interrupted::default();
         let now = Instant::now();
-        interrupted.keep(&call(1, 10, 0x5000), 77, (), now);
-        interrupted.keep(&call(2, 10, 0x6000), 78, (), now);
-        assert_eq!(interrupted.take(&call(3, 10, 0x6000), 78, now), Some(()));
+        interrupted.keep(&call(1, 10, 0x5000), 77, PAID, now);
+        interrupted.keep(&call(2, 10, 0x6000), 78, PAID, now);
+        assert_eq!(interrupted.take(&call(3, 10, 0x6000), 78, now), Some(PAID));
         assert_eq!(interrupted.take(&call(4, 10, 0x5000), 77, now + LIFETIME), None);
     }
 
