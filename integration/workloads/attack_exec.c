@@ -3,9 +3,10 @@
 //
 // The path of the program, flipped while a child executes it by execve (path), execveat (at), their i386 entries (i386,
 // i386-at), with the parent's memory (vfork), by eight threads at once (threads) or while it is traced by its parent
-// (traced), or exchanged by a handler that interrupts the call, which is made anew then (handler, traced-handler); the path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the
-// path is relative to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the
-// program in memory (memfd); the working directory (working).
+// (traced), or exchanged by a handler that interrupts the call, which is made anew then (handler, traced-handler); the
+// path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the path is relative
+// to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the program in memory
+// (memfd); the working directory (working).
 #include "attack.h"
 #include <sched.h>
 #include <sys/ptrace.h>

@@ -6,8 +6,8 @@
 //! before, and stands by when it comes back. A target can also hold a thread up where that does not expect it: by argument
 //! memory that a task of the container's provides when it likes (userfaultfd, FUSE), or by a file system that does not
 //! answer. Then the lead is taken from it after [`HELD_UP`], and for a while after that a thread hands over before it
-//! reads memory that is not there, or looks for a file that a program serves. What its task calls meanwhile, after a signal, waits
-//! for the one who is at it already ([`super::aside`]).
+//! reads memory that is not there, or looks for a file that a program serves. What its task calls meanwhile, after a signal,
+//! waits for the one who is at it already ([`super::aside`]).
 
 use std::{
     cell::Cell,
