@@ -54,7 +54,9 @@ fn a_traced_exec_fails_where_the_configuration_says_so() {
         let lanner = Lanner::new(&Settings::enforce(RULES).with(settings));
         let output = Container::run(&lanner.engine(), &bundle);
         assert_eq!(text(&output.stdout), format!("{outcome}\n"), "{}", text(&output.stderr));
-        assert_eq!(lanner.alerts_of(UNVERIFIED).len(), alerts, "{outcome}");
+        // An allowed one may have ended before it was looked at, which the same rule tells in other words.
+        let is_denial = |alert: &&Alert| alert.message.contains("`enforce.traced_execs: deny`");
+        assert_eq!(lanner.alerts_of(UNVERIFIED).iter().filter(is_denial).count(), alerts, "{outcome}");
         lanner.expect_nothing_left();
     }
 }
