@@ -2,22 +2,34 @@
 //! Our own log, ours to operators: through `tracing` to standard error. Alerts never go this way.
 
 use std::{
+    collections::HashMap,
     error::Error,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use nix::{sys::stat::fstat, unistd::dup2_stderr};
-use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber, callsite::Identifier, level_filters::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
 
 use crate::event_log::{has_moved, open_for_appending};
 
 /// Names the level for a child that has not read the configuration yet.
 pub(crate) const LEVEL_VARIABLE: &str = "LANNER_LOG_LEVEL";
+
+/// Warnings and errors of one place in the source that are written in one second: what a container can bring about with
+/// every call would fill a disk.
+const MAX_LINES: u32 = 10;
 
 /// Starts logging to standard error at `level`, unless `RUST_LOG` says otherwise.
 pub(crate) fn start(level: Level) {
@@ -29,6 +41,7 @@ pub(crate) fn start(level: Level) {
         .with_target(false)
         // It would be told on standard error, which is where this could not be written; that panics.
         .log_internal_errors(false)
+        .map_event_format(|format| Paced { format, places: Mutex::default() })
         .try_init();
     // A second start in one process changes nothing, and nothing is lost.
     drop(started);
@@ -44,6 +57,65 @@ pub(crate) fn follow(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Leaves out what comes too often from one place, and says how much it was.
+struct Paced<F> {
+    format: F,
+    places: Mutex<HashMap<Identifier, Pace>>,
+}
+
+#[derive(Default)]
+struct Pace {
+    second: u64,
+    /// Lines of this second.
+    lines: u32,
+    left_out: u64,
+}
+
+impl Pace {
+    /// Whether one more line is written in this second, and how many were left out before it.
+    fn admit(&mut self, second: u64) -> Option<u64> {
+        if self.second != second {
+            *self = Self { second, lines: 0, left_out: self.left_out };
+        }
+        if self.lines >= MAX_LINES {
+            self.left_out += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+impl<F> Paced<F> {
+    fn admit(&self, event: &Event<'_>) -> Option<u64> {
+        if *event.metadata().level() > Level::WARN {
+            return Some(0);
+        }
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.entry(event.metadata().callsite()).or_default().admit(second())
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for Paced<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        // Of what is left out nothing is written.
+        let Some(left_out) = self.admit(event) else { return Ok(()) };
+        if left_out > 0 {
+            writeln!(writer, "{left_out} lines like the next one were left out")?;
+        }
+        self.format.format_event(context, writer, event)
+    }
+}
+
+fn second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Lets one message of a kind through per second: what happens to every call would fill a disk.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(AtomicU64);
@@ -51,7 +123,7 @@ pub(crate) struct Throttle(AtomicU64);
 impl Throttle {
     /// Whether this one is let through.
     pub(crate) fn admits(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = second();
         self.0.swap(now, Ordering::Relaxed) != now
     }
 }
@@ -74,4 +146,21 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_too_often_is_counted_and_told_of_in_the_next_second() {
+        let mut pace = Pace::default();
+        let mut admitted = |second| (0..MAX_LINES + 5).filter_map(|_| pace.admit(second)).collect::<Vec<_>>();
+        let all: Vec<_> = (0..MAX_LINES).map(|_| 0).collect();
+        assert_eq!(admitted(7), all);
+        let mut next = admitted(8);
+        assert_eq!(next.len(), all.len());
+        assert_eq!(next.remove(0), 5);
+        assert!(next.iter().all(|left_out| *left_out == 0));
+    }
 }

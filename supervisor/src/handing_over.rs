@@ -44,7 +44,8 @@ impl HandingOver {
         let (begin, count) = (Instant::now(), self.0.load_full());
         while count.load(Ordering::Acquire) != 0 {
             if begin.elapsed() >= PATIENCE {
-                self.0.store(Arc::default());
+                // Not where somebody else has begun another one.
+                self.0.compare_and_swap(&count, Arc::default());
                 return;
             }
             thread::sleep(PAUSE);

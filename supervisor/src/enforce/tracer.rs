@@ -59,8 +59,6 @@ pub(crate) enum Followed {
 pub(crate) struct Follow {
     /// The task that calls exec, in our pid namespace.
     pub(crate) task: u32,
-    /// Whether signals, and so an interrupt, wait until the call is answered.
-    pub(crate) is_wait_killable: bool,
     /// Whether the program must not run on when we die while it is stopped.
     pub(crate) kill_on_exit: bool,
 }
@@ -104,14 +102,11 @@ impl Follow {
             }
         }
         before_wait();
-        // Without the kernel's protection an interrupt would withdraw the notification, so that it comes after the answer.
-        if self.is_wait_killable {
-            interrupt(task);
-        }
+        // An interrupt before the answer would withdraw the notification, and where the kernel holds signals back, it could still
+        // do so while the answer is on its way: before Linux 6.17, whose fix stable kernels have, too, a task that is woken by
+        // a signal and finds its answer there does not take it (`should_sleep_killable` of its `seccomp.c`).
         let _taken = proceed();
-        if !self.is_wait_killable {
-            interrupt(task);
-        }
+        interrupt(task);
         wait_for_stop(task, judge)
     }
 }
@@ -247,8 +242,8 @@ mod tests {
     fn follow(child: &mut Child, fate: Fate) -> (Followed, Option<std::path::PathBuf>) {
         let mut input = child.stdin.take().unwrap();
         let mut seen = None;
-        // As without an interrupt before the answer: a shell that waits for its line would stop at once.
-        let how = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
+        // Not by `exec`, whose interrupt would stop a shell that waits for its line at once.
+        let how = Follow { task: child.id(), kill_on_exit: false };
         let task = Pid::from_raw(i32::try_from(how.task).unwrap());
         ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
         input.write_all(b"go\n").unwrap();
@@ -289,7 +284,7 @@ mod tests {
             wait_for_stop(task, |_| Fate::Lives)
         });
         is_seized.recv().unwrap();
-        let how = Follow { task: child.id(), is_wait_killable: false, kill_on_exit: false };
+        let how = Follow { task: child.id(), kill_on_exit: false };
         let followed = how.exec(|| true, || (), || input.write_all(b"go\n").is_ok(), |_| Fate::Lives);
         assert_ne!(followed, Followed::Untraceable);
         assert_eq!(other.join().unwrap(), Followed::NotExecuted);
@@ -345,7 +340,7 @@ mod tests {
     fn a_task_that_is_gone_is_not_followed() {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let gone = Follow { task: child.id(), is_wait_killable: true, kill_on_exit: false };
+        let gone = Follow { task: child.id(), kill_on_exit: false };
         assert_eq!(gone.exec(|| true, || (), || true, |_| Fate::Lives), Followed::NotExecuted);
     }
 }

@@ -46,6 +46,13 @@ impl CallEvent<'_> {
         read.as_ref().map(Text::as_bytes).map_err(|error| *error)
     }
 
+    /// Whether somebody asked for a path that could not be read, as the kernel may read it all the same: also secret memory
+    /// (`memfd_secret(2)`), and what another thread has mapped by then.
+    pub(crate) fn has_missed_path(&self) -> bool {
+        let is_missed = |slot: &Slot| matches!(slot.raw.get(), Some(Err(ReadError::Fault | ReadError::Refused(_))));
+        self.paths.slots.iter().any(is_missed)
+    }
+
     /// Makes known the path argument of a call that no memory holds.
     pub(super) fn set_path(&self, path: &[u8]) {
         if let Some(slot) = self.paths.slots.first() {

@@ -440,7 +440,9 @@ impl Process {
         Some(stat.stack != 0 && end != 0)
     }
 
-    /// What the task is doing (`/proc/PID/syscall`, proc(5)).
+    /// What the task is doing (`/proc/PID/syscall`, proc(5)). Of a task that executes a program the kernel says nothing before
+    /// it has closed the old one's descriptors (`exec_update_lock`), for which a file system may let it wait: nobody is to
+    /// ask who holds a lock that other calls need.
     pub(crate) fn activity(&self) -> Option<Activity> {
         let text = self.read("syscall", MAX_ACTIVITY)?;
         Activity::parse(std::str::from_utf8(&text).ok()?)

@@ -66,7 +66,7 @@ pub(super) struct Answerer<'a> {
     slots: &'a Arc<Slots>,
     /// The means to open for targets, once they are needed.
     means: Option<Means>,
-    /// How often this thread had run out of descriptors before the call.
+    /// How much had stayed unseen for this thread before the call.
     unseen: u64,
     /// Places of the rules that the last call matched.
     matched: Vec<usize>,
@@ -88,6 +88,8 @@ pub(super) struct Place<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decision {
     pub(super) response: Response,
+    /// Whether the call would have been made without us.
+    pub(super) is_denied: bool,
     /// The process that ends before the answer is sent.
     pub(super) kill: Option<u32>,
     /// The alert that was written for this notification, or paid for it in advance.
@@ -95,7 +97,13 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    pub(super) const CONTINUE: Self = Self { response: Response::Continue, kill: None, alerted: None };
+    pub(super) const CONTINUE: Self =
+        Self { response: Response::Continue, is_denied: false, kill: None, alerted: None };
+
+    /// The same, but that the call is not made.
+    pub(super) fn denied(self, errno: i32) -> Self {
+        Self { response: Response::Errno(errno), is_denied: true, ..self }
+    }
 }
 
 impl<'a> Answerer<'a> {
@@ -238,13 +246,16 @@ impl<'a> Answerer<'a> {
         }
         let event = strictest(&shared.context, &in_force, call, target);
         let decision = self.decide(place, &event, &in_force, None)?;
+        if decision.response == Response::Continue && event.has_missed_path() {
+            let failed = self.failure(UNSEEN);
+            return Some(Decision { alerted: decision.alerted, ..failed });
+        }
         if decision.response == Response::Continue
             && let Some(dodge) = call.dodge()
             && (!dodge.is_opening() || in_force.performs_opens(shared.mode))
         {
             InternalAlert::dodge(target.tid(), dodge, shared.mode).write(shared);
-            let response = if shared.mode == Mode::Enforce { Response::Errno(libc::EPERM) } else { Response::Continue };
-            return Some(Decision { response, ..decision });
+            return Some(if shared.mode == Mode::Enforce { decision.denied(libc::EPERM) } else { decision });
         }
         if call.needs_closed_files() {
             self.close_files(place, &call);
@@ -292,13 +303,12 @@ impl<'a> Answerer<'a> {
             let failed = self.failure(UNSEEN);
             return Some(Decision { alerted, ..failed });
         }
-        let errno = Response::Errno(matches.errno().number());
-        let (response, kill) = match Verdict::of(shared.mode, matches.action()) {
-            Verdict::Allow => (Response::Continue, None),
-            Verdict::Deny => (errno, None),
-            Verdict::Kill => (errno, process_of(event)),
-        };
-        Some(Decision { response, kill, alerted })
+        let (decision, errno) = (Decision { alerted, ..Decision::CONTINUE }, matches.errno().number());
+        Some(match Verdict::of(shared.mode, matches.action()) {
+            Verdict::Allow => decision,
+            Verdict::Deny => decision.denied(errno),
+            Verdict::Kill => Decision { kill: process_of(event), ..decision.denied(errno) },
+        })
     }
 
     /// Makes sure that the alerts of a call stand in the log, and says which; `None` if the call was withdrawn before: it is
@@ -355,11 +365,10 @@ impl<'a> Answerer<'a> {
             tracing::error!(container = %self.shared().context.identity.id, why, "a call gets the failure verdict");
             InternalAlert::not_judged(why, calls, self.shared().mode).write(self.shared());
         }
-        let response = match self.shared().mode {
-            Mode::Audit => Response::Continue,
-            Mode::Enforce => Response::Errno(self.shared().in_force.load().errno.number()),
-        };
-        Decision { response, ..Decision::CONTINUE }
+        match self.shared().mode {
+            Mode::Audit => Decision::CONTINUE,
+            Mode::Enforce => Decision::CONTINUE.denied(self.shared().in_force.load().errno.number()),
+        }
     }
 
     /// The answer to a call whose caller cannot be looked at: none where it is gone, and the failure verdict where it waits.
@@ -372,13 +381,15 @@ impl<'a> Answerer<'a> {
         if let Some(process) = decision.kill {
             self.kill(notification, process);
         }
-        if decision.response != Response::Continue {
-            self.shared().counters.add(Counter::Denied, 1);
-        }
-        if self.waits(notification, decision) {
-            self.delivery.respond(notification, decision.response, decision.alerted);
+        let is_taken = if self.waits(notification, decision) {
+            self.delivery.respond(notification, decision.response, decision.alerted)
         } else {
             self.delivery.remember(notification, decision.alerted);
+            false
+        };
+        // One that was withdrawn comes once more.
+        if decision.is_denied && (is_taken || decision.kill.is_some()) {
+            self.shared().counters.add(Counter::Denied, 1);
         }
     }
 

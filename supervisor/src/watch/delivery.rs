@@ -2,12 +2,13 @@
 //! Sending answers, from whatever thread: every call is answered once, and what a withdrawn one leaves is remembered.
 
 use std::{
+    collections::HashSet,
     error::Error,
     hash::{Hash as _, Hasher as _},
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -30,6 +31,9 @@ use crate::{
     wake_ups,
 };
 
+/// How long nothing is given up because it is being asked whether somebody comes back for it.
+const ASKING_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Everything that an answer needs.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
@@ -45,6 +49,8 @@ pub(super) struct Unfinished {
     undelivered: Mutex<Undelivered>,
     undelivered_files: Mutex<UndeliveredFiles>,
     undelivered_execs: Mutex<UndeliveredExecs>,
+    /// Since when a thread asks which tasks cannot have gone on.
+    asking: Mutex<Option<Instant>>,
     /// Calls whose threads do not receive any more.
     pub(super) aside: Aside,
     /// Calls that wait.
@@ -63,6 +69,7 @@ impl Unfinished {
             undelivered: Mutex::default(),
             undelivered_files: Mutex::default(),
             undelivered_execs: Mutex::default(),
+            asking: Mutex::default(),
             aside: Aside::default(),
             blocking,
             followed: AtomicUsize::new(0),
@@ -124,8 +131,53 @@ impl Unfinished {
         self.interrupted().forget(|_alerted, call| calls.contains(call));
     }
 
-    /// Gives up what nobody has come back for.
-    pub(super) fn forget_old(&self) {
+    /// Gives up what nobody has come back for. Whether a task is still where it was is asked on another thread and without a
+    /// lock: the answer may be a long time coming ([`CallKey::is_where_it_was`]).
+    pub(super) fn forget_old(self: &Arc<Self>) {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        match *asking {
+            // That thread does it.
+            Some(since) if since.elapsed() < ASKING_PATIENCE => return,
+            Some(_held_up) => {}
+            None => {
+                let due = self.due(Instant::now());
+                if !due.is_empty() {
+                    let (unfinished, asker) = (Arc::clone(self), thread::Builder::new().name("ask-tasks".to_owned()));
+                    match asker.spawn(move || unfinished.ask(due)) {
+                        Ok(_asks) => {
+                            *asking = Some(Instant::now());
+                            return;
+                        }
+                        Err(error) => tracing::error!(%error, "what is kept of withdrawn calls is given up unasked"),
+                    }
+                }
+            }
+        }
+        drop(asking);
+        self.give_up_old();
+    }
+
+    /// Calls of which something is soon to be given up.
+    fn due(&self, now: Instant) -> HashSet<CallKey> {
+        let mut due = HashSet::new();
+        due.extend(self.interrupted().due(now));
+        due.extend(self.undelivered().due(now));
+        due.extend(self.undelivered_files().due(now));
+        due
+    }
+
+    /// Keeps what is due of calls whose tasks cannot have gone on, and gives up what is old.
+    fn ask(&self, due: HashSet<CallKey>) {
+        let waiting: HashSet<_> = due.into_iter().filter(CallKey::is_where_it_was).collect();
+        let now = Instant::now();
+        self.interrupted().extend(&waiting, now);
+        self.undelivered().extend(&waiting, now);
+        self.undelivered_files().extend(&waiting, now);
+        self.give_up_old();
+        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn give_up_old(&self) {
         let now = Instant::now();
         self.interrupted().forget_old(now);
         self.undelivered().forget_old(now);
@@ -136,6 +188,13 @@ impl Unfinished {
             close_aside(files);
         }
     }
+}
+
+/// Whether somebody waited for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    No,
 }
 
 /// Where the stack of a caller ends that waits in this call, or is about to, as long as that is pending; nowhere if nobody is to
@@ -268,7 +327,7 @@ impl Delivery {
         let now = Instant::now();
         let kept = self.unfinished.undelivered_execs().take(notification, claim, now)?;
         let KeptExec::Allowed(kept) = kept else { return None };
-        if !Arc::ptr_eq(&kept.in_force, in_force) {
+        if !Arc::ptr_eq(kept.in_force(), in_force) {
             return None;
         }
         let is_paid = |alerted: Alerted| self.unfinished.interrupted().take(notification, alerted.words, now).is_some();
@@ -335,7 +394,7 @@ impl Delivery {
         self.respond(notification, Response::Errno(errno), alerted);
     }
 
-    /// Answers without a file; says whether the target was still there.
+    /// Answers without a file; says whether the kernel took the answer.
     pub(super) fn respond(&self, notification: &Notification, response: Response, alerted: Option<Alerted>) -> bool {
         let comes_again = response == Response::Errno(RESTART);
         if comes_again {
@@ -343,15 +402,25 @@ impl Delivery {
             self.remember(notification, alerted);
         }
         let alerted = alerted.filter(|_| !comes_again);
+        match self.transmit(notification, response) {
+            Some(Taken::Yes) => return true,
+            Some(Taken::No) => self.remember(notification, alerted),
+            None => {}
+        }
+        false
+    }
+
+    /// Sends an answer, and says whether the kernel took it; nothing where it refused.
+    fn transmit(&self, notification: &Notification, response: Response) -> Option<Taken> {
         match self.listener.send(notification.id, response) {
-            Ok(()) => return true,
-            Err(SendError::Gone) => self.remember(notification, alerted),
+            Ok(()) => Some(Taken::Yes),
+            Err(SendError::Gone) => Some(Taken::No),
             Err(error) => {
                 self.shared.counters.add(Counter::Failures, 1);
                 tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
+                None
             }
         }
-        false
     }
 
     /// Answers a call that was paid for in advance (see [`Self::remember`]); says whether the target took the answer. While
@@ -367,18 +436,11 @@ impl Delivery {
         }
         let mut interrupted = self.unfinished.interrupted();
         let paid = alerted.and_then(|alerted| interrupted.take(notification, alerted.words, Instant::now()));
-        match self.listener.send(notification.id, response) {
-            Ok(()) => return true,
-            Err(SendError::Gone) => {}
-            Err(error) => {
-                self.shared.counters.add(Counter::Failures, 1);
-                tracing::error!(error = &error as &dyn Error, "a call is left without an answer");
-            }
-        }
-        if let Some(paid) = paid {
+        let is_taken = self.transmit(notification, response) == Some(Taken::Yes);
+        if let Some(paid) = paid.filter(|_| !is_taken) {
             interrupted.keep(notification, paid.words, paid, Instant::now());
         }
-        false
+        is_taken
     }
 
     /// Everyday: the target died, or a signal interrupted it, and then the call is notified anew.

@@ -52,8 +52,10 @@ struct Judged {
     call: Call,
     moment: Moment,
     /// Who calls.
-    caller: Option<Arc<Process>>,
-    /// Indices of the rules that matched.
+    caller: Arc<Process>,
+    /// The rules that it was judged by, and that the loaded program is: one event sees one version of them.
+    in_force: Arc<InForce>,
+    /// Indices of those that matched.
     rules: Vec<usize>,
     /// The program, where a rule matched.
     program: Option<ExecSnapshot>,
@@ -64,9 +66,14 @@ struct Judged {
 pub(super) struct Allowance {
     judged: Judged,
     pub(super) decision: Decision,
-    /// The rules that it is by.
-    pub(super) in_force: Arc<InForce>,
     pub(super) since: Instant,
+}
+
+impl Allowance {
+    /// The rules that it is by.
+    pub(super) fn in_force(&self) -> &Arc<InForce> {
+        &self.judged.in_force
+    }
 }
 
 /// How far an exec was followed.
@@ -105,11 +112,16 @@ impl Answerer<'_> {
         if decision.response != Response::Continue || !in_force.verifies_execs(self.shared().mode) {
             return Some(decision);
         }
-        let allowance = kept.unwrap_or_else(|| self.allowance(&event, decision, in_force));
+        // Whoever executes is to be known, whatever the rules asked for: an earlier program of its own may have to be judged
+        // first.
+        let Some(caller) = event.caller().cloned() else { return self.unknown_caller(place) };
+        let allowance = kept.unwrap_or_else(|| self.allowance(&event, caller, decision, in_force));
         drop(event);
         match self.follow_exec(place, &allowance) {
             Step::Answered => None,
-            Step::Refused(response) => Some(Decision { response, ..decision }),
+            Step::Refused(response) => {
+                Some(Decision { response, is_denied: response != Response::Continue, ..decision })
+            }
             Step::Withdrawn => {
                 delivery.keep_exec(place.notification, claim, allowance);
                 None
@@ -118,12 +130,18 @@ impl Answerer<'_> {
     }
 
     /// What was decided about an exec, with what it takes to tell whether that is what happened.
-    fn allowance(&self, event: &CallEvent<'_>, decision: Decision, in_force: &Arc<InForce>) -> Box<Allowance> {
+    fn allowance(
+        &self,
+        event: &CallEvent<'_>,
+        caller: Arc<Process>,
+        decision: Decision,
+        in_force: &Arc<InForce>,
+    ) -> Box<Allowance> {
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
-        let (call, moment, caller) = (event.call(), event.moment(), event.shared_caller());
-        let judged = Judged { call, moment, caller, rules, program };
-        Box::new(Allowance { judged, decision, in_force: Arc::clone(in_force), since: Instant::now() })
+        let (call, moment, in_force) = (event.call(), event.moment(), Arc::clone(in_force));
+        let judged = Judged { call, moment, caller, in_force, rules, program };
+        Box::new(Allowance { judged, decision, since: Instant::now() })
     }
 
     /// Closes what the exec is about and we have open, which cannot be executed as long as somebody may write to it. A file that
@@ -220,18 +238,13 @@ impl Verification<'_> {
             // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
             // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
             self.turn.hand_over();
-            let settle = |caller: &Arc<Process>| self.delivery.unfinished.untraced.settle(caller);
-            let is_settled = self.judged.caller.as_ref().is_none_or(settle);
+            let is_settled = self.delivery.unfinished.untraced.settle(&self.judged.caller);
             if !is_settled && shared.mode == Mode::Enforce {
                 // What it runs was not judged, and would be gone.
                 return self.refuse();
             }
         }
-        let follow = Follow {
-            task: self.notification.target_tid,
-            is_wait_killable: shared.is_wait_killable,
-            kill_on_exit: shared.mode == Mode::Enforce,
-        };
+        let follow = Follow { task: self.notification.target_tid, kill_on_exit: shared.mode == Mode::Enforce };
         let pending = || self.delivery.listener.is_pending(self.notification.id);
         let proceed = || self.answer(Response::Continue);
         let hand_over = || self.turn.hand_over();
@@ -260,8 +273,7 @@ impl Verification<'_> {
     /// looked at as soon as it has it, unless the configuration would rather have it fail.
     fn run_untraced(&self) {
         self.turn.hand_over();
-        let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
-        let in_force = shared.in_force.load();
+        let (task, shared, in_force) = (self.notification.target_tid, &self.delivery.shared, &self.judged.in_force);
         if in_force.denies_traced_execs(shared.mode) {
             if self.answer(Response::Errno(in_force.errno.number())) {
                 InternalAlert::traced_exec_denied(task).write(shared);
@@ -312,16 +324,14 @@ impl Verification<'_> {
 
     /// The caller's handle, if it is this process.
     fn handle_of(&self, process: u32) -> Option<Arc<Process>> {
-        self.judged.caller.clone().filter(|caller| caller.task() == process)
+        Some(&self.judged.caller).filter(|caller| caller.task() == process).cloned()
     }
 
     /// The kernel has opened a program's interpreter without a call, and runs it in the program's place, or has opened the
     /// program for an interpreter that it was told to run (`binfmt_misc`): where opens are performed, these are judged as one
     /// of them.
     fn judge_opened(&self, process: u32, event: &CallEvent<'_>, condemn: &dyn Fn()) -> Fate {
-        let shared = &self.delivery.shared;
-        let in_force = shared.in_force.load();
-        if !in_force.performs_opens(shared.mode) {
+        if !self.judged.in_force.performs_opens(self.delivery.shared.mode) {
             return Fate::Lives;
         }
         let judge = |file, name: &[u8]| self.judge_loaded(process, file, name, condemn);
@@ -339,15 +349,14 @@ impl Verification<'_> {
     }
 
     fn judge_loaded(&self, process: u32, file: Located, name: &[u8], condemn: &dyn Fn()) -> Fate {
-        let shared = &self.delivery.shared;
-        let in_force = shared.in_force.load();
+        let (shared, in_force) = (&self.delivery.shared, &self.judged.in_force);
         let here: &dyn Fn() -> bool = &|| true;
         let Some(call) = OPEN.map(Call::of_type) else { return unknown(shared) };
         let event = CallEvent::new(&shared.context, call, Target::new(process, here), self.judged.moment);
         event.set_thread(self.handle_of(process));
         event.find_aliases(&file, in_force.ruleset.named_files());
         event.set_opened(Arc::new(file), name);
-        Matches::of(&in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches, condemn))
+        Matches::of(in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches, condemn))
     }
 
     /// The alert of the call, as it was judged.
@@ -361,8 +370,7 @@ impl Verification<'_> {
     }
 
     fn judge_program(&self, event: &CallEvent<'_>, condemn: &dyn Fn()) -> Fate {
-        let shared = &self.delivery.shared;
-        let in_force = shared.in_force.load();
+        let (shared, in_force) = (&self.delivery.shared, &self.judged.in_force);
         let is_judged = || {
             let (judged, loaded) = (self.judged.program.as_ref(), event.exec_snapshot());
             // Of a program that has ended meanwhile nothing can be told: then it counts as unseen.
@@ -371,7 +379,7 @@ impl Verification<'_> {
                 .zip(loaded.as_ref())
                 .is_some_and(|(judged, loaded)| judged == loaded || judged.agrees_with(loaded) && has_ended())
         };
-        let Some(matches) = Matches::of(&in_force, event) else {
+        let Some(matches) = Matches::of(in_force, event) else {
             if !self.judged.rules.is_empty() && !is_judged() {
                 InternalAlert::exec_replaced(&self.alert_id().to_string(), &event.executed_program()).write(shared);
             }

@@ -337,7 +337,7 @@ impl Answerer<'_> {
 struct Receipt {
     close_on_exec: bool,
     title: Option<Title>,
-    /// Hash of the alert's words, where one was written and pays for the call that comes if this one was withdrawn.
+    /// The alert, where one was written and pays for the call that comes if this one was withdrawn.
     alerted: Option<Alerted>,
 }
 

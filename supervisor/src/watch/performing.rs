@@ -71,7 +71,7 @@ struct Receipt {
     called_at: Option<u64>,
     /// What the next notification makes of it.
     lasts: Lasting,
-    /// Hash of the alert's words, where one was written for this notification.
+    /// The alert, where one was written for this notification.
     alerted: Option<Alerted>,
 }
 

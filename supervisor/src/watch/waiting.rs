@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Making sure that a target still waits for the answer that is about to be sent.
 //!
-//! Without `WAIT_KILLABLE_RECV` a signal wakes a waiting target, and it then withdraws its notification. In between, which
-//! on a busy machine lasts until the target gets a CPU, the kernel accepts an answer that the target will not take: the
-//! call is notified anew although the answer was sent (kernel/seccomp.c, `seccomp_do_user_notification`: the interrupted
-//! wait does not look at a reply that came before it took the lock). For a call with an alert that would mean a second
-//! one, so its target's state is looked at first: asleep means waiting.
+//! Without `WAIT_KILLABLE_RECV` a signal wakes a waiting target, which looks for an answer once more and then withdraws its
+//! notification. In between, where it may lose its CPU or wait for the lock, the kernel accepts an answer that the target will
+//! not take: the call is notified anew although the answer was sent (kernel/seccomp.c, `seccomp_do_user_notification`: the
+//! interrupted wait does not look at a reply that came before it took the lock). For a call with an alert that would mean a
+//! second one, so its target's state is looked at first: asleep means waiting.
 
 use std::{thread, time::Duration};
 
@@ -41,16 +41,30 @@ pub(super) fn settle(target_tid: u32, still_pending: impl Fn() -> bool) -> Targe
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::cell::Cell;
 
     use super::*;
+    use crate::process::tests::settled;
 
     #[test]
     fn a_sleeping_task_waits_and_a_missing_one_has_left() {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        assert_eq!(settle(child.id(), || true), Target::Waits);
-        drop(child.stdin.take());
+        let looks = Cell::new(0);
+        let ask = |task, is_pending| {
+            looks.set(0);
+            let target = settle(task, || {
+                looks.set(looks.get() + 1);
+                is_pending
+            });
+            (target, looks.get())
+        };
+        let mut child = settled();
+        while state_of(child.id()) != Some(b'S') {
+            thread::sleep(PAUSE);
+        }
+        assert_eq!(ask(child.id(), true), (Target::Waits, 0), "its state says so");
+        child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(settle(child.id(), || false), Target::Left);
+        assert_eq!(ask(child.id(), false), (Target::Left, 1));
+        assert_eq!(ask(child.id(), true), (Target::Waits, LOOKS), "not for ever");
     }
 }

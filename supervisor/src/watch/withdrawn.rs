@@ -29,6 +29,7 @@
 //! A file is kept only as long as its call's task runs the same program.
 
 use std::{
+    collections::HashSet,
     hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
     os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, LazyLock},
@@ -278,7 +279,7 @@ struct Entry<T> {
 }
 
 /// What a restarted call has in common with its first notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CallKey {
     target_tid: u32,
     nr: i32,
@@ -300,8 +301,9 @@ impl CallKey {
         self.target_tid
     }
 
-    /// Whether its task has not left the call: neither a handler nor anything else runs.
-    fn is_where_it_was(&self) -> bool {
+    /// Whether its task has not left the call: neither a handler nor anything else runs. One that executes a program by now
+    /// can hold the answer up, see [`Process::activity`].
+    pub(super) fn is_where_it_was(&self) -> bool {
         Process::open(self.target_tid).and_then(|task| task.wait()).is_some_and(|wait| self.is(&wait))
     }
 
@@ -315,6 +317,12 @@ impl CallKey {
     /// Whether it is what a task waits in.
     pub(super) fn is(&self, wait: &Wait) -> bool {
         wait.call == Some((self.nr, self.args)) && wait.instruction_pointer == self.instruction_pointer
+    }
+}
+
+impl<T: Kept> Entry<T> {
+    fn is_due(&self, now: Instant) -> bool {
+        now + MARGIN >= self.until && self.kept.is_patient()
     }
 }
 
@@ -355,13 +363,20 @@ impl<T: Kept> Withdrawn<T> {
         Some(self.0.remove(place).kept)
     }
 
+    /// Calls of which something is soon too old, unless their tasks cannot have gone on.
+    pub(super) fn due(&self, now: Instant) -> impl Iterator<Item = CallKey> {
+        self.0.iter().filter(move |entry| entry.is_due(now)).map(|entry| entry.call)
+    }
+
+    /// Keeps what is due of these calls for longer.
+    pub(super) fn extend(&mut self, calls: &HashSet<CallKey>, now: Instant) {
+        for entry in self.0.iter_mut().filter(|entry| entry.is_due(now) && calls.contains(&entry.call)) {
+            entry.until = now + LIFETIME;
+        }
+    }
+
     /// Gives back what is too old, or what nobody can come back for.
     pub(super) fn forget_old(&mut self, now: Instant) -> Vec<T> {
-        for entry in self.0.iter_mut().filter(|entry| now + MARGIN >= entry.until) {
-            if entry.kept.is_patient() && entry.call.is_where_it_was() {
-                entry.until = now + LIFETIME;
-            }
-        }
         let is_over = |entry: &mut Entry<T>| now >= entry.until || !entry.kept.is_wanted();
         self.0.extract_if(.., is_over).map(|entry| entry.kept).collect()
     }
@@ -470,6 +485,9 @@ mod tests {
         undelivered.keep(&elsewhere, 77, result(Response::Value(2)), now);
         undelivered.keep(&Notification { nr: 83, ..waiting }, 77, result(Response::Value(3)), now);
         let later = now + LIFETIME;
+        let due: HashSet<_> = undelivered.due(later).collect();
+        assert_eq!((undelivered.due(now).count(), due.len()), (0, 3));
+        undelivered.extend(&due.into_iter().filter(CallKey::is_where_it_was).collect(), later);
         assert_eq!(undelivered.forget_old(later), [Response::Value(2), Response::Value(3)].map(result));
         assert_eq!(undelivered.take(&waiting, 77, later + MARGIN), Some(result(Response::Value(1))));
         child.kill().unwrap();
