@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    path::PathBuf,
     process::{Command, Output, Stdio},
     time::Duration,
 };
@@ -75,11 +76,25 @@ impl Container {
         text(&fs::read(self.bundle.path().join("output")).unwrap_or_default())
     }
 
+    /// Where the host has a file of the container's root.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        self.bundle.inside(path)
+    }
+
     /// Runs a program in the container.
     pub fn exec(&self, arguments: &[&str]) -> Output {
         let mut command = self.engine.command();
         command.arg("exec").arg(&self.id).args(arguments).stdin(Stdio::null());
         command.output().expect("cannot call the runtime")
+    }
+
+    /// Starts a program in the container, whose output goes nowhere; the runtime that has started it ends at once.
+    #[track_caller]
+    pub fn exec_detached(&self, arguments: &[&str]) {
+        let mut command = self.engine.command();
+        command.args(["exec", "--detach"]).arg(&self.id).args(arguments);
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot exec {arguments:?}");
     }
 
     /// Runs a program in the container with a terminal, and returns whether it succeeded.

@@ -90,6 +90,50 @@ fn hung_execs_cost_nothing_under_crun() {
     hung_execs_cost_nothing(LowLevel::Crun);
 }
 
+const EXECUTED: &str = "
+- rule: executed
+  desc: A program was executed.
+  condition: evt.type = execve and proc.exepath = /public/program
+  output: executed %proc.exepath
+  priority: NOTICE
+  action: alert
+";
+
+#[track_caller]
+fn an_exec_that_an_interrupt_would_end_waits(runtime: LowLevel) {
+    if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program(runtime.name())]) {
+        return;
+    }
+    for settings in [Settings::enforce(&[UNRELATED, EXECUTED].concat()), Settings::audit(EXECUTED)] {
+        let lanner = Lanner::new(&settings.under(runtime));
+        let bundle = Bundle::new(&["/bin/awaiting"]).file(&workload("awaiting"), "/bin/awaiting");
+        let bundle = bundle.file(&workload("nothing"), "/public/program");
+        let container = Container::start(&lanner.engine(), bundle);
+        wait_for("an exec that waits", PATIENCE, || container.output().contains("waits").then_some(()));
+        thread::sleep(Duration::from_secs(1));
+        let supervisor = supervisor(&lanner);
+        let before = burden(supervisor);
+        thread::sleep(Duration::from_secs(1));
+        let time = burden(supervisor).time - before.time;
+        assert!(!container.output().contains("ran"), "it does not wait");
+        assert!(time < 10, "{time} hundredths of a second within one");
+        wait_for("the program", PATIENCE, || container.output().contains("ran").then_some(()));
+        assert_eq!(lanner.alerts_of("executed").len(), 1);
+        container.end();
+        lanner.expect_nothing_left();
+    }
+}
+
+#[test]
+fn an_exec_that_an_interrupt_would_end_waits_under_runc() {
+    an_exec_that_an_interrupt_would_end_waits(LowLevel::Runc);
+}
+
+#[test]
+fn an_exec_that_an_interrupt_would_end_waits_under_crun() {
+    an_exec_that_an_interrupt_would_end_waits(LowLevel::Crun);
+}
+
 #[test]
 fn calls_that_wait_in_a_user_namespace_have_a_limit() {
     if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program("runc")]) {

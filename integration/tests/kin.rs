@@ -2,12 +2,12 @@
 //! A process's relatives are known whatever they do to hide.
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use integration::{
     Bundle, Container, Lanner, LowLevel,
     Requirement::{self, Program, Root},
-    Settings, skipped, text, workload,
+    Settings, skipped, text, wait_for, workload,
 };
 use serde_json::json;
 
@@ -59,6 +59,43 @@ fn a_parent_cannot_hide() {
         let alerts = lanner.alerts_of("of the family");
         assert_eq!(alerts.len(), 6);
         assert_eq!(alerts[0].text("proc.pexepath"), "/bin/elder");
+        lanner.expect_nothing_left();
+    }
+}
+
+/// Rules that forbid nothing, and ask for the program of a parent in conditions and in what they say.
+const ASKING: &str = "
+- rule: never
+  desc: A program was executed by one that there is not.
+  condition: evt.type in (execve, execveat) and proc.pcmdline contains never and proc.pexepath startswith /never
+  output: executed %proc.name
+  priority: NOTICE
+  action: deny
+- rule: shell
+  desc: A shell was executed.
+  condition: evt.type in (execve, execveat) and proc.exepath endswith sh
+  output: executed by %proc.pcmdline
+  priority: NOTICE
+  action: alert
+";
+/// In every fourth or fifth the parent was asked as it ended.
+const PARENTS: usize = 40;
+
+#[test]
+fn a_parent_that_ends_with_all_its_threads_hinders_nothing() {
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program(runtime.name())]) {
+            continue;
+        }
+        let lanner = Lanner::new(&Settings::enforce(ASKING).under(runtime));
+        let container = Container::start(&lanner.engine(), Bundle::new(&["sleep", "1000"]));
+        for number in 0..PARENTS {
+            container.exec_detached(&["sh", "-c", &format!("echo {number} >> /tmp/done")]);
+        }
+        let done = || fs::read_to_string(container.inside("/tmp/done")).unwrap_or_default().lines().count();
+        wait_for("programs", Duration::from_secs(30), || (done() == PARENTS).then_some(()));
+        assert_eq!(lanner.alerts().iter().filter(|alert| alert.rule != "shell").count(), 0);
+        container.end();
         lanner.expect_nothing_left();
     }
 }

@@ -172,6 +172,21 @@ impl InternalAlert {
         }
     }
 
+    /// Of the program that an exec has loaded, something stayed unseen that a rule asks for.
+    pub(crate) fn program_unseen(pid: u32, mode: Mode) -> Self {
+        let verdict = match mode {
+            Mode::Audit => "runs",
+            Mode::Enforce => "is killed",
+        };
+        Self {
+            rule: "Lanner internal: exec not verified",
+            priority: Priority::Warning,
+            message: format!(
+                "Process {pid} executed a program, which {verdict}: what a rule asks for could not be seen of it"
+            ),
+        }
+    }
+
     /// No supervisor can be had, and the guard answers.
     pub(crate) fn not_supervised(mode: Mode) -> Self {
         let verdict = match mode {

@@ -44,6 +44,6 @@ pub(crate) use naming::{Deed, Lasting, Name, Naming};
 pub(crate) use opener::{ATTEMPTS, Afterwards, Opened, remember_host, stand_alone};
 use opener::{Opener, Prepared};
 pub(crate) use request::{OpenRequest, RequestError, Start};
-pub(crate) use tracer::{Fate, Follow, Followed};
+pub(crate) use tracer::{Exec, Fate, Follow, Followed};
 pub(crate) use untraced::{Untraced, UntracedCalls, Watched};
 pub(crate) use upheaval::Upheaval;

@@ -5,10 +5,18 @@
 //! stops in any case: inside a successful exec (`PTRACE_EVENT_EXEC`), or behind a failed one (`PTRACE_EVENT_STOP`). At the
 //! first stop everything about the new program is final and nobody else's to change: it has its memory to itself.
 //!
+//! An exec may wait in the kernel for what an interrupt ends, such as a lease of the program's file; it is made anew then, as it
+//! is after a signal without a handler. The second time it gets no interrupt as long as it waits.
+//!
 //! A thread traces one task at a time. A thread that held one tracee and seized another one of the same process, of which
 //! a third is inside an exec, would wait for ever (the kernel's `cred_guard_mutex`).
 
-use std::{fs, io, path::Path, thread, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use nix::{
     errno::Errno,
@@ -16,13 +24,23 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::sys::{Stop, next_stop, resume};
+use crate::{
+    process::{Activity, Process},
+    sys::{Stop, makes_anew, next_stop, reported_stop, resume},
+};
 
 /// `PTRACE_EVENT_STOP` of linux/ptrace.h; libc has no name for it.
 const EVENT_STOP: i32 = 128;
 
 /// Pause before a task that another thread of ours traces is tried again.
 const PAUSE: Duration = Duration::from_micros(50);
+
+/// Between two looks at an exec that may wait for something, at first and later; in between a sixteenth of the time that it
+/// has waited.
+const WAIT_PAUSE: Duration = Duration::from_millis(1);
+const MAX_WAIT_PAUSE: Duration = Duration::from_millis(100);
+/// How long such a task may run before it counts as one whose call has failed.
+const LONGEST_RUN: Duration = Duration::from_millis(20);
 
 /// How often a task that nobody traces may be refused to us before it counts as one that cannot be traced.
 const MAX_REFUSALS: u32 = 100;
@@ -59,31 +77,43 @@ pub(crate) enum Followed {
 pub(crate) struct Follow {
     /// The task that calls exec, in our pid namespace.
     pub(crate) task: u32,
-    /// Whether the program must not run on when we die while it is stopped.
+    /// The number of the call.
+    pub(crate) number: i64,
+    /// Whether the task must die with us while it is followed.
     pub(crate) kill_on_exit: bool,
+    /// Whether the call was interrupted by us before ([`Exec::comes_again`]).
+    pub(crate) waits: bool,
+}
+
+/// A call that is followed.
+pub(crate) trait Exec {
+    /// Whether it still waits for its answer.
+    fn is_pending(&self) -> bool;
+    /// To be called before anything is waited for, perhaps more than once.
+    fn before_wait(&self);
+    /// Answers it so that it goes on, and says whether that was taken.
+    fn proceed(&self) -> bool;
+    /// Says what becomes of the process that has the new program.
+    fn judge(&self, process: u32) -> Fate;
+    /// The call is made anew, because we have interrupted it.
+    fn comes_again(&self);
+    /// Whether its task has made another exec since.
+    fn is_outdated(&self) -> bool;
 }
 
 impl Follow {
-    /// Lets the call go on with `proceed`, which answers its notification and says whether that was taken, and hands the
-    /// process of the new program to `judge` before it runs. `is_pending` says whether the call still waits for its answer;
-    /// `before_wait` is called before anything is waited for, perhaps more than once.
+    /// Lets the call go on, and judges the new program before it runs.
     ///
     /// As little as can be is done between the answer and the wait: the kernel wakes the target on our CPU, and moves a task
     /// that executes to another one if somebody else wants to run there (`sched_exec`), which takes longer than all that we do.
-    pub(crate) fn exec(
-        self,
-        is_pending: impl Fn() -> bool,
-        before_wait: impl Fn(),
-        proceed: impl FnOnce() -> bool,
-        judge: impl FnOnce(u32) -> Fate,
-    ) -> Followed {
+    pub(crate) fn exec(self, exec: &impl Exec) -> Followed {
         let task = Pid::from_raw(i32::try_from(self.task).unwrap_or(i32::MAX));
         let mut options = ptrace::Options::PTRACE_O_TRACEEXEC;
         options.set(ptrace::Options::PTRACE_O_EXITKILL, self.kill_on_exit);
         let mut refusals = 0;
         loop {
             // To let go of a task again it must be stopped, which would withdraw the notification that came instead.
-            if !is_pending() {
+            if !exec.is_pending() {
                 return Followed::NotExecuted;
             }
             match ptrace::seize(task, options) {
@@ -92,7 +122,7 @@ impl Follow {
                 Err(_errno) => match Tracer::of(self.task) {
                     // The call was interrupted, and whoever followed it then is about to let go of its task.
                     Tracer::Ours => {
-                        before_wait();
+                        exec.before_wait();
                         thread::sleep(PAUSE);
                     }
                     // It was let go of just now, unless the kernel has another reason to refuse.
@@ -101,13 +131,35 @@ impl Follow {
                 },
             }
         }
-        before_wait();
+        exec.before_wait();
         // An interrupt before the answer would withdraw the notification, and where the kernel holds signals back, it could still
         // do so while the answer is on its way: before Linux 6.17, whose fix stable kernels have, too, a task that is woken by
         // a signal and finds its answer there does not take it (`should_sleep_killable` of its `seccomp.c`).
-        let _taken = proceed();
+        let _taken = exec.proceed();
+        let first = if self.waits { self.wait_out(exec) } else { None };
         interrupt(task);
-        wait_for_stop(task, judge)
+        wait_for_stop(task, first, self.number, exec)
+    }
+
+    /// Lets the call wait in the kernel; returns what its task reports meanwhile, or nothing when it does not wait any more.
+    fn wait_out(self, exec: &impl Exec) -> Option<Stop> {
+        let process = Process::open(self.task)?;
+        let (begun, mut runs_since) = (Instant::now(), None);
+        loop {
+            if let Some(stop) = reported_stop().ok()? {
+                return Some(stop);
+            }
+            let runs = match process.activity()? {
+                Activity::Waiting(wait) if wait.is_in(self.number) => None,
+                Activity::Waiting(_) => return None,
+                Activity::Running => runs_since.or_else(|| Some(Instant::now())),
+            };
+            if exec.is_outdated() || runs.is_some_and(|since| since.elapsed() >= LONGEST_RUN) {
+                return None;
+            }
+            runs_since = runs;
+            thread::sleep((begun.elapsed() / 16).clamp(WAIT_PAUSE, MAX_WAIT_PAUSE));
+        }
     }
 }
 
@@ -150,8 +202,8 @@ fn interrupt(task: Pid) {
 ///
 /// Between an exec that failed and our interrupt the task runs, and children that it makes then with `CLONE_PTRACE` (clone(2))
 /// are handed its tracer. They stop before they run.
-fn wait_for_stop(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
-    let followed = wait_for_exec(seized, judge);
+fn wait_for_stop(seized: Pid, first: Option<Stop>, number: i64, exec: &impl Exec) -> Followed {
+    let followed = wait_for_exec(seized, first, number, exec);
     loop {
         match next_stop(None) {
             Ok(Stop::Event(child, _) | Stop::Signal(child, _) | Stop::Ended(child)) => release(child, None),
@@ -161,14 +213,17 @@ fn wait_for_stop(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
     }
 }
 
-fn wait_for_exec(seized: Pid, judge: impl FnOnce(u32) -> Fate) -> Followed {
+fn wait_for_exec(seized: Pid, mut first: Option<Stop>, number: i64, exec: &impl Exec) -> Followed {
     loop {
         // A signal that arrived before our interrupt showed is the task's business.
-        let (task, signal) = match next_stop(None) {
+        let (task, signal) = match first.take().map_or_else(|| next_stop(None), Ok) {
             Ok(Stop::Event(process, libc::PTRACE_EVENT_EXEC)) => {
-                return finish(process, judge(process.as_raw().unsigned_abs()));
+                return finish(process, exec.judge(process.as_raw().unsigned_abs()));
             }
             Ok(Stop::Event(task, EVENT_STOP)) => {
+                if task == seized && makes_anew(task, number) {
+                    exec.comes_again();
+                }
                 release(task, None);
                 if task == seized {
                     return Followed::NotExecuted;
@@ -216,11 +271,47 @@ fn release(task: Pid, kill: Option<Signal>) {
 #[cfg(test)]
 mod tests {
     use std::{
+        cell::RefCell,
         io::{BufRead, BufReader, Read, Write},
         process::{Child, Command, Stdio},
     };
 
     use super::*;
+
+    /// `execve` of x86-64.
+    const EXECVE: i64 = 59;
+
+    /// A call whose parts are told by a test.
+    struct Told<P, J> {
+        is_pending: bool,
+        proceed: P,
+        judge: J,
+    }
+
+    impl<P: Fn() -> bool, J: Fn(u32) -> Fate> Exec for Told<P, J> {
+        fn is_pending(&self) -> bool {
+            self.is_pending
+        }
+        fn before_wait(&self) {}
+        fn proceed(&self) -> bool {
+            (self.proceed)()
+        }
+        fn judge(&self, process: u32) -> Fate {
+            (self.judge)(process)
+        }
+        fn comes_again(&self) {}
+        fn is_outdated(&self) -> bool {
+            false
+        }
+    }
+
+    fn wait_for_program(task: Pid, judge: impl Fn(u32) -> Fate) -> Followed {
+        wait_for_stop(task, None, EXECVE, &Told { is_pending: true, proceed: || true, judge })
+    }
+
+    fn how(task: u32) -> Follow {
+        Follow { task, number: EXECVE, kill_on_exit: false, waits: false }
+    }
 
     /// A shell that waits for a line before it executes `command`.
     fn waiting(command: &str) -> Child {
@@ -241,17 +332,16 @@ mod tests {
 
     fn follow(child: &mut Child, fate: Fate) -> (Followed, Option<std::path::PathBuf>) {
         let mut input = child.stdin.take().unwrap();
-        let mut seen = None;
+        let seen = RefCell::new(None);
         // Not by `exec`, whose interrupt would stop a shell that waits for its line at once.
-        let how = Follow { task: child.id(), kill_on_exit: false };
-        let task = Pid::from_raw(i32::try_from(how.task).unwrap());
+        let task = Pid::from_raw(i32::try_from(child.id()).unwrap());
         ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
         input.write_all(b"go\n").unwrap();
-        let followed = wait_for_stop(task, |process| {
-            seen = fs::read_link(format!("/proc/{process}/exe")).ok();
+        let followed = wait_for_program(task, |process| {
+            seen.replace(fs::read_link(format!("/proc/{process}/exe")).ok());
             fate
         });
-        (followed, seen)
+        (followed, seen.into_inner())
     }
 
     #[test]
@@ -274,23 +364,24 @@ mod tests {
     fn a_task_that_another_thread_of_ours_follows_is_waited_for() {
         let mut child = waiting("true");
         let task = Pid::from_raw(i32::try_from(child.id()).unwrap());
-        let mut input = child.stdin.take().unwrap();
         let (seized, is_seized) = std::sync::mpsc::channel();
         let other = thread::spawn(move || {
             ptrace::seize(task, ptrace::Options::empty()).unwrap();
             seized.send(()).unwrap();
             thread::sleep(Duration::from_millis(50));
             interrupt(task);
-            wait_for_stop(task, |_| Fate::Lives)
+            wait_for_program(task, |_| Fate::Lives)
         });
         is_seized.recv().unwrap();
-        let how = Follow { task: child.id(), kill_on_exit: false };
-        let followed = how.exec(|| true, || (), || input.write_all(b"go\n").is_ok(), |_| Fate::Lives);
+        let proceed = || child.stdin.as_ref().is_some_and(|mut input| input.write_all(b"go\n").is_ok());
+        let call = Told { is_pending: true, proceed, judge: |_| Fate::Lives };
+        let followed = how(child.id()).exec(&call);
         assert_ne!(followed, Followed::Untraceable);
         assert_eq!(other.join().unwrap(), Followed::NotExecuted);
         assert!(child.wait().unwrap().success());
-        let withdrawn = how.exec(|| false, || (), || panic!("it has no call to answer"), |_| Fate::Lives);
-        assert_eq!(withdrawn, Followed::NotExecuted);
+        let withdrawn =
+            Told { is_pending: false, proceed: || panic!("it has no call to answer"), judge: |_| Fate::Lives };
+        assert_eq!(how(child.id()).exec(&withdrawn), Followed::NotExecuted);
     }
 
     #[test]
@@ -305,7 +396,7 @@ mod tests {
         let tracer = thread::spawn(move || {
             ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
             input.write_all(b"go\n").unwrap();
-            let followed = wait_for_stop(task, |_| {
+            let followed = wait_for_program(task, |_| {
                 nix::sys::signal::kill(task, Signal::SIGKILL).unwrap();
                 while fs::read_to_string(format!("/proc/{task}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
                     thread::sleep(PAUSE);
@@ -315,7 +406,7 @@ mod tests {
             let _in_time = is_done.recv_timeout(Duration::from_secs(5));
             followed
         });
-        let begin = std::time::Instant::now();
+        let begin = Instant::now();
         assert_eq!(reports.next().unwrap().unwrap(), "ended");
         assert!(begin.elapsed() < Duration::from_secs(4), "its parent waited for the end of its tracer");
         done.send(()).unwrap();
@@ -331,7 +422,7 @@ mod tests {
         ptrace::seize(task, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
         assert!(Command::new("sh").args(["-c", &format!("kill -{signal} {task}")]).status().unwrap().success());
         child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-        assert_eq!(wait_for_stop(task, |_| Fate::Lives), Followed::Executed);
+        assert_eq!(wait_for_program(task, |_| Fate::Lives), Followed::Executed);
         assert_eq!(io::read_to_string(child.stdout.take().unwrap()).unwrap(), "told\n");
         assert!(child.wait().unwrap().success());
     }
@@ -340,7 +431,7 @@ mod tests {
     fn a_task_that_is_gone_is_not_followed() {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let gone = Follow { task: child.id(), kill_on_exit: false };
-        assert_eq!(gone.exec(|| true, || (), || true, |_| Fate::Lives), Followed::NotExecuted);
+        let gone = Told { is_pending: true, proceed: || true, judge: |_| Fate::Lives };
+        assert_eq!(how(child.id()).exec(&gone), Followed::NotExecuted);
     }
 }

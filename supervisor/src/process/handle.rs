@@ -60,6 +60,8 @@ const MAX_WAIT_PAUSE: Duration = Duration::from_millis(2);
 const MAX_THREADS: usize = 16;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
 const MAX_NAME: usize = 16;
+/// How often a process is asked for its program whose threads are ending.
+const ATTEMPTS: u32 = 3;
 
 /// The host's `/proc`, opened before any thread looks at the world from inside a container.
 pub(super) fn proc_root() -> Option<BorrowedFd<'static>> {
@@ -370,27 +372,38 @@ impl Process {
     }
 
     /// What `read` tells of the program that the process runs. Where its first thread has ended, the kernel says nothing of it
-    /// there (`get_task_mm`, `get_task_exe_file`), but in the directories of the other threads.
+    /// there (`get_task_mm`, `get_task_exe_file`), but in the directories of the other threads; where these are ending, too, as
+    /// all of a process do at once, it has ended.
     pub(crate) fn of_program<T>(
         &self,
         read: impl Fn(&Self) -> Option<T>,
         says_nothing: impl Fn(&T) -> bool,
     ) -> Option<T> {
-        let told = read(self);
-        let is_told = told.as_ref().is_some_and(|told| !says_nothing(told));
-        if is_told || !self.stat().is_some_and(|stat| stat.has_ended() && stat.threads > 1) {
-            return told;
+        let mut told = None;
+        // Another thread may take the first one's place meanwhile, as one that executes does.
+        for _ in 0..ATTEMPTS {
+            told = read(self);
+            let is_told = told.as_ref().is_some_and(|told| !says_nothing(told));
+            if is_told || !self.stat().is_some_and(|stat| stat.is_ending && stat.threads > 1) {
+                return told;
+            }
+            let mut threads = 0;
+            let mut others = self.others().take(MAX_THREADS).inspect(|_| threads += 1);
+            let by_others = others.find_map(|thread| read(&thread).filter(|told| !says_nothing(told)));
+            if by_others.is_some() {
+                return by_others;
+            }
+            drop(others);
+            if threads == MAX_THREADS {
+                // One of the others may run it.
+                overlook();
+                break;
+            }
         }
-        let by_others =
-            self.others().take(MAX_THREADS).find_map(|thread| read(&thread).filter(|told| !says_nothing(told)));
-        // One of them runs it, or did until just now.
-        if by_others.is_none() {
-            overlook();
-        }
-        by_others.or(told)
+        told
     }
 
-    /// The process's threads that have not ended.
+    /// The process's threads that are not ending.
     fn others(&self) -> impl Iterator<Item = Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let listed = opened(Dir::openat(self.directory(), "task", flags, Mode::empty()));
@@ -399,7 +412,7 @@ impl Process {
             let task: u32 = number(entry.file_name().to_bytes())?;
             let directory = open_unmounted(self.directory(), &format!("task/{task}"), libc::O_PATH | libc::O_DIRECTORY);
             let thread = Self::with_directory(task, opened(directory)?, self.is_ours);
-            thread.stat().is_some_and(|stat| !stat.has_ended()).then_some(thread)
+            thread.stat().is_some_and(|stat| !stat.is_ending).then_some(thread)
         })
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Stat {
     pub(crate) session: u32,
     /// Device number of the controlling terminal; 0 for none.
     pub(crate) terminal: u32,
+    /// Whether the task is about to end, or has (`PF_EXITING` of the kernel's `sched.h`): it may have no memory any more.
+    pub(crate) is_ending: bool,
     /// Page faults without I/O.
     pub(crate) minor_faults: u64,
     /// Page faults with I/O.
@@ -30,6 +32,9 @@ pub(crate) struct Stat {
     /// The CPU that the task ran on last.
     pub(crate) processor: i64,
 }
+
+/// `PF_EXITING`.
+const ENDING: u64 = 4;
 
 impl Stat {
     /// Whether the task has ended, and is there as long as its process has other threads, or nobody has asked for its end.
@@ -47,7 +52,8 @@ impl Stat {
         let group = number(numbers.next()?)?;
         let session = number(numbers.next()?)?;
         let terminal = number(numbers.next()?)?;
-        let minor_faults = number(numbers.nth(2)?)?;
+        let is_ending = number::<u64>(numbers.nth(1)?)? & ENDING != 0;
+        let minor_faults = number(numbers.next()?)?;
         let major_faults = number(numbers.nth(1)?)?;
         let threads = number(numbers.nth(7)?)?;
         let started = number(numbers.nth(1)?)?;
@@ -59,6 +65,7 @@ impl Stat {
             group,
             session,
             terminal,
+            is_ending,
             minor_faults,
             major_faults,
             threads,
@@ -87,6 +94,7 @@ mod tests {
             group: 8,
             session: 9,
             terminal: 34816,
+            is_ending: false,
             minor_faults: 11,
             major_faults: 13,
             threads: 3,

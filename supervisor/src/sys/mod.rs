@@ -34,7 +34,7 @@ pub(crate) use seccomp::{
     supports_wait_killable,
 };
 pub(crate) use socket::{connect, socket_protocol};
-pub(crate) use tracee::{Stop, next_stop, resume};
+pub(crate) use tracee::{Stop, makes_anew, next_stop, reported_stop, resume};
 
 /// A system call failed in a way that nobody decides on.
 #[derive(Debug, thiserror::Error)]

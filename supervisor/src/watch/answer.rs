@@ -284,9 +284,12 @@ impl<'a> Answerer<'a> {
     ) -> Option<Decision> {
         let shared = self.shared();
         self.matched.clear();
-        let Some(mut matches) = Matches::of(in_force, event) else {
+        let matches = Matches::of(in_force, event);
+        // What an alert is composed of decides nothing.
+        let is_unseen = self.is_unseen();
+        let Some(mut matches) = matches else {
             let decision = Decision { alerted, ..Decision::CONTINUE };
-            return Some(if self.is_unseen() { self.failure(UNSEEN) } else { decision });
+            return Some(if is_unseen { self.failure(UNSEEN) } else { decision });
         };
         self.matched.extend(matches.indices());
         let alerted = match self.alert(place, event, &mut matches, alerted) {
@@ -299,7 +302,7 @@ impl<'a> Answerer<'a> {
                 return Some(self.failure("its alert cannot be written"));
             }
         };
-        if self.is_unseen() && Verdict::of(shared.mode, matches.action()) == Verdict::Allow {
+        if is_unseen && Verdict::of(shared.mode, matches.action()) == Verdict::Allow {
             let failed = self.failure(UNSEEN);
             return Some(Decision { alerted, ..failed });
         }

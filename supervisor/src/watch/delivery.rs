@@ -2,7 +2,7 @@
 //! Sending answers, from whatever thread: every call is answered once, and what a withdrawn one leaves is remembered.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     error::Error,
     hash::{Hash as _, Hasher as _},
     os::fd::{AsFd, OwnedFd},
@@ -34,6 +34,9 @@ use crate::{
 /// How long nothing is given up because it is being asked whether somebody comes back for it.
 const ASKING_PATIENCE: Duration = Duration::from_secs(1);
 
+/// By what it is noted that an exec waits for something; nobody claims it.
+const WAITS: u64 = 1;
+
 /// Everything that an answer needs.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
@@ -57,6 +60,8 @@ pub(super) struct Unfinished {
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
+    /// By their tasks, those that are left to wait: their notifications, and whether their tasks have made another one since.
+    waiting_execs: Mutex<HashMap<u32, (u64, bool)>>,
     /// Those of them whose tasks somebody else traces.
     pub(super) untraced: UntracedCalls,
 }
@@ -73,6 +78,7 @@ impl Unfinished {
             aside: Aside::default(),
             blocking,
             followed: AtomicUsize::new(0),
+            waiting_execs: Mutex::default(),
             untraced: UntracedCalls::default(),
         }
     }
@@ -91,6 +97,35 @@ impl Unfinished {
 
     fn undelivered_execs(&self) -> MutexGuard<'_, UndeliveredExecs> {
         self.undelivered_execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting_execs(&self) -> MutexGuard<'_, HashMap<u32, (u64, bool)>> {
+        self.waiting_execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task makes an exec: one that it made before, and that is still left to wait, has been interrupted.
+    pub(super) fn outdate_exec(&self, task: u32) {
+        if let Some((_, is_outdated)) = self.waiting_execs().get_mut(&task) {
+            *is_outdated = true;
+        }
+    }
+
+    /// This exec is left to wait.
+    pub(super) fn begin_waiting_exec(&self, notification: &Notification) {
+        self.waiting_execs().insert(notification.target_tid, (notification.id, false));
+    }
+
+    /// It is not any more.
+    pub(super) fn end_waiting_exec(&self, notification: &Notification) {
+        let mut execs = self.waiting_execs();
+        if execs.get(&notification.target_tid).is_some_and(|(id, _)| *id == notification.id) {
+            execs.remove(&notification.target_tid);
+        }
+    }
+
+    /// Whether its task has made another one since.
+    pub(super) fn is_exec_outdated(&self, notification: &Notification) -> bool {
+        self.waiting_execs().get(&notification.target_tid) != Some(&(notification.id, false))
     }
 
     /// Whether files are kept that hold text.
@@ -351,6 +386,21 @@ impl Delivery {
         // Nothing claims it.
         let last = self.unfinished.undelivered_execs().keep(notification, 0, KeptExec::Noted, Instant::now());
         drop(last);
+    }
+
+    /// Notes that an exec went on, and is made anew because we have interrupted it in what it waits for.
+    pub(super) fn note_waiting_exec(&self, notification: &Notification, alerted: Option<Alerted>) {
+        self.remember(notification, alerted);
+        let mut execs = self.unfinished.undelivered_execs();
+        let last = execs.keep(notification, WAITS, KeptExec::Waits, Instant::now());
+        drop(execs);
+        drop(last);
+    }
+
+    /// Whether this was noted of an earlier notification of this exec.
+    pub(super) fn is_waiting_exec(&self, notification: &Notification) -> bool {
+        let mut execs = self.unfinished.undelivered_execs();
+        execs.has(notification, Some(WAITS)) && execs.take(notification, WAITS, Instant::now()).is_some()
     }
 
     /// Whether a call that was withdrawn, from where its caller's stack ended, is known not to be made anew. Where the kernel

@@ -7,6 +7,7 @@
 
 use std::{
     cell::Cell,
+    io,
     os::fd::OwnedFd,
     sync::{
         Arc, LazyLock,
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{Fate, Follow, Followed, Located, Untraced, Watched},
+    enforce::{Exec, Fate, Follow, Followed, Located, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -171,8 +172,20 @@ impl Answerer<'_> {
         // The exec may take for ever.
         self.leave_means();
         let (listener, notification, turn) = (self.number(), place.notification, place.turn);
-        let verification =
-            Verification { turn, delivery, listener, notification, decision, judged, is_answered: Cell::new(false) };
+        let (is_overlooked, is_answered) = (Cell::new(false), Cell::new(false));
+        let waits = delivery.is_waiting_exec(notification);
+        delivery.unfinished.outdate_exec(task);
+        let verification = Verification {
+            turn,
+            delivery,
+            listener,
+            notification,
+            decision,
+            judged,
+            waits,
+            is_overlooked,
+            is_answered,
+        };
         verification.run(counted.others > 0);
         if verification.is_answered.get() { Step::Answered } else { Step::Withdrawn }
     }
@@ -218,6 +231,35 @@ fn unknown(shared: &Shared) -> Fate {
     if shared.mode == Mode::Enforce { Fate::Dies } else { Fate::Lives }
 }
 
+impl Exec for Verification<'_> {
+    fn is_pending(&self) -> bool {
+        self.delivery.listener.is_pending(self.notification.id)
+    }
+
+    fn before_wait(&self) {
+        self.turn.hand_over();
+    }
+
+    fn proceed(&self) -> bool {
+        if self.waits {
+            self.delivery.unfinished.begin_waiting_exec(self.notification);
+        }
+        self.answer(Response::Continue)
+    }
+
+    fn judge(&self, process: u32) -> Fate {
+        self.judge_loaded_program(process, &|| ())
+    }
+
+    fn comes_again(&self) {
+        self.delivery.note_waiting_exec(self.notification, self.decision.alerted);
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.delivery.unfinished.is_exec_outdated(self.notification)
+    }
+}
+
 /// One exec on its way.
 struct Verification<'a> {
     turn: Turn<'a>,
@@ -226,6 +268,10 @@ struct Verification<'a> {
     notification: &'a Notification,
     decision: &'a Decision,
     judged: &'a Judged,
+    /// Whether it waits for something that an interrupt ends.
+    waits: bool,
+    /// Whether something of the program stayed unseen that its judgement depends on.
+    is_overlooked: Cell<bool>,
     /// Whether its task took the answer.
     is_answered: Cell<bool>,
 }
@@ -244,13 +290,18 @@ impl Verification<'_> {
                 return self.refuse();
             }
         }
-        let follow = Follow { task: self.notification.target_tid, kill_on_exit: shared.mode == Mode::Enforce };
-        let pending = || self.delivery.listener.is_pending(self.notification.id);
-        let proceed = || self.answer(Response::Continue);
-        let hand_over = || self.turn.hand_over();
+        let follow = Follow {
+            task: self.notification.target_tid,
+            number: i64::from(self.notification.nr),
+            kill_on_exit: shared.mode == Mode::Enforce,
+            waits: self.waits,
+        };
         shared.wake_ups.add(wake_ups::OF_EXEC);
-        if follow.exec(pending, hand_over, proceed, |process| self.judge(process, &|| ())) == Followed::Untraceable {
+        if follow.exec(self) == Followed::Untraceable {
             self.run_untraced();
+        }
+        if self.waits {
+            self.delivery.unfinished.end_waiting_exec(self.notification);
         }
     }
 
@@ -291,7 +342,7 @@ impl Verification<'_> {
             InternalAlert::exec_unseen(task, why).write(shared);
             fate
         };
-        let judge = |process, condemn: &dyn Fn()| self.judge(process, condemn);
+        let judge = |process, condemn: &dyn Fn()| self.judge_loaded_program(process, condemn);
         let overdue = || give_up("withheld its memory from whoever looked at it");
         // The numbers that it was found by are its own as long as its call waits, which the answer shows.
         match caller.watch((i64::from(self.notification.nr), proceed), judge, overdue) {
@@ -305,21 +356,31 @@ impl Verification<'_> {
 
     /// Judges what was really loaded into the process, which is stopped or ours to look at; calls `condemn` as soon as it is
     /// known that it must die.
-    fn judge(&self, process: u32, condemn: &dyn Fn()) -> Fate {
+    fn judge_loaded_program(&self, process: u32, condemn: &dyn Fn()) -> Fate {
         let here: &dyn Fn() -> bool = &|| true;
         let target = Target::new(process, here);
         let event = CallEvent::new(&self.delivery.shared.context, self.judged.call, target, self.judged.moment);
         event.set_executed(self.handle_of(process));
-        let before = unseen();
         let fate = match self.judge_program(&event, condemn) {
             Fate::Lives => self.judge_opened(process, &event, condemn),
             Fate::Dies => Fate::Dies,
         };
-        if unseen() == before {
+        if fate == Fate::Lives && self.is_overlooked.get() {
+            let fate = unknown(&self.delivery.shared);
+            InternalAlert::program_unseen(process, self.delivery.shared.mode).write(&self.delivery.shared);
             return fate;
         }
-        tracing::error!(process, "what a rule asks for could not be seen of a program");
-        fate.or(unknown(&self.delivery.shared))
+        fate
+    }
+
+    /// Looks at something of the program that its judgement depends on.
+    fn look<T>(&self, at: impl FnOnce() -> T) -> T {
+        let before = unseen();
+        let seen = at();
+        if unseen() != before {
+            self.is_overlooked.set(true);
+        }
+        seen
     }
 
     /// The caller's handle, if it is this process.
@@ -335,13 +396,16 @@ impl Verification<'_> {
             return Fate::Lives;
         }
         let judge = |file, name: &[u8]| self.judge_loaded(process, file, name, condemn);
-        let judged = loaded_beside(process).and_then(|loaded| {
-            let mut opened = loaded.into_iter().chain(event.file_for_program()?);
-            opened.try_fold(Fate::Lives, |fate, (file, name)| {
+        let opened = self.look(|| {
+            let opened = loaded_beside(process)?.into_iter().chain(event.file_for_program()?);
+            let located = opened.map(|(file, name)| {
                 let name = if is_marked(&name) { unmarked(process, name, &file) } else { name };
-                Ok(fate.or(judge(Located::existing(file)?, &name)))
-            })
+                Ok::<_, io::Error>((Located::existing(file)?, name))
+            });
+            located.collect::<Result<Vec<_>, _>>()
         });
+        let judged =
+            opened.map(|opened| opened.into_iter().fold(Fate::Lives, |fate, (file, name)| fate.or(judge(file, &name))));
         judged.unwrap_or_else(|error| {
             tracing::error!(%error, process, "the interpreter of a program cannot be looked at");
             unknown(&self.delivery.shared)
@@ -356,7 +420,8 @@ impl Verification<'_> {
         event.set_thread(self.handle_of(process));
         event.find_aliases(&file, in_force.ruleset.named_files());
         event.set_opened(Arc::new(file), name);
-        Matches::of(in_force, &event).map_or(Fate::Lives, |matches| self.conclude(&event, &matches, condemn))
+        self.look(|| Matches::of(in_force, &event))
+            .map_or(Fate::Lives, |matches| self.conclude(&event, &matches, condemn))
     }
 
     /// The alert of the call, as it was judged.
@@ -379,7 +444,7 @@ impl Verification<'_> {
                 .zip(loaded.as_ref())
                 .is_some_and(|(judged, loaded)| judged == loaded || judged.agrees_with(loaded) && has_ended())
         };
-        let Some(matches) = Matches::of(in_force, event) else {
+        let Some(matches) = self.look(|| Matches::of(in_force, event)) else {
             if !self.judged.rules.is_empty() && !is_judged() {
                 InternalAlert::exec_replaced(&self.alert_id().to_string(), &event.executed_program()).write(shared);
             }
