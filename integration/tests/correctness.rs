@@ -7,14 +7,14 @@
     reason = "an integration test is a test module"
 )]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use integration::{
     Alert, Bundle, Container, Lanner, LowLevel, NEVER, PROBES,
     Requirement::{self, Program, Root},
-    Settings, Tally, skipped, text, workload,
+    Settings, Tally, skipped, text, wait_for, workload,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NEEDS: [Requirement; 4] = [Root, Requirement::Lanner, Program("runc"), Program("gcc")];
 
@@ -120,6 +120,51 @@ fn an_open_that_waits_among_signals_is_one_call() {
     }
 }
 
+const LAYERED: &str = "
+- rule: seen
+  desc: A file was opened.
+  condition: evt.type in (open, openat) and fd.name startswith /layered
+  output: opened %fd.name
+  priority: NOTICE
+  action: alert
+- rule: refused
+  desc: A file was opened that nobody may open.
+  condition: evt.type in (open, openat) and fd.name = /layered/refused
+  output: refused %fd.name
+  priority: NOTICE
+  action: deny
+- rule: also seen
+  desc: A file was opened, once more.
+  condition: evt.type in (open, openat) and fd.name startswith /layered
+  output: opened %fd.name
+  priority: NOTICE
+  action: alert
+";
+
+/// Of several matching rules the first alerts, and the one that denies; what fails by itself is no denial.
+#[test]
+fn a_denial_is_told_by_the_rule_that_denies_and_counted_once() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(LAYERED));
+    let script = "for file in missing refused allowed; do cat /layered/$file; done; sleep 1000";
+    let bundle = Bundle::new(&["sh", "-c", script]);
+    fs::create_dir(bundle.inside("/layered")).unwrap();
+    fs::write(bundle.inside("/layered/allowed"), "done\n").unwrap();
+    let container = Container::start(&lanner.engine(), bundle);
+    wait_for("the script", Duration::from_secs(30), || container.output().contains("done").then_some(()));
+    let told: Vec<_> = lanner.alerts().iter().map(|alert| format!("{}: {}", alert.rule, alert.message)).collect();
+    let [missing, refused, allowed] = ["missing", "refused", "allowed"].map(|name| format!("/layered/{name}"));
+    let expected =
+        [&missing, &refused, &allowed].map(|name| format!("seen: opened {name}")).into_iter().collect::<Vec<_>>();
+    assert_eq!(told, [&expected[..2], &[format!("refused: refused {refused}")], &expected[2..]].concat());
+    let listed: Value = serde_json::from_slice(&lanner.call(&["ps", "--json"]).stdout).unwrap();
+    assert_eq!(listed[0]["denied"], 1, "{listed}");
+    container.end();
+    lanner.expect_nothing_left();
+}
+
 #[test]
 fn sixty_four_threads_at_once() {
     if skipped(&NEEDS) {
@@ -153,7 +198,7 @@ fn ten_thousand_processes_with_one_reused_pid() {
         (0..7).fold(bundle(&["/bin/churn", "10000"]), |bundle, index| bundle.file(&program, &format!("/bin/w{index}")));
     // Lanner and the container share a namespace of process ids, so that what is reused is reused for Lanner too.
     let bundle = bundle.edit(|spec| {
-        let namespaces = spec.pointer_mut("/linux/namespaces").and_then(serde_json::Value::as_array_mut);
+        let namespaces = spec.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut);
         namespaces.unwrap().retain(|namespace| namespace.get("type") != Some(&json!("pid")));
     });
     let capabilities = json!(["CAP_SYS_ADMIN", "CAP_KILL"]);

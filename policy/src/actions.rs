@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a match of each rule asks for: the configuration's `actions` and `enforce` over the rule's own `action`.
 
-use std::{borrow::Cow, fmt::Display, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display},
+    str::FromStr,
+};
 
 use rules::{Action, Priority};
 use serde::{Deserialize, Deserializer, de};
@@ -73,8 +77,20 @@ pub fn resolve(entries: &[ActionEntry], enforce: Enforce, rule: &RuleFacts<'_>) 
     }
 }
 
+impl Display for ActionEntry {
+    /// Its selectors, as one would write them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules = self.rules.as_ref().map(|pattern| format!("rules: {pattern}"));
+        let tags = self.tags.as_ref().map(|tags| format!("tags: [{}]", tags.join(", ")));
+        let priority = self.priority.map(|priority| format!("priority: {priority}"));
+        let given: Vec<_> = [rules, tags, priority].into_iter().flatten().collect();
+        formatter.write_str(&given.join(", "))
+    }
+}
+
 impl ActionEntry {
-    fn fits(&self, rule: &RuleFacts<'_>) -> bool {
+    /// Whether it is about this rule.
+    pub fn fits(&self, rule: &RuleFacts<'_>) -> bool {
         self.rules.as_ref().is_none_or(|pattern| is_wildcard_match(pattern, rule.name))
             && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| rule.tags.contains(tag)))
             && self.priority.is_none_or(|least| rule.priority <= least)

@@ -206,6 +206,9 @@ pub(crate) fn load_files(config_path: &Path) -> Result<(Config, Sources, InForce
     if report.has_warnings() {
         tracing::debug!(%report, "the rules load with warnings");
     }
+    for idle in InForce::idle_actions(&config, &in_force.ruleset) {
+        tracing::warn!("{idle}");
+    }
     // Falco's files may be missing one by one, but without any rule a container would be free without a word.
     if !in_force.ruleset.rules().iter().any(Rule::is_enabled) {
         return Err(StartError::NoRules(rules_files::describe(&config.rules.entries)));

@@ -57,6 +57,11 @@ fn summary(report: &LoadReport) -> String {
     format!("{file}{place}: {}{help}{more}", error.message())
 }
 
+/// What decides about a rule's action.
+fn facts_of(rule: &Rule) -> RuleFacts<'_> {
+    RuleFacts { name: rule.name(), tags: rule.tags(), priority: rule.priority(), action: rule.action() }
+}
+
 impl InForce {
     /// Compiles `sources`; the report holds the warnings of a load that succeeds.
     pub(crate) fn load(config: &Config, sources: &Sources) -> Result<(Self, LoadReport), RulesError> {
@@ -78,11 +83,7 @@ impl InForce {
 
     fn new(config: &Config, ruleset: Ruleset, fingerprint: u64) -> Self {
         let enforce = config.enforcement.enforce;
-        let resolve = |rule: &Rule| {
-            let facts =
-                RuleFacts { name: rule.name(), tags: rule.tags(), priority: rule.priority(), action: rule.action() };
-            policy::resolve(&config.enforcement.actions, enforce, &facts)
-        };
+        let resolve = |rule: &Rule| policy::resolve(&config.enforcement.actions, enforce, &facts_of(rule));
         let is_strict = |rule: &Rule| resolve(rule).action > Action::Alert;
         let rules_for = |names: &[&str]| {
             let types: Vec<_> = names.iter().filter_map(|name| EventType::from_name(name)).collect();
@@ -104,6 +105,13 @@ impl InForce {
             errno: enforce.errno,
             ruleset,
         }
+    }
+
+    /// The entries of `actions` that are about none of these rules, a line each: what one of them was to deny is not.
+    pub(crate) fn idle_actions(config: &Config, ruleset: &Ruleset) -> Vec<String> {
+        let entries = config.enforcement.actions.iter();
+        let idle = entries.filter(|entry| !ruleset.rules().iter().any(|rule| entry.fits(&facts_of(rule))));
+        idle.map(|entry| format!("no rule is meant by the entry of `actions` with {entry}")).collect()
     }
 
     /// Whether opens are performed for their callers: where a rule could deny one, or where the configuration wants all to

@@ -175,7 +175,10 @@ static void programs_run(void) {
   int wrong = 0;
   pid_t executing = fork();
   for (pid_t child; executing == 0; waitpid(child, NULL, 0))
-    if ((child = fork()) == 0) execl("/proc/self/exe", "semantics", "of no family", NULL), _exit(1);
+    if ((child = fork()) == 0) {
+      for (int missing = 0; missing < 20; missing++) execl("/nowhere/program", "program", NULL);
+      execl("/proc/self/exe", "semantics", "of no family", NULL), _exit(1);
+    }
   start_restarting(nothing, 300);
   for (int round = 0; round < 4 * ROUNDS; round++) {
     int fd = open("lock", O_WRONLY | O_CREAT | O_EXCL, 0600);

@@ -17,6 +17,7 @@ use settings::Settings;
 use crate::{
     config::{Config, Notice, OutputOptions},
     diagnostics,
+    in_force::InForce,
     node::service,
 };
 
@@ -55,6 +56,7 @@ fn rehearse(config: &Config, notices: &[Notice]) -> Result<(), CommandError> {
         write!(problems, "{}", load.report)?;
     }
     let rules = load.ruleset.ok_or(UnusableRules)?;
+    InForce::idle_actions(config, &rules).iter().try_for_each(|idle| writeln!(problems, "{idle}"))?;
     let enabled = rules.rules().iter().filter(|rule| rule.is_enabled()).count();
     let sinks = match sinks(&config.outputs) {
         sinks if sinks.is_empty() => "no output".to_owned(),

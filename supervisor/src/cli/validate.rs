@@ -7,12 +7,16 @@ use std::{
 };
 
 use clap::Args;
+use rules::Load;
 
 use super::{
     error::CommandError,
     rule_files::{self, UnusableRules},
 };
-use crate::config::{Config, Notice};
+use crate::{
+    config::{Config, Notice},
+    in_force::InForce,
+};
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -31,7 +35,11 @@ pub(super) struct ValidateArguments {
 /// standard error.
 pub(super) fn run(config: &Config, notices: &[Notice], arguments: &ValidateArguments) -> Result<(), CommandError> {
     notices.iter().try_for_each(|notice| writeln!(io::stderr().lock(), "{notice}"))?;
-    let report = rule_files::load(config, &arguments.files)?.into_report();
+    let Load { ruleset, report } = rule_files::load(config, &arguments.files)?.finish();
+    if let Some(ruleset) = ruleset.filter(|_| arguments.files.is_empty()) {
+        let idle = InForce::idle_actions(config, &ruleset);
+        idle.iter().try_for_each(|idle| writeln!(io::stderr().lock(), "{idle}"))?;
+    }
     let text = rule_files::report_text(&report, arguments.json || config.outputs.format.json);
     io::stdout().lock().write_all(text.as_bytes())?;
     if report.is_ok() { Ok(()) } else { Err(UnusableRules.into()) }

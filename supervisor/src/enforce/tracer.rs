@@ -79,6 +79,8 @@ pub(crate) struct Follow {
     pub(crate) task: u32,
     /// The number of the call.
     pub(crate) number: i64,
+    /// Whether signals, and so an interrupt, wait until the call is answered.
+    pub(crate) is_wait_killable: bool,
     /// Whether the task must die with us while it is followed.
     pub(crate) kill_on_exit: bool,
     /// Whether the call was interrupted by us before ([`Exec::comes_again`]).
@@ -99,6 +101,11 @@ pub(crate) trait Exec {
     fn comes_again(&self);
     /// Whether its task has made another exec since.
     fn is_outdated(&self) -> bool;
+    /// Its task was interrupted after the answer.
+    fn is_interrupted(&self);
+    /// Another thread of ours still follows an earlier exec of the task. Says whether the call was answered so that it is made anew
+    /// when that one is over.
+    fn makes_way(&self) -> bool;
 }
 
 impl Follow {
@@ -123,6 +130,9 @@ impl Follow {
                     // The call was interrupted, and whoever followed it then is about to let go of its task.
                     Tracer::Ours => {
                         exec.before_wait();
+                        if exec.makes_way() {
+                            return Followed::NotExecuted;
+                        }
                         thread::sleep(PAUSE);
                     }
                     // It was let go of just now, unless the kernel has another reason to refuse.
@@ -132,12 +142,17 @@ impl Follow {
             }
         }
         exec.before_wait();
-        // An interrupt before the answer would withdraw the notification, and where the kernel holds signals back, it could still
-        // do so while the answer is on its way: before Linux 6.17, whose fix stable kernels have, too, a task that is woken by
-        // a signal and finds its answer there does not take it (`should_sleep_killable` of its `seccomp.c`).
+        // Without the kernel's protection an interrupt would withdraw the notification, so that it comes after the answer. With it,
+        // one that came after could be held back by the task's next call, which waits for us.
+        if self.is_wait_killable && !self.waits {
+            interrupt(task);
+            let _taken = exec.proceed();
+            return wait_for_stop(task, None, self.number, exec);
+        }
         let _taken = exec.proceed();
         let first = if self.waits { self.wait_out(exec) } else { None };
         interrupt(task);
+        exec.is_interrupted();
         wait_for_stop(task, first, self.number, exec)
     }
 
@@ -303,6 +318,10 @@ mod tests {
         fn is_outdated(&self) -> bool {
             false
         }
+        fn is_interrupted(&self) {}
+        fn makes_way(&self) -> bool {
+            false
+        }
     }
 
     fn wait_for_program(task: Pid, judge: impl Fn(u32) -> Fate) -> Followed {
@@ -310,7 +329,7 @@ mod tests {
     }
 
     fn how(task: u32) -> Follow {
-        Follow { task, number: EXECVE, kill_on_exit: false, waits: false }
+        Follow { task, number: EXECVE, is_wait_killable: false, kill_on_exit: false, waits: false }
     }
 
     /// A shell that waits for a line before it executes `command`.

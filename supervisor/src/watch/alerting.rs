@@ -55,9 +55,11 @@ impl<'r> Matches<'r> {
         (!matches.rules.is_empty()).then_some(matches)
     }
 
-    /// The strictest action of all matches counts, whichever of them alert; it is explicit if any that asks for it is.
+    /// The strictest action of all matches counts; it is explicit if any that asks for it is. Where only the first rule is to
+    /// alert, the one that decides does, too: nobody could tell what a call failed by from the alert of another one.
     fn add(&mut self, rule: &'r Rule, in_force: &InForce) {
         let resolved = in_force.action(rule);
+        let decides = resolved.action > self.action;
         self.explicit = match resolved.action.cmp(&self.action) {
             std::cmp::Ordering::Less => self.explicit,
             std::cmp::Ordering::Equal => self.explicit || resolved.explicit,
@@ -65,6 +67,9 @@ impl<'r> Matches<'r> {
         };
         self.action = self.action.max(resolved.action);
         if self.rules.is_empty() || self.matching == RuleMatching::All {
+            self.rules.push(rule);
+        } else if decides {
+            self.rules.truncate(1);
             self.rules.push(rule);
         }
     }

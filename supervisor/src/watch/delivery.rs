@@ -60,8 +60,8 @@ pub(super) struct Unfinished {
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
-    /// By their tasks, those that are left to wait: their notifications, and whether their tasks have made another one since.
-    waiting_execs: Mutex<HashMap<u32, (u64, bool)>>,
+    /// By their tasks, those that are left to wait: their notifications, and what has become of that.
+    waiting_execs: Mutex<HashMap<u32, (u64, Left)>>,
     /// Those of them whose tasks somebody else traces.
     pub(super) untraced: UntracedCalls,
 }
@@ -99,20 +99,20 @@ impl Unfinished {
         self.undelivered_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting_execs(&self) -> MutexGuard<'_, HashMap<u32, (u64, bool)>> {
+    fn waiting_execs(&self) -> MutexGuard<'_, HashMap<u32, (u64, Left)>> {
         self.waiting_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A task makes an exec: one that it made before, and that is still left to wait, has been interrupted.
     pub(super) fn outdate_exec(&self, task: u32) {
-        if let Some((_, is_outdated)) = self.waiting_execs().get_mut(&task) {
-            *is_outdated = true;
+        if let Some((_, left @ Left::Waiting)) = self.waiting_execs().get_mut(&task) {
+            *left = Left::Outdated;
         }
     }
 
-    /// This exec is left to wait.
-    pub(super) fn begin_waiting_exec(&self, notification: &Notification) {
-        self.waiting_execs().insert(notification.target_tid, (notification.id, false));
+    /// This exec is left to wait, or was.
+    pub(super) fn set_exec_left(&self, notification: &Notification, left: Left) {
+        self.waiting_execs().insert(notification.target_tid, (notification.id, left));
     }
 
     /// It is not any more.
@@ -123,9 +123,18 @@ impl Unfinished {
         }
     }
 
-    /// Whether its task has made another one since.
-    pub(super) fn is_exec_outdated(&self, notification: &Notification) -> bool {
-        self.waiting_execs().get(&notification.target_tid) != Some(&(notification.id, false))
+    /// What has become of that.
+    pub(super) fn exec_left(&self, notification: &Notification) -> Option<Left> {
+        let execs = self.waiting_execs();
+        execs.get(&notification.target_tid).filter(|(id, _)| *id == notification.id).map(|(_, left)| *left)
+    }
+
+    /// Whether an earlier exec of the task that makes this one was left to wait, and got an interrupt.
+    pub(super) fn holds_back_interrupt(&self, notification: &Notification) -> bool {
+        let execs = self.waiting_execs();
+        execs
+            .get(&notification.target_tid)
+            .is_some_and(|(id, left)| *id != notification.id && *left == Left::Interrupted)
     }
 
     /// Whether files are kept that hold text.
@@ -223,6 +232,16 @@ impl Unfinished {
             close_aside(files);
         }
     }
+}
+
+/// An exec that is left to wait for what an interrupt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Waiting,
+    /// Its task has made another one since.
+    Outdated,
+    /// Its task was interrupted.
+    Interrupted,
 }
 
 /// Whether somebody waited for an answer.

@@ -24,12 +24,12 @@ use super::{
     alerting::{AlertId, Matches},
     answer::{Answerer, Decision, Place},
     crew::Turn,
-    delivery::Delivery,
+    delivery::{Delivery, Left},
 };
 use crate::{
     counters::Counter,
     decode::Call,
-    enforce::{Exec, Fate, Follow, Followed, Located, Untraced, Watched},
+    enforce::{Exec, Fate, Follow, Followed, Located, RESTART, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -151,10 +151,9 @@ impl Answerer<'_> {
         let Delivery { shared, unfinished, .. } = self.delivery();
         shared.handing_over.wait();
         if unfinished.has_regular_files() {
-            let executed = event.executed_files();
-            unfinished.forget_regular_files(|file| {
-                executed.as_ref().is_none_or(|executed| executed.iter().any(|program| program.is_same_file(file)))
-            });
+            // Of a program that is not there, or that nobody can find, nothing is known to be open.
+            let executed = event.executed_files().unwrap_or_default();
+            unfinished.forget_regular_files(|file| executed.iter().any(|program| program.is_same_file(file)));
         }
     }
 
@@ -242,7 +241,7 @@ impl Exec for Verification<'_> {
 
     fn proceed(&self) -> bool {
         if self.waits {
-            self.delivery.unfinished.begin_waiting_exec(self.notification);
+            self.delivery.unfinished.set_exec_left(self.notification, Left::Waiting);
         }
         self.answer(Response::Continue)
     }
@@ -256,7 +255,24 @@ impl Exec for Verification<'_> {
     }
 
     fn is_outdated(&self) -> bool {
-        self.delivery.unfinished.is_exec_outdated(self.notification)
+        self.delivery.unfinished.exec_left(self.notification) != Some(Left::Waiting)
+    }
+
+    fn is_interrupted(&self) {
+        if self.waits {
+            self.delivery.unfinished.set_exec_left(self.notification, Left::Interrupted);
+        }
+    }
+
+    fn makes_way(&self) -> bool {
+        // The interrupt is held back until this call is answered, and waits for the task then: it makes the call anew.
+        let Delivery { shared, unfinished, .. } = self.delivery;
+        let is_held_back = shared.is_wait_killable && unfinished.holds_back_interrupt(self.notification);
+        if is_held_back {
+            self.is_answered.set(true);
+            self.delivery.respond(self.notification, Response::Errno(RESTART), self.decision.alerted);
+        }
+        is_held_back
     }
 }
 
@@ -293,6 +309,7 @@ impl Verification<'_> {
         let follow = Follow {
             task: self.notification.target_tid,
             number: i64::from(self.notification.nr),
+            is_wait_killable: shared.is_wait_killable,
             kill_on_exit: shared.mode == Mode::Enforce,
             waits: self.waits,
         };

@@ -74,6 +74,23 @@ rules.conf:1:3: LOAD_UNUSED_MACRO: Macro not referred to by any other rule/macro
 }
 
 #[test]
+fn an_entry_of_actions_that_is_about_no_rule_is_told_of() {
+    let config = "\
+rules_files: [a.yaml]
+actions: [{rules: opened, action: deny}, {rules: opnd, tags: [t], action: deny}, {priority: ERROR, action: kill}]
+";
+    let idle = "\
+no rule is meant by the entry of `actions` with rules: opnd, tags: [t]
+no rule is meant by the entry of `actions` with priority: Error
+";
+    let files = [("c.yaml", config), ("a.yaml", GOOD)];
+    check(&files, "-c c.yaml validate", 0, "a.yaml: Ok\n", idle);
+    check(&files, "-c c.yaml validate a.yaml", 0, "a.yaml: Ok\n", "");
+    let dry = "dry run: enabled rules: 1; alerts would go to: standard output\n";
+    check(&files, "-c c.yaml serve --dry-run", 0, dry, idle);
+}
+
+#[test]
 fn every_error_of_every_file_is_shown_where_it_was_written() {
     let out = "\
 bad.yaml: Invalid
