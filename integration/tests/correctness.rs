@@ -7,7 +7,13 @@
     reason = "an integration test is a test module"
 )]
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use integration::{
     Alert, Bundle, Container, Lanner, LowLevel, NEVER, PROBES,
@@ -161,6 +167,57 @@ fn a_denial_is_told_by_the_rule_that_denies_and_counted_once() {
     assert_eq!(told, [&expected[..2], &[format!("refused: refused {refused}")], &expected[2..]].concat());
     let listed: Value = serde_json::from_slice(&lanner.call(&["ps", "--json"]).stdout).unwrap();
     assert_eq!(listed[0]["denied"], 1, "{listed}");
+    container.end();
+    lanner.expect_nothing_left();
+}
+
+/// A file system that is taken away in the end.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(arguments: &[&str], target: &Path) -> Self {
+        let status = Command::new("mount").args(arguments).arg(target).status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot mount {}", target.display());
+        Self(target.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _may_be_gone = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// What a full disk keeps from being told is told when there is room, although nothing happens by then.
+#[test]
+fn calls_that_failed_on_a_full_disk_are_told_of_later() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(LAYERED));
+    let folder = tempfile::tempdir().unwrap();
+    let _disk = Mounted::new(&["-t", "tmpfs", "-o", "size=64k", "none"], folder.path());
+    let (log, filler) = (folder.path().join("log"), folder.path().join("filler"));
+    for file in [&log, &lanner.event_log()] {
+        fs::write(file, "").unwrap();
+    }
+    let _log = Mounted::new(&["--bind", log.to_str().unwrap()], &lanner.event_log());
+    let script =
+        "until [ -e /tmp/go ]; do cat /layered/allowed || echo failed; done 2>/dev/null; echo over; sleep 1000";
+    let bundle = Bundle::new(&["sh", "-c", script]);
+    fs::create_dir(bundle.inside("/layered")).unwrap();
+    fs::write(bundle.inside("/layered/allowed"), "").unwrap();
+    let container = Container::start(&lanner.engine(), bundle);
+    // Whatever does not fit in is left out.
+    let _full = fs::write(&filler, vec![0; 64 << 10]);
+    let printed = |word: &str| container.output().contains(word).then_some(());
+    wait_for("a call that fails", Duration::from_secs(30), || printed("failed"));
+    fs::write(container.inside("/tmp/go"), "").unwrap();
+    wait_for("the end of the calls", Duration::from_secs(30), || printed("over"));
+    let told = || lanner.alerts_of("Lanner internal: call not judged").len();
+    assert_eq!(told(), 0, "the disk is not full");
+    fs::remove_file(&filler).unwrap();
+    wait_for("an alert of it", Duration::from_secs(30), || (told() == 1).then_some(()));
     container.end();
     lanner.expect_nothing_left();
 }

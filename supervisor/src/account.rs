@@ -10,7 +10,7 @@
 use std::{
     ffi::CStr,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use nix::sys::stat::{FileStat, fstat};
@@ -67,7 +67,7 @@ impl Realm {
     /// That of the process.
     pub(crate) fn of(process: &Process) -> Option<Self> {
         let root = process.open_link("root")?;
-        let map = |name| String::from_utf8(process.read(name, MAX_MAP)?).ok();
+        let map = |name| String::from_utf8(map_of(process, name)?).ok();
         Some(Self { root, maps: Maps { users: map(USERS)?, groups: map(GROUPS)? } })
     }
 
@@ -125,29 +125,42 @@ fn find(content: &[u8], id: u32) -> Option<Vec<&[u8]>> {
     entries.find(|columns| columns.get(2).and_then(|word| decimal(word)) == Some(id))
 }
 
+/// A map of a task's user namespace. Of our own the kernel shows one to the namespace above (`user_namespaces(7)`), while all that
+/// it tells us has the numbers of ours: so it is under rootless Podman.
+fn map_of(process: &Process, name: &str) -> Option<Vec<u8>> {
+    static OWN: LazyLock<Option<u64>> = LazyLock::new(|| Process::own()?.user_namespace(true));
+    let map = process.read(name, MAX_MAP)?;
+    Some(as_seen(map, (process.user_namespace(false), *OWN)))
+}
+
+fn as_seen(map: Vec<u8>, (theirs, own): (Option<u64>, Option<u64>)) -> Vec<u8> {
+    const ITSELF: &[u8] = b"0 0 4294967295\n";
+    if theirs.is_some() && theirs == own { ITSELF.to_vec() } else { map }
+}
+
 /// The host's number of the user that a task calls `id`; `None` where its user namespace has no such user.
 pub(crate) fn host_user(process: &Process, id: u32) -> Option<u32> {
-    translated(&process.read(USERS, MAX_MAP)?, id, Direction::Outwards)
+    translated(&map_of(process, USERS)?, id, Direction::Outwards)
 }
 
 /// The host's number of the group that a task calls `id`; `None` where its user namespace has no such group.
 pub(crate) fn host_group(process: &Process, id: u32) -> Option<u32> {
-    translated(&process.read(GROUPS, MAX_MAP)?, id, Direction::Outwards)
+    translated(&map_of(process, GROUPS)?, id, Direction::Outwards)
 }
 
 /// Whether the task's user namespace has numbers for users yet.
 pub(crate) fn has_numbers(process: &Process) -> bool {
-    process.read(USERS, MAX_MAP).is_some_and(|map| !map.trim_ascii().is_empty())
+    map_of(process, USERS).is_some_and(|map| !map.trim_ascii().is_empty())
 }
 
 /// Whether the task's user namespace has a number for the user that the host calls so.
 pub(crate) fn numbers_user(process: &Process, host_id: u32) -> bool {
-    process.read(USERS, MAX_MAP).is_some_and(|map| translated(&map, host_id, Direction::Inwards).is_some())
+    map_of(process, USERS).is_some_and(|map| translated(&map, host_id, Direction::Inwards).is_some())
 }
 
 /// Whether the task's user namespace has a number for the group that the host calls so.
 pub(crate) fn numbers_group(process: &Process, host_id: u32) -> bool {
-    process.read(GROUPS, MAX_MAP).is_some_and(|map| translated(&map, host_id, Direction::Inwards).is_some())
+    map_of(process, GROUPS).is_some_and(|map| translated(&map, host_id, Direction::Inwards).is_some())
 }
 
 /// Into the user namespace that a map is of, or out of it.
@@ -195,4 +208,20 @@ fn open(root: BorrowedFd<'_>, path: &CStr) -> Option<(OwnedFd, FileStat)> {
     let file = found(look_below(root, path))?;
     let facts = fstat(&file).ok()?;
     Some((file, facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_our_own_namespace_are_ours() {
+        let of = |namespaces, id, direction| translated(&as_seen(b"0 4242 1\n".to_vec(), namespaces), id, direction);
+        let both = |namespaces, id| [Direction::Inwards, Direction::Outwards].map(|way| of(namespaces, id, way));
+        assert_eq!(both((Some(1), Some(1)), 0), [Some(0), Some(0)]);
+        for another in [(Some(2), Some(1)), (None, Some(1)), (None, None)] {
+            assert_eq!(both(another, 0), [None, Some(4242)]);
+            assert_eq!(both(another, 4242), [Some(0), None]);
+        }
+    }
 }

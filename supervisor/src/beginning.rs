@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::BorrowedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use arc_swap::ArcSwap;
@@ -165,6 +165,7 @@ impl Beginning {
             counters,
             told_failure: Throttle::default(),
             told_lost_alert: Throttle::default(),
+            unwritten: Mutex::default(),
         };
         let failure = failure.map(|(cause, alert)| {
             alert.write(&shared);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Alerts about Lanner itself, beside those of rules: in the same log, with source `internal`, as Falco's own.
 
+use std::sync::PoisonError;
+
 use policy::Mode;
 use rules::Priority;
 
@@ -225,11 +227,21 @@ impl InternalAlert {
         &self.message
     }
 
-    /// Writes the alert about the container of `shared`.
-    pub(crate) fn write(&self, shared: &Shared) {
+    /// Writes the alert about the container of `shared`; the last one that cannot be written is tried again later.
+    pub(crate) fn write(self, shared: &Shared) {
         let about = About { hostname: shared.context.hostname(), container: &shared.context.identity.full_id };
         if self.append(&shared.log, about) {
             shared.counters.add(Counter::Alerts, 1);
+        } else {
+            *shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
+        }
+    }
+
+    /// Tries the last one again that could not be written. To be called once in a while: a disk that was full may have room.
+    pub(crate) fn write_again(shared: &Shared) {
+        let unwritten = shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(alert) = unwritten {
+            alert.write(shared);
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What all watches of one container share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use policy::Mode;
@@ -14,6 +14,7 @@ use crate::{
     event_log::EventLog,
     handing_over::{HandingOver, Meetings},
     in_force::InForce,
+    internal_alert::InternalAlert,
     wake_ups::WakeUps,
 };
 
@@ -45,4 +46,6 @@ pub(crate) struct Shared {
     /// What is told of calls that get the failure verdict, and of alerts that cannot be written.
     pub(crate) told_failure: Throttle,
     pub(crate) told_lost_alert: Throttle,
+    /// The last alert of our own that could not be written.
+    pub(crate) unwritten: Mutex<Option<InternalAlert>>,
 }

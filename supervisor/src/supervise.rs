@@ -82,6 +82,8 @@ struct Supervisor {
     reload_at: Option<Instant>,
     /// Loads what the files say now: that may take a second, or wait for their file system, and listeners may not wait.
     reloading: Option<JoinHandle<Result<(Sources, InForce), String>>>,
+    /// When to try again what could not be written.
+    unwritten_due: Instant,
     /// What the last failed reload said, so that one broken edit raises one alert.
     last_failure: Option<String>,
     untrapped: Untrapped,
@@ -159,6 +161,7 @@ impl Supervisor {
             last_failure: failure,
             untrapped: Untrapped::default(),
             round: HOUSEKEEPING,
+            unwritten_due: Instant::now() + HOUSEKEEPING,
         })
     }
 
@@ -194,6 +197,10 @@ impl Supervisor {
             self.watched.retain(|_, watched| !watched.watch.has_ended());
             let looks = self.watched.values_mut().map(|watched| watched.watch.relieve());
             self.round = looks.min().unwrap_or(HOUSEKEEPING);
+            if self.unwritten_due <= Instant::now() {
+                self.unwritten_due = Instant::now() + HOUSEKEEPING;
+                InternalAlert::write_again(&self.shared);
+            }
         }
     }
 

@@ -76,7 +76,7 @@ rules.conf:1:3: LOAD_UNUSED_MACRO: Macro not referred to by any other rule/macro
 #[test]
 fn an_entry_of_actions_that_is_about_no_rule_is_told_of() {
     let config = "\
-rules_files: [a.yaml]
+rules_files: [$DIR/a.yaml]
 actions: [{rules: opened, action: deny}, {rules: opnd, tags: [t], action: deny}, {priority: ERROR, action: kill}]
 ";
     let idle = "\
