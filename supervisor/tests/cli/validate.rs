@@ -84,9 +84,9 @@ no rule is meant by the entry of `actions` with rules: opnd, tags: [t]
 no rule is meant by the entry of `actions` with priority: Error
 ";
     let files = [("c.yaml", config), ("a.yaml", GOOD)];
-    check(&files, "-c c.yaml validate", 0, "a.yaml: Ok\n", idle);
+    check(&files, "-c c.yaml validate", 0, "$DIR/a.yaml: Ok\n", idle);
     check(&files, "-c c.yaml validate a.yaml", 0, "a.yaml: Ok\n", "");
-    let dry = "dry run: enabled rules: 1; alerts would go to: standard output\n";
+    let dry = "dry run: enabled rules: 1; alerts would go to: no output\n";
     check(&files, "-c c.yaml serve --dry-run", 0, dry, idle);
 }
 
