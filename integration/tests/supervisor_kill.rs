@@ -245,6 +245,41 @@ fn a_supervisor_that_receives_nothing_any_more_is_replaced() {
     });
 }
 
+const BANNED: &str = "
+- rule: banned
+  desc: A program was executed that nobody may execute.
+  condition: evt.type in (execve, execveat) and proc.exepath = /banned
+  output: executed %proc.exepath
+  priority: NOTICE
+";
+
+/// Only in enforce mode, where a program could run that nobody has judged.
+#[test]
+fn an_enforced_exec_that_is_under_way_dies_with_its_supervisor() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc")]) {
+        return;
+    }
+    let script = "until [ -e /tmp/go ]; do /nowhere; [ $? = 137 ] && echo killed; done 2>/dev/null; echo over";
+    for (settings, deaths) in [(Settings::enforce(BANNED), 100), (Settings::audit(BANNED), 5)] {
+        let lanner = Lanner::new(&settings);
+        let container = Container::start(&lanner.engine(), Bundle::new(&["sh", "-c", script]));
+        let was_killed = || container.output().contains("killed");
+        let number = (0..deaths).take_while(|_| !was_killed()).map(|_| {
+            let supervisor = wait_for("a supervisor", PATIENCE, || lanner.supervisors().first().copied());
+            thread::sleep(LONG_LIFE);
+            kill(supervisor, Signal::SIGKILL).unwrap();
+            wait_for("its death", PATIENCE, || (!lanner.supervisors().contains(&supervisor)).then_some(()));
+        });
+        let number = number.count();
+        assert_eq!(was_killed(), deaths == 100, "after {number} deaths");
+        fs::write(container.inside("/tmp/go"), "").unwrap();
+        wait_for("the end", PATIENCE, || container.output().contains("over").then_some(()));
+        container.wait(PATIENCE);
+        container.delete();
+        lanner.expect_nothing_left();
+    }
+}
+
 /// Nothing can be written to the own log, as on a disk that is full; nobody dies of that.
 #[test]
 fn what_cannot_be_said_harms_nobody() {
