@@ -205,6 +205,18 @@ static void handles(void) {
   shown(open_how(AT_FDCWD, path, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_MAGICLINKS));
 }
 
+// What a procfs shows of the caller is another's where another one opens.
+static void in_procfs(void) {
+  int proc = open("/proc", O_PATH | O_DIRECTORY), root = open("/", O_PATH | O_DIRECTORY);
+  const struct { int start; const char *path; uint64_t how; } OPENS[] = {
+      {proc, "version", RESOLVE_BENEATH}, {proc, "self/comm", RESOLVE_BENEATH}, {root, "/proc/version", RESOLVE_IN_ROOT}};
+  for (size_t index = 0; index < COUNT(OPENS); index++) {
+    int fd = open_how(OPENS[index].start, OPENS[index].path, O_RDONLY, 0, OPENS[index].how);
+    say("%s", fd < 0 ? strerrorname_np(errno) : "ok");
+    close(fd);
+  }
+}
+
 static void cached(void) {
   make("file", 0644, "text");
   resolve("file", 0);
@@ -220,4 +232,4 @@ FAMILY(openat2_calls, {"openat2-plain", plain}, {"openat2-sizes", sizes}, {"open
        {"openat2-made-behind-links", made_behind_links},
        {"openat2-within-one-mount", within_one_mount}, {"openat2-no-links", no_links},
        {"openat2-no-magic-links", no_magic_links}, {"openat2-handles", handles},
-       {"openat2-cached", cached});
+       {"openat2-in-procfs", in_procfs}, {"openat2-cached", cached});

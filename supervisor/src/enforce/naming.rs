@@ -365,6 +365,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_dead_supervisor_did_is_no_obstacle() {
+        let (made, gone) = (Deed::MakeDirectory { mode: 0 }, Deed::Remove { is_directory: true });
+        assert_eq!([made.forgive(Err(libc::EEXIST)), gone.forgive(Err(libc::ENOENT))], [Ok(()), Ok(())]);
+        assert_eq!(made.forgive(Err(libc::EACCES)), Err(libc::EACCES));
+        assert_eq!(gone.forgive(Err(libc::EEXIST)), Err(libc::EEXIST));
+        let twice = |flags| Deed::Rename { flags }.is_undone_by_itself();
+        assert!(twice(libc::RENAME_EXCHANGE) && twice(libc::RENAME_WHITEOUT) && !twice(0));
+    }
+
+    #[test]
     fn a_path_is_a_directory_and_a_last_name_with_its_slashes() {
         check("name", ".", "name", false);
         check("name//", ".", "name//", false);
