@@ -97,7 +97,7 @@ pub(crate) trait Exec {
     fn proceed(&self) -> bool;
     /// Says what becomes of the process that has the new program.
     fn judge(&self, process: u32) -> Fate;
-    /// The call is made anew, because we have interrupted it.
+    /// The call seems to be made anew, because we have interrupted it.
     fn comes_again(&self);
     /// Whether its task has made another exec since.
     fn is_outdated(&self) -> bool;
@@ -151,8 +151,9 @@ impl Follow {
         }
         let _taken = exec.proceed();
         let first = if self.waits { self.wait_out(exec) } else { None };
-        interrupt(task);
-        exec.is_interrupted();
+        if interrupt(task) {
+            exec.is_interrupted();
+        }
         wait_for_stop(task, first, self.number, exec)
     }
 
@@ -205,11 +206,13 @@ impl Tracer {
     }
 }
 
-/// A task that is gone needs no interrupt: the wait tells.
-fn interrupt(task: Pid) {
-    if let Err(errno) = ptrace::interrupt(task) {
+/// Says whether it was. A task that is gone needs no interrupt: the wait tells.
+fn interrupt(task: Pid) -> bool {
+    let interrupted = ptrace::interrupt(task);
+    if let Err(errno) = interrupted {
         tracing::debug!(%errno, %task, "a task cannot be interrupted");
     }
+    interrupted.is_ok()
 }
 
 /// Waits for the task that this thread has seized, and leaves no tracee behind. It may change its number: a thread that

@@ -2,6 +2,7 @@
 //! One task through open descriptors of its `/proc` directory.
 
 use std::{
+    collections::HashSet,
     ffi::CString,
     io,
     os::{
@@ -58,10 +59,14 @@ const WAIT_PAUSE: Duration = Duration::from_micros(50);
 const MAX_WAIT_PAUSE: Duration = Duration::from_millis(2);
 /// Living threads that are asked for their process's program; one of them knows it unless it ends just now.
 const MAX_THREADS: usize = 16;
+/// Threads among which one is looked for that is not ending.
+const MAX_LISTED: usize = 4096;
 /// The kernel's limit of a task's name, `TASK_COMM_LEN`, with a line feed instead of the terminator.
 const MAX_NAME: usize = 16;
-/// How often a process is asked for its program whose threads are ending.
-const ATTEMPTS: u32 = 3;
+/// How often a process is asked for its program whose threads are ending, and how long is waited in between: all of them take a
+/// moment.
+const ATTEMPTS: u32 = 20;
+const ENDING_PAUSE: Duration = Duration::from_micros(100);
 
 /// The host's `/proc`, opened before any thread looks at the world from inside a container.
 pub(super) fn proc_root() -> Option<BorrowedFd<'static>> {
@@ -372,8 +377,8 @@ impl Process {
     }
 
     /// What `read` tells of the program that the process runs. Where its first thread has ended, the kernel says nothing of it
-    /// there (`get_task_mm`, `get_task_exe_file`), but in the directories of the other threads; where these are ending, too, as
-    /// all of a process do at once, it has ended.
+    /// there (`get_task_mm`, `get_task_exe_file`), but in the directories of the other threads; where all of these are ending,
+    /// too, it has ended. Of threads that come and go while they are looked at the program stays unseen.
     pub(crate) fn of_program<T>(
         &self,
         read: impl Fn(&Self) -> Option<T>,
@@ -387,33 +392,43 @@ impl Process {
             if is_told || !self.stat().is_some_and(|stat| stat.is_ending && stat.threads > 1) {
                 return told;
             }
-            let mut threads = 0;
-            let mut others = self.others().take(MAX_THREADS).inspect(|_| threads += 1);
-            let by_others = others.find_map(|thread| read(&thread).filter(|told| !says_nothing(told)));
-            if by_others.is_some() {
-                return by_others;
+            let Some(listed) = self.threads() else { break };
+            let running = listed.iter().filter_map(|task| self.thread(*task)).filter(|thread| !thread.is_ending());
+            let mut asked = 0;
+            let mut answers = running.take(MAX_THREADS).inspect(|_| asked += 1).map(|thread| read(&thread));
+            if let Some(by_others) = answers.find_map(|told| told.filter(|told| !says_nothing(told))) {
+                return Some(by_others);
             }
-            drop(others);
-            if threads == MAX_THREADS {
-                // One of the others may run it.
-                overlook();
-                break;
+            drop(answers);
+            // Nobody is there who was not, and makes no other one either.
+            if asked == 0 && self.threads().is_some_and(|left| left.is_subset(&listed)) {
+                return told;
             }
+            thread::sleep(ENDING_PAUSE);
         }
+        // One of them runs it.
+        overlook();
         told
     }
 
-    /// The process's threads that are not ending.
-    fn others(&self) -> impl Iterator<Item = Self> {
+    /// Whether a thread is about to end, or has: without memory, it may be.
+    fn is_ending(&self) -> bool {
+        self.stat().is_none_or(|stat| stat.is_ending)
+    }
+
+    /// The numbers of the process's threads; `None` where nobody can tell, or there are too many.
+    fn threads(&self) -> Option<HashSet<u32>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let listed = opened(Dir::openat(self.directory(), "task", flags, Mode::empty()));
-        let entries = listed.into_iter().flat_map(|directory| directory.into_iter().filter_map(Result::ok));
-        entries.filter_map(|entry| {
-            let task: u32 = number(entry.file_name().to_bytes())?;
-            let directory = open_unmounted(self.directory(), &format!("task/{task}"), libc::O_PATH | libc::O_DIRECTORY);
-            let thread = Self::with_directory(task, opened(directory)?, self.is_ours);
-            thread.stat().is_some_and(|stat| !stat.is_ending).then_some(thread)
-        })
+        let listed = opened(Dir::openat(self.directory(), "task", flags, Mode::empty()))?;
+        let entries = listed.into_iter().map_while(Result::ok);
+        let tasks: HashSet<u32> = entries.filter_map(|entry| number(entry.file_name().to_bytes())).collect();
+        (tasks.len() <= MAX_LISTED).then_some(tasks)
+    }
+
+    /// One of its threads.
+    fn thread(&self, task: u32) -> Option<Self> {
+        let directory = open_unmounted(self.directory(), &format!("task/{task}"), libc::O_PATH | libc::O_DIRECTORY);
+        Some(Self::with_directory(task, opened(directory)?, self.is_ours))
     }
 
     /// Where a magic link of the directory leads: `exe`, `cwd`, `root`, `fd/3`, `ns/pid`.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The alerts of one call: rendering the lines, and making sure that each is written once.
 
-use std::{fmt, hash::Hasher};
+use std::{
+    fmt,
+    hash::{Hash as _, Hasher as _},
+};
 
 use policy::{Errno, Verdict};
 use rules::{Action, Rule};
@@ -149,6 +152,8 @@ impl<'r> Matches<'r> {
             hasher.write_usize(rule.index());
         }
         event.hash_arguments(&mut hasher);
+        // The same path may lead to another program by then.
+        event.exec_snapshot().hash(&mut hasher);
         hasher.finish()
     }
 }

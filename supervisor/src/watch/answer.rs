@@ -68,6 +68,8 @@ pub(super) struct Answerer<'a> {
     means: Option<Means>,
     /// How much had stayed unseen for this thread before the call.
     unseen: u64,
+    /// Whether a path that a condition of the last call asked for could not be read.
+    has_missed_path: bool,
     /// Places of the rules that the last call matched.
     matched: Vec<usize>,
     /// Re-used for the lines of one call's alerts.
@@ -109,7 +111,16 @@ impl Decision {
 impl<'a> Answerer<'a> {
     /// For listener `number` of the container.
     pub(super) fn new(delivery: &'a Delivery, number: u32, slots: &'a Arc<Slots>) -> Self {
-        Self { delivery, number, slots, means: None, unseen: 0, matched: Vec::new(), lines: Vec::new() }
+        Self {
+            delivery,
+            number,
+            slots,
+            means: None,
+            unseen: 0,
+            has_missed_path: false,
+            matched: Vec::new(),
+            lines: Vec::new(),
+        }
     }
 
     /// The listener's number within its container.
@@ -246,7 +257,7 @@ impl<'a> Answerer<'a> {
         }
         let event = strictest(&shared.context, &in_force, call, target);
         let decision = self.decide(place, &event, &in_force, None)?;
-        if decision.response == Response::Continue && event.has_missed_path() {
+        if decision.response == Response::Continue && self.has_missed_path {
             let failed = self.failure(UNSEEN);
             return Some(Decision { alerted: decision.alerted, ..failed });
         }
@@ -287,6 +298,7 @@ impl<'a> Answerer<'a> {
         let matches = Matches::of(in_force, event);
         // What an alert is composed of decides nothing.
         let is_unseen = self.is_unseen();
+        self.has_missed_path = event.has_missed_path();
         let Some(mut matches) = matches else {
             let decision = Decision { alerted, ..Decision::CONTINUE };
             return Some(if is_unseen { self.failure(UNSEEN) } else { decision });

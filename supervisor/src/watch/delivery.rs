@@ -34,8 +34,8 @@ use crate::{
 /// How long nothing is given up because it is being asked whether somebody comes back for it.
 const ASKING_PATIENCE: Duration = Duration::from_secs(1);
 
-/// By what it is noted that an exec waits for something; nobody claims it.
-const WAITS: u64 = 1;
+/// By what it is noted that an exec seems to have been interrupted; nobody claims it.
+const INTERRUPTED: u64 = 1;
 
 /// Everything that an answer needs.
 #[derive(Debug, Clone)]
@@ -60,8 +60,8 @@ pub(super) struct Unfinished {
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
-    /// By their tasks, those that are left to wait: their notifications, and what has become of that.
-    waiting_execs: Mutex<HashMap<u32, (u64, Left)>>,
+    /// By their processes, those that are left to wait: their notifications, and what has become of that.
+    waiting_execs: Mutex<HashMap<u32, (Notification, Left)>>,
     /// Those of them whose tasks somebody else traces.
     pub(super) untraced: UntracedCalls,
 }
@@ -99,42 +99,43 @@ impl Unfinished {
         self.undelivered_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting_execs(&self) -> MutexGuard<'_, HashMap<u32, (u64, Left)>> {
+    fn waiting_execs(&self) -> MutexGuard<'_, HashMap<u32, (Notification, Left)>> {
         self.waiting_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A task makes an exec: one that it made before, and that is still left to wait, has been interrupted.
-    pub(super) fn outdate_exec(&self, task: u32) {
-        if let Some((_, left @ Left::Waiting)) = self.waiting_execs().get_mut(&task) {
+    /// A process makes another exec. One that is left to wait is not any more: the same task has left it, and of another task it
+    /// holds the lock that whoever wants to trace this one needs (`cred_guard_mutex`).
+    pub(super) fn outdate_exec(&self, process: u32) {
+        if let Some((_, left @ Left::Waiting)) = self.waiting_execs().get_mut(&process) {
             *left = Left::Outdated;
         }
     }
 
-    /// This exec is left to wait, or was.
-    pub(super) fn set_exec_left(&self, notification: &Notification, left: Left) {
-        self.waiting_execs().insert(notification.target_tid, (notification.id, left));
+    /// This exec of the process is left to wait, or was.
+    pub(super) fn set_exec_left(&self, process: u32, notification: &Notification, left: Left) {
+        self.waiting_execs().insert(process, (*notification, left));
     }
 
     /// It is not any more.
-    pub(super) fn end_waiting_exec(&self, notification: &Notification) {
+    pub(super) fn end_waiting_exec(&self, process: u32, notification: &Notification) {
         let mut execs = self.waiting_execs();
-        if execs.get(&notification.target_tid).is_some_and(|(id, _)| *id == notification.id) {
-            execs.remove(&notification.target_tid);
+        if execs.get(&process).is_some_and(|(other, _)| other.id == notification.id) {
+            execs.remove(&process);
         }
     }
 
     /// What has become of that.
-    pub(super) fn exec_left(&self, notification: &Notification) -> Option<Left> {
+    pub(super) fn exec_left(&self, process: u32, notification: &Notification) -> Option<Left> {
         let execs = self.waiting_execs();
-        execs.get(&notification.target_tid).filter(|(id, _)| *id == notification.id).map(|(_, left)| *left)
+        execs.get(&process).filter(|(other, _)| other.id == notification.id).map(|(_, left)| *left)
     }
 
     /// Whether an earlier exec of the task that makes this one was left to wait, and got an interrupt.
-    pub(super) fn holds_back_interrupt(&self, notification: &Notification) -> bool {
+    pub(super) fn holds_back_interrupt(&self, process: u32, notification: &Notification) -> bool {
         let execs = self.waiting_execs();
-        execs
-            .get(&notification.target_tid)
-            .is_some_and(|(id, left)| *id != notification.id && *left == Left::Interrupted)
+        execs.get(&process).is_some_and(|(other, left)| {
+            other.target_tid == notification.target_tid && other.id != notification.id && *left == Left::Interrupted
+        })
     }
 
     /// Whether files are kept that hold text.
@@ -246,7 +247,7 @@ pub(super) enum Left {
 
 /// Whether somebody waited for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     Yes,
     No,
 }
@@ -407,19 +408,24 @@ impl Delivery {
         drop(last);
     }
 
-    /// Notes that an exec went on, and is made anew because we have interrupted it in what it waits for.
-    pub(super) fn note_waiting_exec(&self, notification: &Notification, alerted: Option<Alerted>) {
-        self.remember(notification, alerted);
-        let mut execs = self.unfinished.undelivered_execs();
-        let last = execs.keep(notification, WAITS, KeptExec::Waits, Instant::now());
-        drop(execs);
+    /// Notes that an exec went on, and seems to be made anew because we have interrupted it in what it waits for.
+    pub(super) fn note_interrupted_exec(&self, notification: &Notification) {
+        let kept = KeptExec::Interrupted(notification.id);
+        let last = self.unfinished.undelivered_execs().keep(notification, INTERRUPTED, kept, Instant::now());
         drop(last);
     }
 
-    /// Whether this was noted of an earlier notification of this exec.
-    pub(super) fn is_waiting_exec(&self, notification: &Notification) -> bool {
+    /// Whether this exec was noted so, and has waited indeed. The interrupt may as well have met the task in the notification of
+    /// its next call, with the same registers; so nobody may have made a call since, as the kernel's numbers tell
+    /// (`seccomp_next_notify_id` of its `seccomp.c`).
+    pub(super) fn has_waited(&self, notification: &Notification) -> bool {
         let mut execs = self.unfinished.undelivered_execs();
-        execs.has(notification, Some(WAITS)) && execs.take(notification, WAITS, Instant::now()).is_some()
+        if !execs.has(notification, Some(INTERRUPTED)) {
+            return false;
+        }
+        let before = notification.id.wrapping_sub(1);
+        let noted = std::iter::from_fn(|| execs.take(notification, INTERRUPTED, Instant::now()));
+        noted.filter(|noted| matches!(noted, KeptExec::Interrupted(id) if *id == before)).count() > 0
     }
 
     /// Whether a call that was withdrawn, from where its caller's stack ended, is known not to be made anew. Where the kernel
@@ -480,7 +486,7 @@ impl Delivery {
     }
 
     /// Sends an answer, and says whether the kernel took it; nothing where it refused.
-    fn transmit(&self, notification: &Notification, response: Response) -> Option<Taken> {
+    pub(super) fn transmit(&self, notification: &Notification, response: Response) -> Option<Taken> {
         match self.listener.send(notification.id, response) {
             Ok(()) => Some(Taken::Yes),
             Err(SendError::Gone) => Some(Taken::No),

@@ -172,8 +172,9 @@ impl Answerer<'_> {
         self.leave_means();
         let (listener, notification, turn) = (self.number(), place.notification, place.turn);
         let (is_overlooked, is_answered) = (Cell::new(false), Cell::new(false));
-        let waits = delivery.is_waiting_exec(notification);
-        delivery.unfinished.outdate_exec(task);
+        let waits = delivery.has_waited(notification);
+        let process = judged.caller.leader().unwrap_or(task);
+        delivery.unfinished.outdate_exec(process);
         let verification = Verification {
             turn,
             delivery,
@@ -181,6 +182,7 @@ impl Answerer<'_> {
             notification,
             decision,
             judged,
+            process,
             waits,
             is_overlooked,
             is_answered,
@@ -241,7 +243,7 @@ impl Exec for Verification<'_> {
 
     fn proceed(&self) -> bool {
         if self.waits {
-            self.delivery.unfinished.set_exec_left(self.notification, Left::Waiting);
+            self.delivery.unfinished.set_exec_left(self.process, self.notification, Left::Waiting);
         }
         self.answer(Response::Continue)
     }
@@ -251,26 +253,30 @@ impl Exec for Verification<'_> {
     }
 
     fn comes_again(&self) {
-        self.delivery.note_waiting_exec(self.notification, self.decision.alerted);
+        self.delivery.note_interrupted_exec(self.notification);
     }
 
     fn is_outdated(&self) -> bool {
-        self.delivery.unfinished.exec_left(self.notification) != Some(Left::Waiting)
+        // New rules judge it once more.
+        let Delivery { shared, unfinished, .. } = self.delivery;
+        !Arc::ptr_eq(&shared.in_force.load(), &self.judged.in_force)
+            || unfinished.exec_left(self.process, self.notification) != Some(Left::Waiting)
     }
 
     fn is_interrupted(&self) {
         if self.waits {
-            self.delivery.unfinished.set_exec_left(self.notification, Left::Interrupted);
+            self.delivery.unfinished.set_exec_left(self.process, self.notification, Left::Interrupted);
         }
     }
 
     fn makes_way(&self) -> bool {
         // The interrupt is held back until this call is answered, and waits for the task then: it makes the call anew.
         let Delivery { shared, unfinished, .. } = self.delivery;
-        let is_held_back = shared.is_wait_killable && unfinished.holds_back_interrupt(self.notification);
+        let is_held_back = shared.is_wait_killable && unfinished.holds_back_interrupt(self.process, self.notification);
         if is_held_back {
             self.is_answered.set(true);
-            self.delivery.respond(self.notification, Response::Errno(RESTART), self.decision.alerted);
+            // Its alert is paid in advance already.
+            self.delivery.transmit(self.notification, Response::Errno(RESTART));
         }
         is_held_back
     }
@@ -284,6 +290,8 @@ struct Verification<'a> {
     notification: &'a Notification,
     decision: &'a Decision,
     judged: &'a Judged,
+    /// Its process.
+    process: u32,
     /// Whether it waits for something that an interrupt ends.
     waits: bool,
     /// Whether something of the program stayed unseen that its judgement depends on.
@@ -318,7 +326,7 @@ impl Verification<'_> {
             self.run_untraced();
         }
         if self.waits {
-            self.delivery.unfinished.end_waiting_exec(self.notification);
+            self.delivery.unfinished.end_waiting_exec(self.process, self.notification);
         }
     }
 

@@ -113,8 +113,8 @@ pub(super) struct KeptResult {
 pub(super) enum KeptExec {
     /// That it was, before anybody asked what it claims.
     Noted,
-    /// That it waits for something, which our interrupt has ended.
-    Waits,
+    /// That an interrupt of ours seems to have ended what the call with this notification waited for.
+    Interrupted(u64),
     /// That it may go on.
     Allowed(Box<Allowance>),
 }
@@ -233,7 +233,7 @@ impl Kept for KeptExec {
 
     fn until(&self, now: Instant) -> Instant {
         let since = match self {
-            Self::Noted | Self::Waits => now,
+            Self::Noted | Self::Interrupted(_) => now,
             Self::Allowed(allowance) => allowance.since,
         };
         since + MOMENT
