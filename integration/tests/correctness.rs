@@ -10,6 +10,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -220,6 +221,39 @@ fn calls_that_failed_on_a_full_disk_are_told_of_later() {
     wait_for("an alert of it", Duration::from_secs(30), || (told() == 1).then_some(()));
     container.end();
     lanner.expect_nothing_left();
+}
+
+const TRIED: &str = "
+- rule: tried
+  desc: A text was executed.
+  condition: evt.type = execve and proc.exepath = /public/text
+  output: executed %proc.exepath
+  priority: NOTICE
+  action: alert
+";
+
+/// The same call fails again and again: none of its alerts pays for the next one, which the interrupt of the one before may
+/// meet.
+#[test]
+fn each_of_many_execs_that_fail_has_its_alert() {
+    const CALLS: usize = 3000;
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program(runtime.name()), Program("gcc")]) {
+            continue;
+        }
+        for settings in [Settings::enforce(TRIED), Settings::audit(TRIED)] {
+            let lanner = Lanner::new(&settings.under(runtime));
+            let bundle = bundle(&["/bin/failing", &CALLS.to_string()]).text("/public/text", "no program\n");
+            make_executable(&bundle.inside("/public/text"));
+            let output = Container::run(&lanner.engine(), &bundle);
+            assert_eq!(text(&output.stdout), format!("{CALLS}\n"), "{}", text(&output.stderr));
+            assert_eq!(lanner.alerts_of("tried").len(), CALLS, "{}", runtime.name());
+        }
+    }
+}
+
+fn make_executable(file: &Path) {
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

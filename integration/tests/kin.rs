@@ -99,3 +99,25 @@ fn a_parent_that_ends_with_all_its_threads_hinders_nothing() {
         lanner.expect_nothing_left();
     }
 }
+
+const RELAYED: &str = "
+- rule: from relay
+  desc: A program was executed by a child of one that may not have it executed.
+  condition: evt.type in (execve, execveat) and proc.exepath = /public/program and proc.pexepath = /bin/relay
+  output: executed by %proc.pexepath
+  priority: NOTICE
+  action: deny
+";
+
+#[test]
+fn a_parent_whose_threads_relay_each_other_is_known() {
+    if skipped(&[Root, Requirement::Lanner, Program("runc"), Program("gcc")]) {
+        return;
+    }
+    let lanner = Lanner::new(&Settings::enforce(RELAYED));
+    let bundle = Bundle::new(&["/bin/relay", "100"]).file(&workload("relay"), "/bin/relay");
+    let bundle = bundle.file(&workload("relay"), "/public/program");
+    let output = Container::run(&lanner.engine(), &bundle);
+    assert_eq!(text(&output.stdout), "100 failed\n", "{}", text(&output.stderr));
+    lanner.expect_nothing_left();
+}

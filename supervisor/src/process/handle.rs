@@ -67,6 +67,8 @@ const MAX_NAME: usize = 16;
 /// moment.
 const ATTEMPTS: u32 = 20;
 const ENDING_PAUSE: Duration = Duration::from_micros(100);
+/// How often in a row all of them must be seen to be ending.
+const ENDINGS: u32 = 3;
 
 /// The host's `/proc`, opened before any thread looks at the world from inside a container.
 pub(super) fn proc_root() -> Option<BorrowedFd<'static>> {
@@ -384,7 +386,7 @@ impl Process {
         read: impl Fn(&Self) -> Option<T>,
         says_nothing: impl Fn(&T) -> bool,
     ) -> Option<T> {
-        let mut told = None;
+        let (mut told, mut endings) = (None, 0);
         // Another thread may take the first one's place meanwhile, as one that executes does.
         for _ in 0..ATTEMPTS {
             told = read(self);
@@ -400,8 +402,14 @@ impl Process {
                 return Some(by_others);
             }
             drop(answers);
-            // Nobody is there who was not, and makes no other one either.
-            if asked == 0 && self.threads().is_some_and(|left| left.is_subset(&listed)) {
+            // Nobody is there who was not, and who is there makes no other one. A list ends where the thread ends that it has come to
+            // (`next_tid` of the kernel's `fs/proc/base.c`), so that one alone proves nothing.
+            let is_all = |left: &HashSet<u32>| {
+                let count = self.stat().map(|stat| stat.threads);
+                left.is_subset(&listed) && count == u64::try_from(left.len()).ok()
+            };
+            endings = if asked == 0 && self.threads().as_ref().is_some_and(is_all) { endings + 1 } else { 0 };
+            if endings == ENDINGS {
                 return told;
             }
             thread::sleep(ENDING_PAUSE);
