@@ -103,6 +103,11 @@ impl Unfinished {
         self.waiting_execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether any exec is left to wait.
+    pub(super) fn has_waiting_execs(&self) -> bool {
+        !self.waiting_execs().is_empty()
+    }
+
     /// A process makes another exec. One that is left to wait is not any more: the same task has left it, and of another task it
     /// holds the lock that whoever wants to trace this one needs (`cred_guard_mutex`).
     pub(super) fn outdate_exec(&self, process: u32) {

@@ -173,8 +173,10 @@ impl Answerer<'_> {
         let (listener, notification, turn) = (self.number(), place.notification, place.turn);
         let (is_overlooked, is_answered) = (Cell::new(false), Cell::new(false));
         let waits = delivery.has_waited(notification);
-        let process = judged.caller.leader().unwrap_or(task);
-        delivery.unfinished.outdate_exec(process);
+        // Asking for it takes time, and nearly never is any exec left to wait.
+        let is_asked_for = waits || delivery.unfinished.has_waiting_execs();
+        let process = if is_asked_for { judged.caller.leader() } else { None };
+        process.inspect(|process| delivery.unfinished.outdate_exec(*process));
         let verification = Verification {
             turn,
             delivery,
@@ -242,9 +244,7 @@ impl Exec for Verification<'_> {
     }
 
     fn proceed(&self) -> bool {
-        if self.waits {
-            self.delivery.unfinished.set_exec_left(self.process, self.notification, Left::Waiting);
-        }
+        self.note(Left::Waiting);
         self.answer(Response::Continue)
     }
 
@@ -260,19 +260,18 @@ impl Exec for Verification<'_> {
         // New rules judge it once more.
         let Delivery { shared, unfinished, .. } = self.delivery;
         !Arc::ptr_eq(&shared.in_force.load(), &self.judged.in_force)
-            || unfinished.exec_left(self.process, self.notification) != Some(Left::Waiting)
+            || self.process.and_then(|process| unfinished.exec_left(process, self.notification)) != Some(Left::Waiting)
     }
 
     fn is_interrupted(&self) {
-        if self.waits {
-            self.delivery.unfinished.set_exec_left(self.process, self.notification, Left::Interrupted);
-        }
+        self.note(Left::Interrupted);
     }
 
     fn makes_way(&self) -> bool {
         // The interrupt is held back until this call is answered, and waits for the task then: it makes the call anew.
         let Delivery { shared, unfinished, .. } = self.delivery;
-        let is_held_back = shared.is_wait_killable && unfinished.holds_back_interrupt(self.process, self.notification);
+        let holds_back = |process| unfinished.holds_back_interrupt(process, self.notification);
+        let is_held_back = shared.is_wait_killable && self.process.is_some_and(holds_back);
         if is_held_back {
             self.is_answered.set(true);
             // Its alert is paid in advance already.
@@ -290,8 +289,8 @@ struct Verification<'a> {
     notification: &'a Notification,
     decision: &'a Decision,
     judged: &'a Judged,
-    /// Its process.
-    process: u32,
+    /// Its process, where an exec is left to wait, or this one is to be.
+    process: Option<u32>,
     /// Whether it waits for something that an interrupt ends.
     waits: bool,
     /// Whether something of the program stayed unseen that its judgement depends on.
@@ -301,6 +300,13 @@ struct Verification<'a> {
 }
 
 impl Verification<'_> {
+    /// Notes what becomes of it where it is left to wait.
+    fn note(&self, left: Left) {
+        if let Some(process) = self.process.filter(|_| self.waits) {
+            self.delivery.unfinished.set_exec_left(process, self.notification, left);
+        }
+    }
+
     /// `is_beside_others`: whether other execs are being followed.
     fn run(&self, is_beside_others: bool) {
         let shared = &self.delivery.shared;
@@ -325,8 +331,8 @@ impl Verification<'_> {
         if follow.exec(self) == Followed::Untraceable {
             self.run_untraced();
         }
-        if self.waits {
-            self.delivery.unfinished.end_waiting_exec(self.process, self.notification);
+        if let Some(process) = self.process.filter(|_| self.waits) {
+            self.delivery.unfinished.end_waiting_exec(process, self.notification);
         }
     }
 
