@@ -52,8 +52,8 @@ const MAX_FOLLOWED: usize = 512;
 struct Judged {
     call: Call,
     moment: Moment,
-    /// Who calls.
-    caller: Arc<Process>,
+    /// Who calls, if a rule asked for that.
+    caller: Option<Arc<Process>>,
     /// The rules that it was judged by, and that the loaded program is: one event sees one version of them.
     in_force: Arc<InForce>,
     /// Indices of those that matched.
@@ -113,10 +113,7 @@ impl Answerer<'_> {
         if decision.response != Response::Continue || !in_force.verifies_execs(self.shared().mode) {
             return Some(decision);
         }
-        // Whoever executes is to be known, whatever the rules asked for: an earlier program of its own may have to be judged
-        // first.
-        let Some(caller) = event.caller().cloned() else { return self.unknown_caller(place) };
-        let allowance = kept.unwrap_or_else(|| self.allowance(&event, caller, decision, in_force));
+        let allowance = kept.unwrap_or_else(|| self.allowance(&event, decision, in_force));
         drop(event);
         match self.follow_exec(place, &allowance) {
             Step::Answered => None,
@@ -131,17 +128,11 @@ impl Answerer<'_> {
     }
 
     /// What was decided about an exec, with what it takes to tell whether that is what happened.
-    fn allowance(
-        &self,
-        event: &CallEvent<'_>,
-        caller: Arc<Process>,
-        decision: Decision,
-        in_force: &Arc<InForce>,
-    ) -> Box<Allowance> {
+    fn allowance(&self, event: &CallEvent<'_>, decision: Decision, in_force: &Arc<InForce>) -> Box<Allowance> {
         let rules = self.matched().to_vec();
         let program = if rules.is_empty() { None } else { event.exec_snapshot() };
-        let (call, moment, in_force) = (event.call(), event.moment(), Arc::clone(in_force));
-        let judged = Judged { call, moment, caller, in_force, rules, program };
+        let (call, moment, caller) = (event.call(), event.moment(), event.shared_caller());
+        let judged = Judged { call, moment, caller, in_force: Arc::clone(in_force), rules, program };
         Box::new(Allowance { judged, decision, since: Instant::now() })
     }
 
@@ -175,7 +166,7 @@ impl Answerer<'_> {
         let waits = delivery.has_waited(notification);
         // Asking for it takes time, and nearly never is any exec left to wait.
         let is_asked_for = waits || delivery.unfinished.has_waiting_execs();
-        let process = if is_asked_for { judged.caller.leader() } else { None };
+        let process = if is_asked_for { Process::open(task).and_then(|caller| caller.leader()) } else { None };
         process.inspect(|process| delivery.unfinished.outdate_exec(*process));
         let verification = Verification {
             turn,
@@ -314,7 +305,8 @@ impl Verification<'_> {
             // One of them may be a thread of the same process, and where that is held up in the middle of its exec, the
             // kernel has everybody wait who wants to trace this one (`cred_guard_mutex`).
             self.turn.hand_over();
-            let is_settled = self.delivery.unfinished.untraced.settle(&self.judged.caller);
+            let settle = |caller: Arc<Process>| self.delivery.unfinished.untraced.settle(&caller);
+            let is_settled = self.caller().is_some_and(settle);
             if !is_settled && shared.mode == Mode::Enforce {
                 // What it runs was not judged, and would be gone.
                 return self.refuse();
@@ -334,6 +326,13 @@ impl Verification<'_> {
         if let Some(process) = self.process.filter(|_| self.waits) {
             self.delivery.unfinished.end_waiting_exec(process, self.notification);
         }
+    }
+
+    /// Who calls, whether or not a rule asked for that.
+    fn caller(&self) -> Option<Arc<Process>> {
+        let processes = &self.delivery.shared.context.processes;
+        let fetch = || processes.get(self.notification.target_tid).filter(|_| self.is_pending());
+        self.judged.caller.clone().or_else(fetch)
     }
 
     /// Says whether the task took the answer.
@@ -416,7 +415,7 @@ impl Verification<'_> {
 
     /// The caller's handle, if it is this process.
     fn handle_of(&self, process: u32) -> Option<Arc<Process>> {
-        Some(&self.judged.caller).filter(|caller| caller.task() == process).cloned()
+        self.judged.caller.clone().filter(|caller| caller.task() == process)
     }
 
     /// The kernel has opened a program's interpreter without a call, and runs it in the program's place, or has opened the
