@@ -244,16 +244,12 @@ fn each_of_many_execs_that_fail_has_its_alert() {
         for settings in [Settings::enforce(TRIED), Settings::audit(TRIED)] {
             let lanner = Lanner::new(&settings.under(runtime));
             let bundle = bundle(&["/bin/failing", &CALLS.to_string()]).text("/public/text", "no program\n");
-            make_executable(&bundle.inside("/public/text"));
+            fs::set_permissions(bundle.inside("/public/text"), fs::Permissions::from_mode(0o755)).unwrap();
             let output = Container::run(&lanner.engine(), &bundle);
             assert_eq!(text(&output.stdout), format!("{CALLS}\n"), "{}", text(&output.stderr));
             assert_eq!(lanner.alerts_of("tried").len(), CALLS, "{}", runtime.name());
         }
     }
-}
-
-fn make_executable(file: &Path) {
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

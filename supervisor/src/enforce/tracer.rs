@@ -83,7 +83,7 @@ pub(crate) struct Follow {
     pub(crate) is_wait_killable: bool,
     /// Whether the task must die with us while it is followed.
     pub(crate) kill_on_exit: bool,
-    /// Whether the call was interrupted by us before ([`Exec::comes_again`]).
+    /// Whether the call was interrupted by us before ([`Exec::note_restart`]).
     pub(crate) waits: bool,
 }
 
@@ -98,11 +98,11 @@ pub(crate) trait Exec {
     /// Says what becomes of the process that has the new program.
     fn judge(&self, process: u32) -> Fate;
     /// The call seems to be made anew, because we have interrupted it.
-    fn comes_again(&self);
+    fn note_restart(&self);
     /// Whether its task has made another exec since.
     fn is_outdated(&self) -> bool;
     /// Its task was interrupted after the answer.
-    fn is_interrupted(&self);
+    fn note_interrupt(&self);
     /// Another thread of ours still follows an earlier exec of the task. Says whether the call was answered so that it is made anew
     /// when that one is over.
     fn makes_way(&self) -> bool;
@@ -152,7 +152,7 @@ impl Follow {
         let _taken = exec.proceed();
         let first = if self.waits { self.wait_out(exec) } else { None };
         if interrupt(task) {
-            exec.is_interrupted();
+            exec.note_interrupt();
         }
         wait_for_stop(task, first, self.number, exec)
     }
@@ -240,7 +240,7 @@ fn wait_for_exec(seized: Pid, mut first: Option<Stop>, number: i64, exec: &impl 
             }
             Ok(Stop::Event(task, EVENT_STOP)) => {
                 if task == seized && makes_anew(task, number) {
-                    exec.comes_again();
+                    exec.note_restart();
                 }
                 release(task, None);
                 if task == seized {
@@ -317,11 +317,11 @@ mod tests {
         fn judge(&self, process: u32) -> Fate {
             (self.judge)(process)
         }
-        fn comes_again(&self) {}
+        fn note_restart(&self) {}
         fn is_outdated(&self) -> bool {
             false
         }
-        fn is_interrupted(&self) {}
+        fn note_interrupt(&self) {}
         fn makes_way(&self) -> bool {
             false
         }

@@ -2,7 +2,7 @@
 //! Sending answers, from whatever thread: every call is answered once, and what a withdrawn one leaves is remembered.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     error::Error,
     hash::{Hash as _, Hasher as _},
     os::fd::{AsFd, OwnedFd},
@@ -14,6 +14,7 @@ use std::{
 use super::{
     aside::Aside,
     executing::Allowance,
+    left::LeftExecs,
     waiting,
     withdrawn::{
         Alerted, CallFile, CallKey, Interrupted, Kept as _, KeptExec, KeptFile, KeptResult, Kind, Title, Undelivered,
@@ -60,8 +61,8 @@ pub(super) struct Unfinished {
     pub(super) blocking: Blocking,
     /// How many execs are being followed.
     pub(super) followed: AtomicUsize,
-    /// By their processes, those that are left to wait: their notifications, and what has become of that.
-    waiting_execs: Mutex<HashMap<u32, (Notification, Left)>>,
+    /// Those of them that are left to wait.
+    pub(super) left: LeftExecs,
     /// Those of them whose tasks somebody else traces.
     pub(super) untraced: UntracedCalls,
 }
@@ -78,7 +79,7 @@ impl Unfinished {
             aside: Aside::default(),
             blocking,
             followed: AtomicUsize::new(0),
-            waiting_execs: Mutex::default(),
+            left: LeftExecs::default(),
             untraced: UntracedCalls::default(),
         }
     }
@@ -97,50 +98,6 @@ impl Unfinished {
 
     fn undelivered_execs(&self) -> MutexGuard<'_, UndeliveredExecs> {
         self.undelivered_execs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waiting_execs(&self) -> MutexGuard<'_, HashMap<u32, (Notification, Left)>> {
-        self.waiting_execs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether any exec is left to wait.
-    pub(super) fn has_waiting_execs(&self) -> bool {
-        !self.waiting_execs().is_empty()
-    }
-
-    /// A process makes another exec. One that is left to wait is not any more: the same task has left it, and of another task it
-    /// holds the lock that whoever wants to trace this one needs (`cred_guard_mutex`).
-    pub(super) fn outdate_exec(&self, process: u32) {
-        if let Some((_, left @ Left::Waiting)) = self.waiting_execs().get_mut(&process) {
-            *left = Left::Outdated;
-        }
-    }
-
-    /// This exec of the process is left to wait, or was.
-    pub(super) fn set_exec_left(&self, process: u32, notification: &Notification, left: Left) {
-        self.waiting_execs().insert(process, (*notification, left));
-    }
-
-    /// It is not any more.
-    pub(super) fn end_waiting_exec(&self, process: u32, notification: &Notification) {
-        let mut execs = self.waiting_execs();
-        if execs.get(&process).is_some_and(|(other, _)| other.id == notification.id) {
-            execs.remove(&process);
-        }
-    }
-
-    /// What has become of that.
-    pub(super) fn exec_left(&self, process: u32, notification: &Notification) -> Option<Left> {
-        let execs = self.waiting_execs();
-        execs.get(&process).filter(|(other, _)| other.id == notification.id).map(|(_, left)| *left)
-    }
-
-    /// Whether an earlier exec of the task that makes this one was left to wait, and got an interrupt.
-    pub(super) fn holds_back_interrupt(&self, process: u32, notification: &Notification) -> bool {
-        let execs = self.waiting_execs();
-        execs.get(&process).is_some_and(|(other, left)| {
-            other.target_tid == notification.target_tid && other.id != notification.id && *left == Left::Interrupted
-        })
     }
 
     /// Whether files are kept that hold text.
@@ -238,16 +195,6 @@ impl Unfinished {
             close_aside(files);
         }
     }
-}
-
-/// An exec that is left to wait for what an interrupt ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    Waiting,
-    /// Its task has made another one since.
-    Outdated,
-    /// Its task was interrupted.
-    Interrupted,
 }
 
 /// Whether somebody waited for an answer.

@@ -24,7 +24,8 @@ use super::{
     alerting::{AlertId, Matches},
     answer::{Answerer, Decision, Place},
     crew::Turn,
-    delivery::{Delivery, Left},
+    delivery::Delivery,
+    left::Left,
 };
 use crate::{
     counters::Counter,
@@ -165,9 +166,9 @@ impl Answerer<'_> {
         let (is_overlooked, is_answered) = (Cell::new(false), Cell::new(false));
         let waits = delivery.has_waited(notification);
         // Asking for it takes time, and nearly never is any exec left to wait.
-        let is_asked_for = waits || delivery.unfinished.has_waiting_execs();
+        let is_asked_for = waits || !delivery.unfinished.left.is_empty();
         let process = if is_asked_for { Process::open(task).and_then(|caller| caller.leader()) } else { None };
-        process.inspect(|process| delivery.unfinished.outdate_exec(*process));
+        process.inspect(|process| delivery.unfinished.left.outdate(*process));
         let verification = Verification {
             turn,
             delivery,
@@ -243,7 +244,7 @@ impl Exec for Verification<'_> {
         self.judge_loaded_program(process, &|| ())
     }
 
-    fn comes_again(&self) {
+    fn note_restart(&self) {
         self.delivery.note_interrupted_exec(self.notification);
     }
 
@@ -251,17 +252,17 @@ impl Exec for Verification<'_> {
         // New rules judge it once more.
         let Delivery { shared, unfinished, .. } = self.delivery;
         !Arc::ptr_eq(&shared.in_force.load(), &self.judged.in_force)
-            || self.process.and_then(|process| unfinished.exec_left(process, self.notification)) != Some(Left::Waiting)
+            || self.process.and_then(|process| unfinished.left.get(process, self.notification)) != Some(Left::Waiting)
     }
 
-    fn is_interrupted(&self) {
+    fn note_interrupt(&self) {
         self.note(Left::Interrupted);
     }
 
     fn makes_way(&self) -> bool {
         // The interrupt is held back until this call is answered, and waits for the task then: it makes the call anew.
         let Delivery { shared, unfinished, .. } = self.delivery;
-        let holds_back = |process| unfinished.holds_back_interrupt(process, self.notification);
+        let holds_back = |process| unfinished.left.holds_back_interrupt(process, self.notification);
         let is_held_back = shared.is_wait_killable && self.process.is_some_and(holds_back);
         if is_held_back {
             self.is_answered.set(true);
@@ -294,7 +295,7 @@ impl Verification<'_> {
     /// Notes what becomes of it where it is left to wait.
     fn note(&self, left: Left) {
         if let Some(process) = self.process.filter(|_| self.waits) {
-            self.delivery.unfinished.set_exec_left(process, self.notification, left);
+            self.delivery.unfinished.left.set(process, self.notification, left);
         }
     }
 
@@ -324,7 +325,7 @@ impl Verification<'_> {
             self.run_untraced();
         }
         if let Some(process) = self.process.filter(|_| self.waits) {
-            self.delivery.unfinished.end_waiting_exec(process, self.notification);
+            self.delivery.unfinished.left.end(process, self.notification);
         }
     }
 

@@ -10,6 +10,7 @@ mod aside;
 mod crew;
 mod delivery;
 mod executing;
+mod left;
 mod life;
 mod messages;
 mod opening;
