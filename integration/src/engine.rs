@@ -82,6 +82,6 @@ impl Engine {
     }
 }
 
-/// A mount namespace of its own, where the cgroup2 hierarchy of a hybrid host is not mounted.
+/// A mount namespace of its own, where the cgroup2 hierarchy of a hybrid host is not mounted where crun looks for it.
 const WITHOUT_UNIFIED: [&str; 6] =
-    ["unshare", "-m", "sh", "-c", r#"umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@""#, "sh"];
+    ["unshare", "-m", "sh", "-c", r#"mount --move /sys/fs/cgroup/unified /mnt 2>/dev/null; exec "$@""#, "sh"];

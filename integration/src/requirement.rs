@@ -26,6 +26,8 @@ pub enum Requirement {
     Fuse,
     /// A kernel in which programs can confine themselves by Landlock.
     Landlock,
+    /// A host that has both versions of control groups, as systemd's hybrid mode.
+    HybridCgroups,
     /// A small guest whose idle CPUs halt at once.
     HaltingCpus,
     /// A kernel to boot, and QEMU to boot it in.
@@ -76,6 +78,10 @@ impl Requirement {
                 OpenOptions::new().read(true).open("/dev/fuse").err().map(|error| format!("no /dev/fuse: {error}"))
             }
             Self::Landlock => (!has_landlock()).then(|| "the kernel has no Landlock".to_owned()),
+            Self::HybridCgroups => {
+                let unified = Path::new("/sys/fs/cgroup/unified/cgroup.procs");
+                (!unified.exists()).then(|| "control groups are of one version".to_owned())
+            }
             Self::HaltingCpus => (!has_halting_cpus()).then(|| "idle CPUs do not halt at once, or are many".to_owned()),
             Self::Machine(kernel) => {
                 let image = kernel.image();

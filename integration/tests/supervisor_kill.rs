@@ -5,7 +5,7 @@
 use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 use integration::{
-    Alert, Bundle, Container, HangingMount, Lanner, NEVER, PROBES,
+    Alert, Bundle, Container, HangingMount, Lanner, LowLevel, NEVER, PROBES,
     Requirement::{self, Program, Root},
     Settings, Tally, UNRELATED, skipped, wait_for, workload,
 };
@@ -272,6 +272,36 @@ fn an_enforced_exec_that_is_under_way_dies_with_its_supervisor() {
         });
         let number = number.count();
         assert_eq!(was_killed(), deaths == 100, "after {number} deaths");
+        fs::write(container.inside("/tmp/go"), "").unwrap();
+        wait_for("the end", PATIENCE, || container.output().contains("over").then_some(()));
+        container.wait(PATIENCE);
+        container.delete();
+        lanner.expect_nothing_left();
+    }
+}
+
+/// What is held stays so, although whoever holds it is dead, until somebody else ends it.
+#[test]
+fn a_program_that_is_held_dies_with_its_supervisor() {
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program(runtime.name())]) {
+            continue;
+        }
+        let lanner = Lanner::new(&Settings::enforce(BANNED).under(runtime));
+        let script = "until [ -e /tmp/go ]; do traced once; done; echo over";
+        let bundle = Bundle::new(&["sh", "-c", script]).file(&workload("traced"), "/bin/traced");
+        let container = Container::start(&lanner.engine(), bundle);
+        let told = || lanner.alerts().iter().filter(|alert| alert.message.ends_with("died that held it")).count();
+        let die = |_| {
+            let supervisor = wait_for("a supervisor", PATIENCE, || lanner.supervisors().first().copied());
+            thread::sleep(LONG_LIFE);
+            kill(supervisor, Signal::SIGKILL).unwrap();
+            wait_for("its death", PATIENCE, || (!lanner.supervisors().contains(&supervisor)).then_some(()));
+            wait_for("another one", PATIENCE, || lanner.supervisors().first().copied());
+        };
+        let deaths = (0..100).take_while(|_| told() == 0).map(die).count();
+        assert!(told() > 0, "{runtime:?}: after {deaths} deaths");
+        assert!(container.output().contains("killed"), "{}", container.output());
         fs::write(container.inside("/tmp/go"), "").unwrap();
         wait_for("the end", PATIENCE, || container.output().contains("over").then_some(()));
         container.wait(PATIENCE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A program that is executed by a task which somebody in the container traces: nobody else can stop it before its first
-//! instruction, so that it is killed as soon as it has been loaded.
+//! instruction, so that the kernel holds it by a frozen control group until it was judged.
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 #![expect(clippy::expect_used, reason = "test code: a failed preparation ends the test")]
 
@@ -49,13 +49,33 @@ fn a_traced_exec_fails_where_the_configuration_says_so() {
     }
     // What nobody traces runs, and so does a tracer.
     let bundle = Bundle::new(&["sh", "-c", "exec traced once"]).file(&workload("traced"), "/bin/traced");
-    for (settings, outcome, alerts) in [("", "ran", 0), ("enforce: {traced_execs: deny, errno: EACCES}\n", "EACCES", 1)]
-    {
+    let (allow, deny) = ("enforce: {traced_execs: allow}\n", "enforce: {traced_execs: deny, errno: EACCES}\n");
+    for (settings, outcome, alerts) in [("", "ran", 0), (allow, "ran", 0), (deny, "EACCES", 1)] {
         let lanner = Lanner::new(&Settings::enforce(RULES).with(settings));
         let output = Container::run(&lanner.engine(), &bundle);
         assert_eq!(text(&output.stdout), format!("{outcome}\n"), "{}", text(&output.stderr));
         // An allowed one may have ended before it was looked at, which the same rule tells in other words.
-        let is_denial = |alert: &&Alert| alert.message.contains("`enforce.traced_execs: deny`");
+        let is_denial = |alert: &&Alert| alert.message.contains("`enforce.traced_execs` is `deny`");
+        assert_eq!(lanner.alerts_of(UNVERIFIED).iter().filter(is_denial).count(), alerts, "{outcome}");
+        lanner.expect_nothing_left();
+    }
+}
+
+/// Where cgroup v2 is beside the first version, it can be missing.
+#[test]
+fn a_traced_exec_that_cannot_be_held_fails() {
+    if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program("runc"), Requirement::HybridCgroups]) {
+        return;
+    }
+    let bundle = Bundle::new(&["sh", "-c", "traced once"]).file(&workload("traced"), "/bin/traced");
+    for (settings, outcome, alerts) in [("", "EPERM", 1), ("enforce: {traced_execs: allow}\n", "ran", 0)] {
+        let lanner = Lanner::new(&Settings::enforce(RULES).with(settings));
+        let without = r#"umount /sys/fs/cgroup/unified && exec "$@""#;
+        let engine = lanner.engine().wrapped(&["unshare", "-m", "sh", "-c", without, "sh"]);
+        let output = Container::run(&engine, &bundle);
+        assert_eq!(text(&output.stdout), format!("{outcome}\n"), "{}", text(&output.stderr));
+        let is_denial =
+            |alert: &&Alert| alert.message.ends_with("cannot be held until it was looked at: cgroup v2 is not mounted");
         assert_eq!(lanner.alerts_of(UNVERIFIED).iter().filter(is_denial).count(), alerts, "{outcome}");
         lanner.expect_nothing_left();
     }

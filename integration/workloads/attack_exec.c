@@ -2,8 +2,9 @@
 // attack_exec SECONDS ENOUGH KIND: executes a program again and again while a thread changes what is executed.
 //
 // The path of the program, flipped while a child executes it by execve (path), execveat (at), their i386 entries (i386,
-// i386-at), with the parent's memory (vfork), by eight threads at once (threads) or while it is traced by its parent
-// (traced), or exchanged by a handler that interrupts the call, which is made anew then (handler, traced-handler); the
+// i386-at), with the parent's memory (vfork), by eight threads at once (threads), while it is traced by its parent (traced)
+// whom an exec does not stop (seized), or who is one of eight that do so at once (traced-many), or exchanged by a handler
+// that interrupts the call, which is made anew then (handler, traced-handler); the
 // path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the path is relative
 // to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the program in memory
 // (memfd); the working directory (working).
@@ -11,7 +12,7 @@
 #include <sched.h>
 #include <sys/ptrace.h>
 
-enum { I386_EXECVE = 11, I386_EXECVEAT = 358, THREADS = 8, STACK = 65536 };
+enum { I386_EXECVE = 11, I386_EXECVEAT = 358, THREADS = 8, PROCESSES = 8, STACK = 65536 };
 
 // In low memory that parent and children share.
 typedef struct {
@@ -22,6 +23,7 @@ typedef struct {
 } Arguments;
 
 static Arguments *arguments;
+static int processes = 1;
 static char *const none[] = {NULL};
 static int sides[2], changing; // descriptors, and the number that stands for one of them
 static volatile uint64_t *flipped;
@@ -113,6 +115,19 @@ static pid_t start_interrupted(void) {
   return start_alone();
 }
 
+// Nothing stops its program: it is no tracee that asked for it (`PTRACE_TRACEME`).
+static pid_t start_seized(void) {
+  arguments->caller = 0;
+  pid_t child = fork();
+  if (child == 0) {
+    while (arguments->caller != getpid()) sched_yield();
+    run_and_end(NULL);
+  }
+  require(ptrace(PTRACE_SEIZE, child, 0, 0) == 0, "trace a child");
+  arguments->caller = child;
+  return child;
+}
+
 static pid_t start_sharing_files(void) { return start_with(CLONE_FILES); }
 static pid_t start_sharing_directory(void) { return start_with(CLONE_FS); }
 
@@ -139,6 +154,11 @@ static void flip(void *place, const char *harmless, const char *forbidden) {
 }
 
 static void prepare_path(void) { flip(arguments->path, ALLOWED, BANNED); }
+static void prepare_many(void) {
+  prepare_path();
+  processes = PROCESSES;
+}
+
 static void prepare_script(void) { flip(arguments->path, "/public/script", "/banned/script"); }
 
 static void prepare_argument(void) {
@@ -190,6 +210,8 @@ static const struct Kind {
     {"vfork", prepare_path, turn_word, start_sharing_memory, by_execve},
     {"threads", prepare_path, turn_word, start_alone, by_threads},
     {"traced", prepare_path, turn_word, start_alone, by_tracee},
+    {"traced-many", prepare_many, turn_word, start_alone, by_tracee},
+    {"seized", prepare_path, turn_word, start_seized, by_execve},
     {"handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted},
     {"traced-handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted_tracee},
     {"script", prepare_script, turn_word, start_alone, by_execve},
@@ -219,6 +241,10 @@ int main(int argc, char **argv) {
   kind->prepare();
   run = kind->run;
   start_thread(turn, (void *)kind);
+  int is_first = 1;
+  for (int more = 1; more < processes && is_first; more++) is_first = fork() != 0;
   while (!is_over()) count(executed(kind->start));
+  if (!is_first) return 0;
+  while (wait(NULL) > 0);
   return finish();
 }

@@ -3,7 +3,7 @@
 // for /banned/program until the kernel has loaded that one: from its first thread, another one (thread), another one that
 // has outlived the first (orphan); or from its first, while a lease makes the exec of /banned/program wait (leased).
 // Prints `killed` if somebody kills it then, and `lives` if it still runs after five seconds.
-// traced once: prints what one exec comes to.
+// traced once: prints what one exec comes to: `ran`, `killed` or the name of its error.
 #include "workload.h"
 #include <pthread.h>
 #include <sys/mman.h>
@@ -96,7 +96,8 @@ static void execute_once(void) {
     _exit(errno);
   }
   while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status)) ptrace(PTRACE_CONT, child, NULL, NULL);
-  puts(WIFEXITED(status) && WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "ran");
+  if (WIFSIGNALED(status)) puts("killed");
+  else puts(WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "ran");
 }
 
 int main(int argc, char **argv) {

@@ -19,7 +19,7 @@ use crate::{
     counters::{Counter, Counters, CountersError},
     descriptor_limit,
     diagnostics::{self, Throttle},
-    enforce::{DevicePolicy, Upheaval, prepare_openers, remember_host},
+    enforce::{DevicePolicy, Holds, Upheaval, prepare_openers, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
     handing_over::{HandingOver, Meetings},
@@ -158,6 +158,7 @@ impl Beginning {
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
+            holds: Holds::find(directory.path()),
             handing_over: HandingOver::default(),
             meetings: Meetings::default(),
             wake_ups: WakeUps::new(config.limit_cpu_latency).map_err(StartError::Timer)?,
@@ -171,7 +172,22 @@ impl Beginning {
             alert.write(&shared);
             cause
         });
+        end_abandoned(&shared);
         Ok(Self { shared, changes, sources, watched, failure, log: config.log })
+    }
+}
+
+/// Programs that a predecessor held when it died were not judged, and nobody else lets them go.
+fn end_abandoned(shared: &Shared) {
+    match shared.holds.as_ref().map(Holds::end_abandoned) {
+        Ok(Ok(processes)) => {
+            for process in processes {
+                InternalAlert::exec_unseen(process, "was killed, since a supervisor died that held it").write(shared);
+            }
+        }
+        Ok(Err(error)) => tracing::error!(%error, "what a supervisor held that died cannot be ended"),
+        // Then nothing was held.
+        Err(_not_possible) => {}
     }
 }
 

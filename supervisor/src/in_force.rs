@@ -134,11 +134,11 @@ impl InForce {
         self.verify != Verify::Off && (self.judges_execs || self.performs_opens(mode))
     }
 
-    /// Whether the execs of tasks that others trace fail, what they load being known too late.
-    pub(crate) fn denies_traced_execs(&self, mode: Mode) -> bool {
+    /// What becomes of the execs of tasks that others trace: what they load is known too late, unless something holds it.
+    pub(crate) fn traced_execs(&self, mode: Mode) -> TracedExecs {
         let may_deny = |name| EventType::from_name(name).is_some_and(|event_type| self.may_deny(event_type));
-        let is_denied = mode == Mode::Enforce && self.traced_execs == TracedExecs::Deny;
-        is_denied && (EXECS.into_iter().any(may_deny) || self.performs_opens(mode))
+        let is_strict = mode == Mode::Enforce && (EXECS.into_iter().any(may_deny) || self.performs_opens(mode));
+        if is_strict { self.traced_execs } else { TracedExecs::Allow }
     }
 
     /// What a match of `rule` asks for.

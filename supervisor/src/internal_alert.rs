@@ -153,14 +153,13 @@ impl InternalAlert {
         }
     }
 
-    /// An exec that fails because nobody could stop it before its program runs.
-    pub(crate) fn traced_exec_denied(pid: u32) -> Self {
+    /// An exec that fails because nobody stops it before its program runs, and why.
+    pub(crate) fn traced_exec_denied(pid: u32, why: &str) -> Self {
         Self {
             rule: "Lanner internal: exec not verified",
             priority: Priority::Warning,
             message: format!(
-                "Process {pid} executes a program, which fails: nobody but its tracer can stop it before it runs \
-                 (`enforce.traced_execs: deny`)"
+                "Process {pid}, which another one of its container traces, executes a program, which fails: {why}"
             ),
         }
     }

@@ -180,8 +180,14 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_exec i386-at", PROGRAM),
     race("attack_exec vfork", PROGRAM),
     race("attack_exec threads", PROGRAM).calling(8),
+    race("attack_exec traced", PROGRAM),
+    race("attack_exec traced", PROGRAM).within(User),
+    race("attack_exec traced", PROGRAM).within(UserNamespace),
+    race("attack_exec traced-many", PROGRAM).calling(8),
+    race("attack_exec seized", PROGRAM),
     race("attack_exec traced", PROGRAM)
-        .may_win("what somebody else traces cannot be stopped before its first instruction"),
+        .under("enforce: {traced_execs: allow}\n")
+        .may_win("what somebody else traces and nobody holds is not stopped before its first instruction"),
     race("attack_exec traced", PROGRAM).under("enforce: {traced_execs: deny}\n").without_decoy(),
     race("attack_exec handler", PROGRAM).calling(2).no_race("the handler runs before the call is made anew"),
     race("attack_exec traced-handler", PROGRAM).calling(2).no_race("the handler runs before the call is made anew"),

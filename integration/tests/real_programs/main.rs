@@ -69,14 +69,19 @@ fn run(engine: &Engine, script: &str, enforced: bool) -> (String, Option<i32>, S
 
 #[track_caller]
 fn check(script: &str, programs: &[&'static str]) {
-    let needs = [Root, Requirement::Lanner, Program("runc")];
+    check_under(LowLevel::Runc, script, programs);
+}
+
+#[track_caller]
+fn check_under(runtime: LowLevel, script: &str, programs: &[&'static str]) {
+    let needs = [Root, Requirement::Lanner, Program(runtime.name())];
     let needs: Vec<_> = needs.into_iter().chain(programs.iter().copied().map(Program)).collect();
     if skipped(&needs) {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
-    let (native, native_code, native_errors) = run(&Engine::direct(LowLevel::Runc, scratch.path()), script, false);
-    let lanner = Lanner::new(&Settings::enforce(UNRELATED));
+    let (native, native_code, native_errors) = run(&Engine::direct(runtime, scratch.path()), script, false);
+    let lanner = Lanner::new(&Settings::enforce(UNRELATED).under(runtime));
     let (enforced, code, errors) = run(&lanner.engine(), script, true);
     assert_eq!((&enforced, code), (&native, native_code), "natively: {native_errors}\nenforced: {errors}");
     assert!(native.lines().count() > 3, "natively: {native}{native_errors}");
@@ -112,6 +117,14 @@ fn perl() {
 #[test]
 fn postgresql() {
     check(include_str!("postgres.sh"), &["pgbench", "setpriv"]);
+}
+
+#[test]
+fn debuggers() {
+    // What they start is held, with and without `WAIT_KILLABLE_RECV`.
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        check_under(runtime, include_str!("debuggers.sh"), &["strace", "gdb", "python3"]);
+    }
 }
 
 #[test]

@@ -19,15 +19,17 @@ pub(crate) struct Enforcement {
     pub(crate) actions: Vec<ActionEntry>,
     /// Whose arguments are made sure of.
     pub(crate) verify: Verify,
-    /// What becomes of execs that nobody but their tracer can stop.
+    /// What becomes of execs whose task somebody else traces.
     pub(crate) traced_execs: TracedExecs,
 }
 
 /// What becomes of the execs of a task that another one of its container traces, where a rule could deny one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum TracedExecs {
-    /// Those go on that are allowed, and what they have loaded is looked at as soon as it is there.
+    /// Those go on that are allowed; the kernel holds their programs until they were looked at, or they fail.
     #[default]
+    Hold,
+    /// Those go on that are allowed, and what they have loaded is looked at as soon as it is there.
     Allow,
     /// They fail.
     Deny,
@@ -38,6 +40,7 @@ impl std::str::FromStr for TracedExecs {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "hold" => Ok(Self::Hold),
             "allow" => Ok(Self::Allow),
             "deny" => Ok(Self::Deny),
             _ => Err(UnknownWord),
@@ -80,7 +83,7 @@ impl Enforcement {
         let default = Enforce::default();
         let errnos = "one of EPERM, ENOENT, EIO, EACCES, EROFS and ENOSYS";
         let verify = root.parsed("verify", "off, exec or all", Verify::default());
-        let traced_execs = section.parsed("traced_execs", "allow or deny", TracedExecs::default());
+        let traced_execs = section.parsed("traced_execs", "hold, allow or deny", TracedExecs::default());
         if verify == Verify::Off && traced_execs == TracedExecs::Deny {
             let message =
                 "`enforce.traced_execs: deny` needs `verify: exec` or `all`, which find out that a task is traced";

@@ -9,7 +9,8 @@
 //!
 //! What blocks (FIFOs, devices, files under lease) is opened by a thread of its own, see [`blocking`].
 //!
-//! An exec cannot be performed for somebody else; it is followed to where the new program is loaded, see [`tracer`].
+//! An exec cannot be performed for somebody else; it is followed to where the new program is loaded, see [`tracer`]. Where
+//! somebody else traces the task, the kernel holds it there, see [`hold`].
 
 mod apparmor;
 mod blocking;
@@ -18,6 +19,7 @@ mod connecting;
 mod credentials;
 mod devices;
 mod handles;
+mod hold;
 mod locate;
 mod means;
 mod namespace;
@@ -37,6 +39,7 @@ use credentials::CredentialsError;
 pub(crate) use credentials::Standing;
 pub(crate) use devices::{DevicePolicy, DeviceRule};
 pub(crate) use handles::Handles;
+pub(crate) use hold::{Hold, HoldError, Holds};
 pub(crate) use locate::Located;
 pub(crate) use means::{Client, Errand, Finding, Means, MeansError};
 pub(crate) use namespace::{forget_old_openers, prepare_openers, serve};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Looking at a program whose exec cannot be followed, because a task in the container traces the caller: as soon as the
-//! kernel tells that it is loaded ([`ExecSign`]).
+//! kernel tells that it is loaded ([`ExecSign`]). It runs by then, unless it is held ([`Hold`]).
 
 use std::{
     cell::Cell,
+    collections::HashMap,
     os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -20,7 +21,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::Fate;
+use super::{Fate, Hold, HoldError, Holds};
 use crate::{
     diagnostics,
     process::{Activity, Process},
@@ -44,6 +45,11 @@ const LONGEST_TEXTS: Duration = Duration::from_millis(20);
 /// How long a program's own exec waits at most until it was looked at itself: as long as that may take, and as much again
 /// until it is noticed that it is set up, and it is dead.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How many execs of a task in a row may load no program before the next one has to wait, as long as none is longer ago than
+/// that: a search for a program tries several folders.
+const FREE_ATTEMPTS: u32 = 16;
+const MAX_DELAY: Duration = Duration::from_millis(100);
+const MEMORY: Duration = Duration::from_secs(1);
 /// A thread that waits, and writes one alert at most.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -60,6 +66,8 @@ pub(crate) enum Watched {
     Unseen,
     /// There is one that nobody could look at in time, which was told.
     Overdue,
+    /// There is one that should have been held, and was not.
+    Loose,
 }
 
 /// What is told of a look at a program before its end.
@@ -73,7 +81,18 @@ enum Stage {
 
 /// The execs of one listener that cannot be followed.
 #[derive(Debug, Default)]
-pub(crate) struct UntracedCalls(Mutex<Vec<Arc<Call>>>);
+pub(crate) struct UntracedCalls {
+    calls: Mutex<Vec<Arc<Call>>>,
+    /// By task, of those that were held.
+    in_vain: Mutex<HashMap<u32, InVain>>,
+}
+
+/// Execs of a task, one after the other, that loaded no program.
+#[derive(Debug, Clone, Copy)]
+struct InVain {
+    count: u32,
+    last: Instant,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -90,7 +109,28 @@ struct Call {
 
 impl UntracedCalls {
     fn calls(&self) -> MutexGuard<'_, Vec<Arc<Call>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_vain(&self) -> MutexGuard<'_, HashMap<u32, InVain>> {
+        self.in_vain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_in_vain(&self, task: u32) {
+        let (last, mut in_vain) = (Instant::now(), self.in_vain());
+        in_vain.retain(|_, earlier| earlier.last.elapsed() < MEMORY);
+        in_vain
+            .entry(task)
+            .and_modify(|earlier| *earlier = InVain { count: earlier.count + 1, last })
+            .or_insert(InVain { count: 1, last });
+    }
+
+    /// How long the next exec of a task is to wait: the freezer ends an exec that waits interruptibly (for a lease of the
+    /// program's file), which then begins anew, again and again.
+    fn delay(&self, task: u32) -> Duration {
+        let earlier = self.in_vain().get(&task).copied().filter(|earlier| earlier.last.elapsed() < MEMORY);
+        let many = earlier.and_then(|earlier| earlier.count.checked_sub(FREE_ATTEMPTS));
+        many.map_or(Duration::ZERO, |many| (PAUSE * (1 << many.min(10))).min(MAX_DELAY))
     }
 
     /// To be called before another exec goes on: an earlier one of the same task has failed, unless it has loaded the program
@@ -144,13 +184,20 @@ impl<'a> Untraced<'a> {
         Some(Self { caller, process, reference, call, calls })
     }
 
+    /// Prepares to hold what it executes. It may be made to wait a while first.
+    pub(crate) fn prepare_hold<'h>(&self, holds: &'h Holds) -> Result<Hold<'h>, HoldError> {
+        thread::sleep(self.calls.delay(self.call.task));
+        holds.prepare(&self.caller, self.process.task())
+    }
+
     /// Lets the exec, which is the call `number`, `proceed`, which says whether its task took the answer, and has `judge` look
     /// at the program, however long it takes until that is there: it may wait for a lease, a file system or a processor. A
     /// program that must die is killed. The look itself may not take long, since the program runs: then `overdue`, on another
     /// thread, says what becomes of it. `judge` is told how to say beforehand that the program must die; it does so soon then,
-    /// whatever else there is to be read.
+    /// whatever else there is to be read. A program that is held does not run before this has returned.
     pub(crate) fn watch(
         &self,
+        hold: Option<&Hold<'_>>,
         (number, proceed): (i64, impl FnOnce() -> bool),
         judge: impl FnOnce(u32, &dyn Fn()) -> Fate,
         overdue: impl FnOnce() -> Fate + Send,
@@ -167,20 +214,29 @@ impl<'a> Untraced<'a> {
                     return Watched::Unattended;
                 }
             };
-            if !proceed() || !self.executes(number) {
+            if !proceed() || !self.executes(number, hold) {
+                if hold.is_some() {
+                    self.calls.note_in_vain(self.call.task);
+                }
                 return Watched::NotExecuted;
             }
+            self.calls.in_vain().remove(&self.call.task);
             if !self.is_set_up() {
                 return Watched::Unseen;
             }
-            let watched = self.look(&tell, judge);
+            let watched = self.look(&tell, hold, judge);
             drop(tell);
             let is_overdue = overseer.join().unwrap_or(true);
             if is_overdue { Watched::Overdue } else { watched }
         })
     }
 
-    fn look(&self, tell: &Sender<Stage>, judge: impl FnOnce(u32, &dyn Fn()) -> Fate) -> Watched {
+    fn look(
+        &self,
+        tell: &Sender<Stage>,
+        hold: Option<&Hold<'_>>,
+        judge: impl FnOnce(u32, &dyn Fn()) -> Fate,
+    ) -> Watched {
         let is_condemned = Cell::new(false);
         // Nobody listens any more where it is too late.
         let condemn = || {
@@ -196,6 +252,8 @@ impl<'a> Untraced<'a> {
         // It may have ended meanwhile, or its first thread, whose number was asked.
         if fate == Fate::Lives && self.process.is_set_up() != Some(true) {
             Watched::Unseen
+        } else if fate == Fate::Lives && hold.is_some_and(|hold| !hold.has(&self.process)) {
+            Watched::Loose
         } else {
             Watched::Judged(fate)
         }
@@ -224,21 +282,22 @@ impl<'a> Untraced<'a> {
     }
 
     /// Waits for the end of the call; says whether it succeeded.
-    fn executes(&self, number: i64) -> bool {
+    fn executes(&self, number: i64, hold: Option<&Hold<'_>>) -> bool {
         let mut pause = PAUSE;
         loop {
             // Looked at before the sign: a call that is over has given it.
             let activity = self.caller.activity();
+            let is_held_up = hold.is_some_and(|hold| hold.is_at_rest() || self.caller.is_frozen());
             if self.call.has_failed.load(Ordering::Acquire) {
                 return false;
             }
             if self.call.sign.is_given() {
                 return true;
             }
-            if matches!(activity, Some(Activity::Waiting(wait)) if !wait.is_in(number)) {
+            if is_held_up || matches!(activity, Some(Activity::Waiting(wait)) if !wait.is_in(number)) {
                 return false;
             }
-            if self.wait(pause).contains(PollFlags::POLLHUP) {
+            if self.wait(pause, hold).contains(PollFlags::POLLHUP) {
                 return self.call.sign.is_given() && !self.call.has_failed.load(Ordering::Acquire);
             }
             pause = (pause * 2).min(MAX_PAUSE);
@@ -256,7 +315,7 @@ impl<'a> Untraced<'a> {
                 None => return false,
             }
             // What has hung up wakes nobody any more.
-            if self.wait(pause).contains(PollFlags::POLLHUP) {
+            if self.wait(pause, None).contains(PollFlags::POLLHUP) {
                 thread::sleep(pause);
             }
             pause = (pause * 9 / 8).min(MAX_SET_UP_PAUSE);
@@ -264,8 +323,10 @@ impl<'a> Untraced<'a> {
     }
 
     /// Waits for the kernel to tell something, not longer than that.
-    fn wait(&self, pause: Duration) -> PollFlags {
-        let mut wanted = [PollFd::new(self.call.sign.as_fd(), PollFlags::POLLIN)];
+    fn wait(&self, pause: Duration, hold: Option<&Hold<'_>>) -> PollFlags {
+        let sign = PollFd::new(self.call.sign.as_fd(), PollFlags::POLLIN);
+        let hold = hold.map(|hold| PollFd::new(hold.changes(), PollFlags::POLLPRI));
+        let mut wanted: Vec<_> = [sign].into_iter().chain(hold).collect();
         let told = ppoll(&mut wanted, Some(TimeSpec::from_duration(pause)), None);
         if told.is_err() {
             thread::sleep(pause);
@@ -332,7 +393,7 @@ mod tests {
 
     /// A look that takes no longer than it may.
     fn watch(untraced: &Untraced<'_>, judge: impl FnOnce(u32) -> Fate) -> Watched {
-        untraced.watch((EXEC, || true), |process, _condemn| judge(process), || panic!("it is in time"))
+        untraced.watch(None, (EXEC, || true), |process, _condemn| judge(process), || panic!("it is in time"))
     }
 
     fn settle(calls: &UntracedCalls, child: &Child) -> bool {
@@ -411,6 +472,26 @@ mod tests {
     }
 
     #[test]
+    fn execs_that_load_nothing_come_slower_and_slower() {
+        let calls = UntracedCalls::default();
+        let delays: Vec<_> = (0..32)
+            .map(|_| {
+                let delay = calls.delay(1);
+                calls.note_in_vain(1);
+                delay
+            })
+            .collect();
+        let (free, slow) = delays.split_at(usize::try_from(FREE_ATTEMPTS).unwrap());
+        assert!(free.iter().all(Duration::is_zero));
+        assert!(slow.is_sorted() && slow.first() == Some(&PAUSE) && slow.last() == Some(&MAX_DELAY), "{slow:?}");
+        assert_eq!(calls.delay(2), Duration::ZERO);
+        calls.in_vain().get_mut(&1).unwrap().last -= MEMORY;
+        assert_eq!(calls.delay(1), Duration::ZERO);
+        calls.note_in_vain(2);
+        assert!(!calls.in_vain().contains_key(&1));
+    }
+
+    #[test]
     fn a_program_executes_no_other_one_before_it_was_judged() {
         let calls = UntracedCalls::default();
         let (child, untraced) = executing(&calls);
@@ -447,7 +528,7 @@ mod tests {
                 Fate::Dies
             },
         );
-        assert_eq!((untraced.watch((EXEC, || true), judge, overdue), told), (Watched::Overdue, 1));
+        assert_eq!((untraced.watch(None, (EXEC, || true), judge, overdue), told), (Watched::Overdue, 1));
         end(child);
     }
 
@@ -460,7 +541,7 @@ mod tests {
             assert!(settle(&calls, &child) && begun.elapsed() < PATIENCE);
             Fate::Lives
         };
-        assert_eq!(untraced.watch((EXEC, || true), judge, || Fate::Lives), Watched::Overdue);
+        assert_eq!(untraced.watch(None, (EXEC, || true), judge, || Fate::Lives), Watched::Overdue);
         end(child);
     }
 
@@ -476,7 +557,7 @@ mod tests {
             assert!(begun.elapsed() < LONGEST_LOOK);
             Fate::Dies
         };
-        let watched = untraced.watch((EXEC, || true), judge, || panic!("it is in time"));
+        let watched = untraced.watch(None, (EXEC, || true), judge, || panic!("it is in time"));
         assert_eq!(watched, Watched::Judged(Fate::Dies));
         end(child);
     }

@@ -22,14 +22,15 @@ impl Cgroup {
         Some(Self { controllers: controllers.map(<[u8]>::to_vec).collect(), path: parts.next()?.to_vec() })
     }
 
+    /// Whether it is the one of cgroup v2.
+    pub(crate) fn is_unified(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
     /// The names that rules use: `cpu`, `memory`, ..; the unified hierarchy carries all of Falco's controllers.
     pub(crate) fn names(&self) -> Vec<&[u8]> {
         const UNIFIED: [&[u8]; 5] = [b"cpuset", b"cpu", b"cpuacct", b"io", b"memory"];
-        if self.controllers.is_empty() {
-            UNIFIED.to_vec()
-        } else {
-            self.controllers.iter().map(Vec::as_slice).collect()
-        }
+        if self.is_unified() { UNIFIED.to_vec() } else { self.controllers.iter().map(Vec::as_slice).collect() }
     }
 }
 

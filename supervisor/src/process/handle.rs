@@ -457,6 +457,19 @@ impl Process {
         self.read("cgroup", MAX_FILE).map(|content| Cgroup::parse(&content))
     }
 
+    /// Its group of cgroup v2, from the root that our namespace shows.
+    pub(crate) fn unified_group(&self) -> Option<Vec<u8>> {
+        self.cgroups()?.into_iter().find(Cgroup::is_unified).map(|group| group.path)
+    }
+
+    /// Whether a frozen control group keeps the task from its program, at the end of its call: it waits in a function of the
+    /// kernel then that no call uses (`wchan` of proc(5)).
+    pub(crate) fn is_frozen(&self) -> bool {
+        let function = self.read("wchan", MAX_ACTIVITY).unwrap_or_default();
+        // The one is part of the other, or not, as the kernel's compiler likes.
+        function == b"do_freezer_trap" || function == b"get_signal"
+    }
+
     /// What differs between any two programs that the task runs one after the other: the kernel's message to the program,
     /// with its random addresses. `None` where it runs none any more; empty while the kernel sets one up, when its
     /// arguments cannot be read yet either.

@@ -32,7 +32,7 @@ pub(crate) use handle::{MAX_FIRST_ARGUMENT, Process, auxiliary_of, name_of, read
 pub(crate) use hidden_memory::read_hidden;
 pub(crate) use interpreter::{linked_file, loaded_beside};
 pub(crate) use layer::{Layer, layer};
-pub(crate) use mount::mount_root;
+pub(crate) use mount::{cgroup2_mounts, mount_root};
 pub(crate) use socket::{End, Socket};
 pub(crate) use stat::Stat;
 pub(crate) use status::Status;

@@ -91,6 +91,13 @@ pub(crate) fn mount_root(process: &Process, mount: u64) -> Option<Vec<u8>> {
     table.mounts().find(|found| found.id == mount).map(|found| found.root)
 }
 
+/// Where we see cgroup v2 from its root, as far as our namespace shows it.
+pub(crate) fn cgroup2_mounts() -> Vec<Vec<u8>> {
+    let table = MountTable::own();
+    let mounts = table.iter().flat_map(MountTable::mounts);
+    mounts.filter(|mount| mount.kind == b"cgroup2" && mount.root == b"/").map(|mount| mount.point).collect()
+}
+
 /// Undoes the octal escapes of the table.
 fn unescape(word: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(word.len());

@@ -14,6 +14,7 @@ mod procmap;
 mod seccomp;
 mod socket;
 mod tracee;
+mod urgency;
 
 use std::io;
 
@@ -35,6 +36,7 @@ pub(crate) use seccomp::{
 };
 pub(crate) use socket::{connect, socket_protocol};
 pub(crate) use tracee::{Stop, makes_anew, next_stop, reported_stop, resume};
+pub(crate) use urgency::Urgency;
 
 /// A system call failed in a way that nobody decides on.
 #[derive(Debug, thiserror::Error)]

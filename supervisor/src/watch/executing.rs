@@ -28,9 +28,11 @@ use super::{
     left::Left,
 };
 use crate::{
+    config::TracedExecs,
     counters::Counter,
     decode::Call,
-    enforce::{Exec, Fate, Follow, Followed, Located, RESTART, Untraced, Watched},
+    diagnostics,
+    enforce::{Exec, Fate, Follow, Followed, Hold, Located, RESTART, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -351,20 +353,29 @@ impl Verification<'_> {
         }
     }
 
-    /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs; it is
-    /// looked at as soon as it has it, unless the configuration would rather have it fail.
+    /// A task that is traced by somebody else, in the container, cannot be stopped by us before its new program runs: the
+    /// kernel holds it there, or it is looked at as soon as it has it, or fails, as the configuration says.
     fn run_untraced(&self) {
         self.turn.hand_over();
-        let (task, shared, in_force) = (self.notification.target_tid, &self.delivery.shared, &self.judged.in_force);
-        if in_force.denies_traced_execs(shared.mode) {
-            if self.answer(Response::Errno(in_force.errno.number())) {
-                InternalAlert::traced_exec_denied(task).write(shared);
-                shared.counters.add(Counter::Denied, 1);
-            }
-            return;
+        let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
+        let wanted = self.judged.in_force.traced_execs(shared.mode);
+        if wanted == TracedExecs::Deny {
+            return self.deny_traced("`enforce.traced_execs` is `deny`");
         }
         let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return self.refuse() };
-        let proceed = || self.answer(Response::Continue);
+        let prepare = |holds| caller.prepare_hold(holds).map_err(|error| diagnostics::chain(&error));
+        let hold = match wanted {
+            TracedExecs::Hold => {
+                match shared.holds.as_ref().map_err(|error| diagnostics::chain(error)).and_then(prepare) {
+                    Ok(hold) => Some(hold),
+                    Err(error) => {
+                        return self.deny_traced(&format!("it cannot be held until it was looked at: {error}"));
+                    }
+                }
+            }
+            TracedExecs::Allow | TracedExecs::Deny => None,
+        };
+        let proceed = || self.let_go(&caller, hold.as_ref());
         let give_up = |why| {
             let fate = unknown(shared);
             if fate == Fate::Dies {
@@ -376,13 +387,55 @@ impl Verification<'_> {
         let judge = |process, condemn: &dyn Fn()| self.judge_loaded_program(process, condemn);
         let overdue = || give_up("withheld its memory from whoever looked at it");
         // The numbers that it was found by are its own as long as its call waits, which the answer shows.
-        match caller.watch((i64::from(self.notification.nr), proceed), judge, overdue) {
+        match caller.watch(hold.as_ref(), (i64::from(self.notification.nr), proceed), judge, overdue) {
             Watched::Unattended => self.refuse(),
             Watched::Unseen => {
                 give_up("had ended before it was looked at");
             }
+            Watched::Loose => {
+                give_up("was not held, since something moved it to another control group");
+            }
             Watched::Judged(_) | Watched::NotExecuted | Watched::Overdue => {}
         }
+    }
+
+    /// Fails an exec that would load a program which nobody stops.
+    fn deny_traced(&self, why: &str) {
+        let shared = &self.delivery.shared;
+        if self.answer(Response::Errno(self.judged.in_force.errno.number())) {
+            InternalAlert::traced_exec_denied(self.notification.target_tid, why).write(shared);
+            shared.counters.add(Counter::Denied, 1);
+        }
+    }
+
+    /// Lets a traced exec go on; says whether its task took the answer.
+    fn let_go(&self, caller: &Untraced<'_>, hold: Option<&Hold<'_>>) -> bool {
+        let Some(hold) = hold else { return self.answer(Response::Continue) };
+        let freeze = || {
+            let frozen = hold.freeze();
+            frozen.inspect_err(|error| tracing::error!(%error, "a process cannot be frozen")).is_ok()
+        };
+        if self.delivery.shared.is_wait_killable {
+            if !freeze() {
+                self.refuse();
+                return false;
+            }
+            return self.answer(Response::Continue);
+        }
+        // Without the kernel's protection the freezer would end the wait for the answer.
+        let precedence = match hold.take_precedence() {
+            Ok(precedence) => precedence,
+            Err(error) => {
+                self.deny_traced(&format!("it cannot be held until it was looked at: {}", diagnostics::chain(&error)));
+                return false;
+            }
+        };
+        let (is_taken, is_frozen) = (self.answer(Response::Continue), freeze());
+        drop(precedence);
+        if is_taken && !is_frozen {
+            caller.kill();
+        }
+        is_taken
     }
 
     /// Judges what was really loaded into the process, which is stopped or ours to look at; calls `condemn` as soon as it is
@@ -499,7 +552,7 @@ impl Verification<'_> {
         let written = matches
             .write_lines(shared, event, id, &mut lines)
             .map_err(|error| error.to_string())
-            .and_then(|()| shared.log.append(&lines).map_err(|error| crate::diagnostics::chain(&error)));
+            .and_then(|()| shared.log.append(&lines).map_err(|error| diagnostics::chain(&error)));
         match written {
             Ok(()) => drop(shared.counters.add(Counter::Alerts, matches.count())),
             Err(error) => {
