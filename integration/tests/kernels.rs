@@ -71,6 +71,7 @@ for mode in audit enforce; do
 done
 echo traced:
 lanner-runtime --lanner-mode enforce run --bundle /traced traced </dev/null
+lanner-runtime --lanner-mode enforce run --bundle /raced raced </dev/null | sed 's/^attempts=[0-9]* //; s/=[1-9][0-9]*/=some/g'
 ";
 
 const SEEN: &str = "audit:
@@ -99,6 +100,7 @@ sh: /changed/echo: Operation not permitted
   Notice dropped /changed/echo (denied: EPERM)
 traced:
 killed
+successes=0 decoys=some
 ";
 
 #[track_caller]
@@ -112,11 +114,15 @@ fn check(version: &'static str) {
     let bundle = bundle.file(&busybox, "/banned/echo").file(&busybox, "/allowed/echo").file(&busybox, "/changed/echo");
     // What a task executes that its parent traces.
     let traced = Bundle::new(&["/bin/retraced", "same"]).file(&workload("retraced"), "/bin/retraced");
+    let raced =
+        Bundle::new(&["/bin/attack_exec", "3", "0", "traced"]).file(&workload("attack_exec"), "/bin/attack_exec");
+    let raced = raced.file(&workload("harmless"), "/public/program").file(&workload("banned"), "/banned/program");
     let machine = Machine::new(kernel)
         .program("runc")
         .lanner()
         .bundle(&bundle, "/bundle")
         .bundle(&traced, "/traced")
+        .bundle(&raced, "/raced")
         .text("/etc/lanner/lanner.yaml", "")
         .text("/etc/lanner/lanner_rules.local.yaml", RULES);
     let outcome = machine.run(SCRIPT);
