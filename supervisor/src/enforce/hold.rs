@@ -18,7 +18,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
             ffi::{OsStrExt as _, OsStringExt as _},
-            fs::{FileExt as _, symlink},
+            fs::FileExt as _,
         },
     },
     path::{Path, PathBuf},
@@ -28,14 +28,15 @@ use std::{
 };
 
 use nix::{
+    dir::Dir,
     errno::Errno,
-    fcntl::{OFlag, openat},
+    fcntl::{OFlag, openat, readlinkat},
     sys::{
         signal::{Signal, kill},
         stat::{Mode, mkdirat},
         statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
     },
-    unistd::{Pid, UnlinkatFlags, unlinkat},
+    unistd::{Pid, UnlinkatFlags, symlinkat, unlinkat},
 };
 
 use crate::{
@@ -94,8 +95,8 @@ pub(crate) struct Holds {
     root: File,
     /// Taken by whoever has the kernel's lock of all control groups, or may not have to wait for it.
     order: Mutex<()>,
-    /// Where it is recorded who is held.
-    records: PathBuf,
+    /// Where it is recorded who is held. A thread that makes calls for the container has another root directory than we.
+    records: File,
     /// Processes.
     held: Mutex<HashSet<u32>>,
 }
@@ -103,8 +104,9 @@ pub(crate) struct Holds {
 /// A process that is being held.
 #[derive(Debug)]
 pub(crate) struct Hold<'a> {
+    // Before the claim ends, after which another hold may make it anew.
+    _record: Record<'a>,
     claim: Claim<'a>,
-    record: PathBuf,
     /// The group that it comes from.
     home: OwnedFd,
     group: OwnedFd,
@@ -112,6 +114,13 @@ pub(crate) struct Hold<'a> {
     path: Vec<u8>,
     freeze: File,
     events: File,
+}
+
+/// Where a successor finds the group.
+#[derive(Debug)]
+struct Record<'a> {
+    records: &'a File,
+    name: String,
 }
 
 /// No supervisor changes control groups meanwhile but its owner.
@@ -144,7 +153,8 @@ impl Holds {
         let found = points.find_map(|point| Some((File::open(&point).ok().filter(is_root)?, point)));
         let (root, point) = found.ok_or(HoldError::NotMounted)?;
         let (order, held) = Default::default();
-        Ok(Self { point, root, order, records: records.to_owned(), held })
+        let records = File::open(records).map_err(HoldError::refused("open the run directory"))?;
+        Ok(Self { point, root, order, records, held })
     }
 
     fn held(&self) -> MutexGuard<'_, HashSet<u32>> {
@@ -165,8 +175,7 @@ impl Holds {
             .map_err(HoldError::refused("open its control group"))?;
         let name = format!("{GROUP}{process}");
         let full = self.point.join(OsStr::from_bytes(relative)).join(&name);
-        let record = self.records.join(format!("{RECORD}{process}"));
-        record_hold(&full, &record).map_err(HoldError::refused("record who is held"))?;
+        let record = Record::make(&self.records, &full, process).map_err(HoldError::refused("record who is held"))?;
         let path = [path.strip_suffix(b"/").unwrap_or(&path), b"/", name.as_bytes()].concat();
         let order = self.order()?;
         let hold = Hold::make(claim, record, home, (name, path))?;
@@ -207,12 +216,12 @@ impl Holds {
     /// they execute.
     pub(crate) fn end_abandoned(&self) -> io::Result<Vec<u32>> {
         let mut ended = Vec::new();
-        for entry in fs::read_dir(&self.records)? {
-            let record = entry?.path();
-            if !record.file_name().is_some_and(|name| name.as_bytes().starts_with(RECORD.as_bytes())) {
+        for entry in Dir::openat(&self.records, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?.iter() {
+            let name = entry?.file_name().to_owned();
+            if !name.to_bytes().starts_with(RECORD.as_bytes()) {
                 continue;
             }
-            let path = fs::read_link(&record)?;
+            let path = PathBuf::from(readlinkat(&self.records, name.as_c_str())?);
             match File::open(&path) {
                 Ok(group) => {
                     let processes = kill_all(group.as_fd())?;
@@ -222,7 +231,7 @@ impl Holds {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            fs::remove_file(&record)?;
+            unlinkat(&self.records, name.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
         }
         Ok(ended)
     }
@@ -231,7 +240,7 @@ impl Holds {
 impl<'a> Hold<'a> {
     fn make(
         claim: Claim<'a>,
-        record: PathBuf,
+        record: Record<'a>,
         home: OwnedFd,
         (name, path): (String, Vec<u8>),
     ) -> Result<Self, HoldError> {
@@ -247,9 +256,9 @@ impl<'a> Hold<'a> {
             Ok((group, freeze, events))
         };
         match opened() {
-            Ok((group, freeze, events)) => Ok(Self { claim, record, home, group, name, path, freeze, events }),
+            Ok((group, freeze, events)) => Ok(Self { claim, _record: record, home, group, name, path, freeze, events }),
             Err(error) => {
-                remove(&home, &name, &record);
+                remove(&home, &name);
                 Err(HoldError::refused("freeze a control group")(error))
             }
         }
@@ -322,7 +331,7 @@ impl Drop for Hold<'_> {
             }
         }
         drop(order);
-        remove(&self.home, &self.name, &self.record);
+        remove(&self.home, &self.name);
     }
 }
 
@@ -340,25 +349,34 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// Before there is anything to record: a record of nothing does no harm.
-fn record_hold(group: &Path, record: &Path) -> io::Result<()> {
-    match symlink(group, record) {
-        // Of one that could not be removed.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(record)?;
-            symlink(group, record)
+impl<'a> Record<'a> {
+    /// To be made before the group is: a record of nothing does no harm.
+    fn make(records: &'a File, group: &Path, process: u32) -> io::Result<Self> {
+        let record = Self { records, name: format!("{RECORD}{process}") };
+        match symlinkat(group, records, record.name.as_str()) {
+            // Of one that could not be removed.
+            Err(Errno::EEXIST) => {
+                unlinkat(records, record.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+                symlinkat(group, records, record.name.as_str())?;
+            }
+            made => made?,
         }
-        made => made,
+        Ok(record)
     }
 }
 
-fn remove(home: &OwnedFd, name: &str, record: &Path) {
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = unlinkat(self.records, self.name.as_str(), UnlinkatFlags::NoRemoveDir) {
+            tracing::warn!(%error, name = self.name, "cannot forget who was held");
+        }
+    }
+}
+
+fn remove(home: &OwnedFd, name: &str) {
     let remove = || Ok(unlinkat(home, name, UnlinkatFlags::RemoveDir)?);
     if let Err(error) = await_removal(remove) {
         tracing::warn!(%error, name, "a control group cannot be removed");
-    }
-    if let Err(error) = fs::remove_file(record) {
-        tracing::warn!(%error, record = %record.display(), "cannot forget who was held");
     }
 }
 
@@ -409,4 +427,134 @@ fn open_group(above: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     let flags = u64::from((libc::O_PATH | libc::O_DIRECTORY).cast_unsigned());
     let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
     open_at(above, &CString::new(path)?, OpenHow { flags, mode: 0, resolve })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader},
+        mem::ManuallyDrop,
+        os::unix::{fs::symlink, process::ExitStatusExt as _},
+        process::{Child, ChildStdout, Command, Stdio},
+        sync::mpsc,
+    };
+
+    use nix::{
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        unistd::geteuid,
+    };
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Nothing where the machine lets nobody hold anything.
+    fn holds() -> Option<(TempDir, Holds)> {
+        let records = tempfile::tempdir().unwrap();
+        let holds = if geteuid().is_root() { Holds::find(records.path()) } else { Err(HoldError::NotMounted) };
+        holds.inspect_err(|error| eprintln!("skipped: {error}")).ok().map(|holds| (records, holds))
+    }
+
+    /// A process that says a word when it is told to go on, and then waits for its end.
+    struct Told(Child, BufReader<ChildStdout>);
+
+    impl Told {
+        fn new() -> Self {
+            let script = "read line; echo $line; read line";
+            let mut command = Command::new("sh");
+            let mut child = command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let said = BufReader::new(child.stdout.take().unwrap());
+            Self(child, said)
+        }
+
+        fn process(&self) -> Process {
+            Process::open(self.0.id()).unwrap()
+        }
+
+        fn prepare<'a>(&self, holds: &'a Holds) -> Result<Hold<'a>, HoldError> {
+            holds.prepare(&self.process(), self.0.id())
+        }
+
+        fn tell(&self, word: &str) {
+            self.0.stdin.as_ref().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
+        }
+
+        fn says(&mut self, within: u16) -> Option<String> {
+            let mut wanted = [PollFd::new(self.1.get_ref().as_fd(), PollFlags::POLLIN)];
+            poll(&mut wanted, PollTimeout::from(within)).unwrap();
+            let mut line = String::new();
+            wanted[0].any().unwrap().then(|| self.1.read_line(&mut line).unwrap()).map(|_| line)
+        }
+    }
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _may_be_dead = self.0.kill();
+            let _ended = self.0.wait();
+        }
+    }
+
+    fn await_rest(hold: &Hold<'_>) {
+        while !hold.is_at_rest() {
+            thread::sleep(PAUSE);
+        }
+    }
+
+    #[test]
+    fn what_is_held_goes_on_afterwards_as_if_nothing_had_been() {
+        let Some((records, holds)) = holds() else { return };
+        let mut told = Told::new();
+        let group = told.process().unified_group().unwrap();
+        let hold = told.prepare(&holds).unwrap();
+        assert!(hold.has(&told.process()) && !hold.is_at_rest());
+        hold.freeze().unwrap();
+        told.tell("word");
+        await_rest(&hold);
+        assert!(told.process().is_frozen());
+        assert_eq!(told.says(50), None);
+        let (home, name) = (hold.home.try_clone().unwrap(), hold.name.clone());
+        drop(hold);
+        assert_eq!(told.says(5000).unwrap(), "word\n");
+        assert_eq!(told.process().unified_group().unwrap(), group);
+        assert_eq!(open_group(home.as_fd(), name.as_bytes()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(records.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_held_is_in_nobodys_way() {
+        let Some((records, holds)) = holds() else { return };
+        let (gone, stays) = (Told::new(), Told::new());
+        let (task, number) = (stays.process(), gone.0.id());
+        drop(gone);
+        assert!(matches!(holds.prepare(&task, number), Err(HoldError::Refused { .. })));
+        assert!(stays.prepare(&holds).is_ok());
+        assert_eq!(fs::read_dir(records.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_process_is_held_once_at_a_time() {
+        let Some((_records, holds)) = holds() else { return };
+        let told = Told::new();
+        let (first, (done, is_done)) = (told.prepare(&holds).unwrap(), mpsc::channel());
+        thread::scope(|scope| {
+            scope.spawn(|| done.send(told.prepare(&holds).is_ok()));
+            assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err());
+            drop(first);
+            assert!(is_done.recv_timeout(PATIENCE).unwrap());
+        });
+    }
+
+    #[test]
+    fn what_a_predecessor_held_is_killed() {
+        let Some((records, holds)) = holds() else { return };
+        let mut told = Told::new();
+        let hold = ManuallyDrop::new(told.prepare(&holds).unwrap());
+        hold.freeze().unwrap();
+        symlink(holds.point.join("lanner-exec-none"), records.path().join("held-none")).unwrap();
+        let successor = Holds::find(records.path()).unwrap();
+        assert_eq!(successor.end_abandoned().unwrap(), [told.0.id()]);
+        assert_eq!(told.0.wait().unwrap().signal(), Some(libc::SIGKILL));
+        assert!(open_group(hold.home.as_fd(), hold.name.as_bytes()).is_err());
+        assert_eq!(fs::read_dir(records.path()).unwrap().count(), 0);
+        assert!(successor.end_abandoned().unwrap().is_empty());
+    }
 }
