@@ -526,7 +526,7 @@ mod tests {
         let (task, number) = (stays.process(), gone.0.id());
         drop(gone);
         assert!(matches!(holds.prepare(&task, number), Err(HoldError::Refused { .. })));
-        assert!(stays.prepare(&holds).is_ok());
+        drop(stays.prepare(&holds).unwrap());
         assert_eq!(fs::read_dir(records.path()).unwrap().count(), 0);
     }
 
@@ -537,7 +537,7 @@ mod tests {
         let (first, (done, is_done)) = (told.prepare(&holds).unwrap(), mpsc::channel());
         thread::scope(|scope| {
             scope.spawn(|| done.send(told.prepare(&holds).is_ok()));
-            assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err());
+            is_done.recv_timeout(Duration::from_millis(50)).unwrap_err();
             drop(first);
             assert!(is_done.recv_timeout(PATIENCE).unwrap());
         });
@@ -553,7 +553,7 @@ mod tests {
         let successor = Holds::find(records.path()).unwrap();
         assert_eq!(successor.end_abandoned().unwrap(), [told.0.id()]);
         assert_eq!(told.0.wait().unwrap().signal(), Some(libc::SIGKILL));
-        assert!(open_group(hold.home.as_fd(), hold.name.as_bytes()).is_err());
+        open_group(hold.home.as_fd(), hold.name.as_bytes()).unwrap_err();
         assert_eq!(fs::read_dir(records.path()).unwrap().count(), 0);
         assert!(successor.end_abandoned().unwrap().is_empty());
     }
