@@ -81,9 +81,14 @@ impl InForce {
         Self::new(config, Ruleset::default(), 0)
     }
 
+    /// What a match of a rule asks for under a configuration.
+    pub(crate) fn action_under(config: &Config, rule: &Rule) -> ResolvedAction {
+        policy::resolve(&config.enforcement.actions, config.enforcement.enforce, &facts_of(rule))
+    }
+
     fn new(config: &Config, ruleset: Ruleset, fingerprint: u64) -> Self {
         let enforce = config.enforcement.enforce;
-        let resolve = |rule: &Rule| policy::resolve(&config.enforcement.actions, enforce, &facts_of(rule));
+        let resolve = |rule: &Rule| Self::action_under(config, rule);
         let is_strict = |rule: &Rule| resolve(rule).action > Action::Alert;
         let rules_for = |names: &[&str]| {
             let types: Vec<_> = names.iter().filter_map(|name| EventType::from_name(name)).collect();

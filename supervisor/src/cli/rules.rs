@@ -7,7 +7,8 @@ use std::{
 };
 
 use clap::Args;
-use rules::{EventType, LoadReport, Loader, did_you_mean};
+use policy::ResolvedAction;
+use rules::{EventType, Load, LoadReport, Loader, did_you_mean};
 use serde_json::Value;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     rule_files::{self, UnusableRules},
     text::write_entry,
 };
-use crate::{config::Config, node::line::escape_controls};
+use crate::{config::Config, in_force::InForce, node::line::escape_controls};
 
 /// Column of the descriptions.
 const DESCRIPTION: usize = 51;
@@ -68,12 +69,17 @@ pub(super) fn run(config: &Config, arguments: &RulesArguments) -> Result<(), Com
         None => Ok(loader.describe()),
         Some(name) => loader.describe_rule(name).ok_or_else(|| UnknownRule::new(name, &loader)),
     };
-    refuse_errors(&loader.into_report())?;
+    let Load { ruleset, report } = loader.finish();
+    refuse_errors(&report)?;
     let description = description?;
+    let action_of = |name: &str| {
+        let rule = ruleset.as_ref()?.rules().iter().find(|rule| rule.name() == name)?;
+        Some(action(InForce::action_under(config, rule)))
+    };
     let text = match &arguments.name {
         _ if arguments.json || config.outputs.format.json => format!("{description}\n"),
         None => overview(&description),
-        Some(_) => rules_of(&description).map(details).collect(),
+        Some(name) => rules_of(&description).map(|rule| details(rule, action_of(name))).collect(),
     };
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
@@ -104,13 +110,14 @@ fn overview(description: &Value) -> String {
 }
 
 /// Everything about one rule, in the order in which somebody would ask for it.
-fn details(rule: &Value) -> String {
+fn details(rule: &Value, action: Option<String>) -> String {
     let mut out = format!("{}\n", text_line(rule, "/info/name"));
     let enabled = rule.pointer("/info/enabled") == Some(&Value::Bool(true));
     let entries = [
         ("description", text(rule, "/info/description")),
         ("priority", text(rule, "/info/priority")),
         ("enabled", if enabled { "yes" } else { "no" }.to_owned()),
+        ("action", action.unwrap_or_default()),
         ("tags", list(rule, "/info/tags")),
         ("events", events(rule)),
         ("condition", text(rule, "/info/condition")),
@@ -125,6 +132,12 @@ fn details(rule: &Value) -> String {
         write_entry(&mut out, &format!("  {name}"), text, DETAILS);
     }
     out
+}
+
+/// What enforce mode does with a match, and who says so.
+fn action(resolved: ResolvedAction) -> String {
+    let by = if resolved.explicit { "assigned by the rule or `actions`" } else { "`enforce.default_action`" };
+    format!("{} in enforce mode ({by})", resolved.action)
 }
 
 /// A text of a rule, with its lines.

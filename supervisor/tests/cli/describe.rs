@@ -36,8 +36,11 @@ const RULES: &str = "\
   warn_evttypes: false
 ";
 
-const FILES: &[(&str, &str)] =
-    &[("c.yaml", "rules_files: [$DIR/rules.yaml]\n"), ("rules.yaml", RULES), ("dir/rules.yml", RULES)];
+const FILES: &[(&str, &str)] = &[
+    ("c.yaml", "rules_files: [$DIR/rules.yaml]\nactions: [{rules: Shell*, action: alert}]\n"),
+    ("rules.yaml", RULES),
+    ("dir/rules.yml", RULES),
+];
 
 #[track_caller]
 fn check(line: &str, code: i32, out: &str, err: &str) {
@@ -70,6 +73,7 @@ Shell started
               was, and from where the shell was started.
   priority    Warning
   enabled     yes
+  action      alert in enforce mode (assigned by the rule or `actions`)
   tags        container, shell
   events      execve, execveat
   condition   runs and proc.name in (shells)
@@ -86,6 +90,7 @@ Anything
   description d
   priority    Debug
   enabled     no
+  action      deny in enforce mode (`enforce.default_action`)
   events      451 of 451 event types
   condition   proc.name != x
   compiled    proc.name != x
