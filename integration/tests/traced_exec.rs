@@ -61,6 +61,20 @@ fn a_traced_exec_fails_where_the_configuration_says_so() {
     }
 }
 
+#[test]
+fn a_traced_exec_that_fails_goes_on() {
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program(runtime.name())]) {
+            continue;
+        }
+        let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+        let bundle = Bundle::new(&["timeout", "10", "traced", "failing"]).file(&workload("traced"), "/bin/traced");
+        let output = Container::run(&lanner.engine(), &bundle);
+        assert_eq!(text(&output.stdout), "ENOENT\n".repeat(6), "{runtime:?}: {}", text(&output.stderr));
+        lanner.expect_nothing_left();
+    }
+}
+
 /// Where cgroup v2 is beside the first version, it can be missing.
 #[test]
 fn a_traced_exec_that_cannot_be_held_fails() {

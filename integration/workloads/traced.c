@@ -4,6 +4,7 @@
 // has outlived the first (orphan); or from its first, while a lease makes the exec of /banned/program wait (leased).
 // Prints `killed` if somebody kills it then, and `lives` if it still runs after five seconds.
 // traced once: prints what one exec comes to: `ran`, `killed` or the name of its error.
+// traced failing: prints the names of the errors of three execs of a first thread, and of three of one that has outlived it.
 #include "workload.h"
 #include <pthread.h>
 #include <sys/mman.h>
@@ -100,9 +101,43 @@ static void execute_once(void) {
   else puts(WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "ran");
 }
 
+static void *fail(void *unused) {
+  for (int attempt = 0; attempt < 3; attempt++) {
+    execv("/nowhere", (char *[]){"none", NULL});
+    puts(strerrorname_np(errno));
+  }
+  fflush(stdout);
+  return unused;
+}
+
+static void *fail_alone(void *unused) {
+  usleep(10000);
+  ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+  fail(unused);
+  _exit(0);
+}
+
+static void fail_traced(int alone) {
+  int status;
+  pthread_t thread;
+  pid_t child = fork(), task;
+  if (child == 0 && alone) {
+    pthread_create(&thread, NULL, fail_alone, NULL);
+    pthread_exit(NULL);
+  }
+  if (child == 0) {
+    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    fail(NULL);
+    _exit(0);
+  }
+  while ((task = waitpid(-1, &status, __WALL)) > 0)
+    if (WIFSTOPPED(status)) ptrace(PTRACE_CONT, task, NULL, NULL);
+}
+
 int main(int argc, char **argv) {
   kind = argc > 1 ? argv[1] : "leader";
   if (is("once")) return execute_once(), 0;
+  if (is("failing")) return fail_traced(0), fail_traced(1), 0;
   path = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   strcpy((char *)path, "/public/program");
   pthread_t exchanger;

@@ -200,6 +200,9 @@ impl Supervisor {
             if self.unwritten_due <= Instant::now() {
                 self.unwritten_due = Instant::now() + HOUSEKEEPING;
                 InternalAlert::write_again(&self.shared);
+                if let Ok(holds) = &self.shared.holds {
+                    holds.tidy();
+                }
             }
         }
     }

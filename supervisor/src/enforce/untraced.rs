@@ -70,6 +70,16 @@ pub(crate) enum Watched {
     Loose,
 }
 
+/// How the call of an exec ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Executed,
+    /// It failed, or its task died.
+    Failed,
+    /// Its task is not held any more.
+    Loose,
+}
+
 /// What is told of a look at a program before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -214,11 +224,16 @@ impl<'a> Untraced<'a> {
                     return Watched::Unattended;
                 }
             };
-            if !proceed() || !self.executes(number, hold) {
-                if hold.is_some() {
-                    self.calls.note_in_vain(self.call.task);
+            let outcome = if proceed() { self.outcome(number, hold) } else { Outcome::Failed };
+            match outcome {
+                Outcome::Executed => {}
+                Outcome::Failed => {
+                    if hold.is_some() {
+                        self.calls.note_in_vain(self.call.task);
+                    }
+                    return Watched::NotExecuted;
                 }
-                return Watched::NotExecuted;
+                Outcome::Loose => return Watched::Loose,
             }
             self.calls.in_vain().remove(&self.call.task);
             if !self.is_set_up() {
@@ -252,7 +267,7 @@ impl<'a> Untraced<'a> {
         // It may have ended meanwhile, or its first thread, whose number was asked.
         if fate == Fate::Lives && self.process.is_set_up() != Some(true) {
             Watched::Unseen
-        } else if fate == Fate::Lives && hold.is_some_and(|hold| !hold.has(&self.process)) {
+        } else if fate == Fate::Lives && hold.is_some_and(|hold| !hold.holds(&self.process)) {
             Watched::Loose
         } else {
             Watched::Judged(fate)
@@ -281,24 +296,29 @@ impl<'a> Untraced<'a> {
         is_overdue
     }
 
-    /// Waits for the end of the call; says whether it succeeded.
-    fn executes(&self, number: i64, hold: Option<&Hold<'_>>) -> bool {
+    /// Waits for the end of the call.
+    fn outcome(&self, number: i64, hold: Option<&Hold<'_>>) -> Outcome {
         let mut pause = PAUSE;
         loop {
             // Looked at before the sign: a call that is over has given it.
             let activity = self.caller.activity();
             let is_held_up = hold.is_some_and(|hold| hold.is_at_rest() || self.caller.is_frozen());
             if self.call.has_failed.load(Ordering::Acquire) {
-                return false;
+                return Outcome::Failed;
             }
             if self.call.sign.is_given() {
-                return true;
+                return Outcome::Executed;
+            }
+            // One that is not there any more has hung up.
+            if hold.is_some_and(|hold| !hold.holds(&self.caller)) && self.caller.exists() {
+                return Outcome::Loose;
             }
             if is_held_up || matches!(activity, Some(Activity::Waiting(wait)) if !wait.is_in(number)) {
-                return false;
+                return Outcome::Failed;
             }
             if self.wait(pause, hold).contains(PollFlags::POLLHUP) {
-                return self.call.sign.is_given() && !self.call.has_failed.load(Ordering::Acquire);
+                let executed = self.call.sign.is_given() && !self.call.has_failed.load(Ordering::Acquire);
+                return if executed { Outcome::Executed } else { Outcome::Failed };
             }
             pause = (pause * 2).min(MAX_PAUSE);
         }

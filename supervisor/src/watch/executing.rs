@@ -38,7 +38,7 @@ use crate::{
     internal_alert::InternalAlert,
     process::{Process, is_marked, loaded_beside, unseen},
     shared::Shared,
-    sys::{Notification, Response},
+    sys::{Notification, Response, Urgency},
     target::Target,
     wake_ups,
 };
@@ -375,7 +375,7 @@ impl Verification<'_> {
             }
             TracedExecs::Allow | TracedExecs::Deny => None,
         };
-        let proceed = || self.let_go(&caller, hold.as_ref());
+        let proceed = || self.let_go(hold.as_ref());
         let give_up = |why| {
             let fate = unknown(shared);
             if fate == Fate::Dies {
@@ -393,7 +393,7 @@ impl Verification<'_> {
                 give_up("had ended before it was looked at");
             }
             Watched::Loose => {
-                give_up("was not held, since something moved it to another control group");
+                give_up("was not held, since something moved it to another control group, or let that one go on");
             }
             Watched::Judged(_) | Watched::NotExecuted | Watched::Overdue => {}
         }
@@ -409,31 +409,20 @@ impl Verification<'_> {
     }
 
     /// Lets a traced exec go on; says whether its task took the answer.
-    fn let_go(&self, caller: &Untraced<'_>, hold: Option<&Hold<'_>>) -> bool {
+    fn let_go(&self, hold: Option<&Hold<'_>>) -> bool {
         let Some(hold) = hold else { return self.answer(Response::Continue) };
         let freeze = || {
             let frozen = hold.freeze();
             frozen.inspect_err(|error| tracing::error!(%error, "a process cannot be frozen")).is_ok()
         };
-        if self.delivery.shared.is_wait_killable {
-            if !freeze() {
-                self.refuse();
-                return false;
-            }
-            return self.answer(Response::Continue);
-        }
-        // Without the kernel's protection the freezer would end the wait for the answer.
-        let precedence = match hold.take_precedence() {
-            Ok(precedence) => precedence,
-            Err(error) => {
-                self.deny_traced(&format!("it cannot be held until it was looked at: {}", diagnostics::chain(&error)));
-                return false;
-            }
-        };
-        let (is_taken, is_frozen) = (self.answer(Response::Continue), freeze());
-        drop(precedence);
-        if is_taken && !is_frozen {
-            caller.kill();
+        // Without the kernel's protection the freezer ends the wait for the answer, unless that comes before the task has got a
+        // processor. Where it does not, nothing has happened: the call is made anew.
+        let urgency = if self.delivery.shared.is_wait_killable { None } else { Urgency::take().ok() };
+        let is_frozen = freeze();
+        let is_taken = is_frozen && self.answer(Response::Continue);
+        drop(urgency);
+        if !is_frozen {
+            self.refuse();
         }
         is_taken
     }
