@@ -416,7 +416,7 @@ impl Verification<'_> {
             frozen.inspect_err(|error| tracing::error!(%error, "a process cannot be frozen")).is_ok()
         };
         // Without the kernel's protection the freezer ends the wait for the answer, unless that comes before the task has got a
-        // processor. Where it does not, nothing has happened: the call is made anew.
+        // processor. Where it does not, nothing has happened: the call is made anew. Who may not be urgent tries more often.
         let urgency = if self.delivery.shared.is_wait_killable { None } else { Urgency::take().ok() };
         let is_frozen = freeze();
         let is_taken = is_frozen && self.answer(Response::Continue);
