@@ -224,8 +224,10 @@ impl<'a> Untraced<'a> {
                     return Watched::Unattended;
                 }
             };
-            let outcome = if proceed() { self.outcome(number, hold) } else { Outcome::Failed };
-            match outcome {
+            if !proceed() {
+                return Watched::NotExecuted;
+            }
+            match self.outcome(number, hold) {
                 Outcome::Executed => {}
                 Outcome::Failed => {
                     if hold.is_some() {
