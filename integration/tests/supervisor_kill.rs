@@ -301,7 +301,7 @@ fn a_program_that_is_held_dies_with_its_supervisor() {
         };
         let deaths = (0..100).take_while(|_| told() == 0).map(die).count();
         assert!(told() > 0, "{runtime:?}: after {deaths} deaths");
-        assert!(container.output().contains("killed"), "{}", container.output());
+        wait_for("its death", PATIENCE, || container.output().contains("killed").then_some(()));
         fs::write(container.inside("/tmp/go"), "").unwrap();
         wait_for("the end", PATIENCE, || container.output().contains("over").then_some(()));
         container.wait(PATIENCE);

@@ -88,8 +88,9 @@ fn a_traced_exec_that_cannot_be_held_fails() {
         let engine = lanner.engine().wrapped(&["unshare", "-m", "sh", "-c", without, "sh"]);
         let output = Container::run(&engine, &bundle);
         assert_eq!(text(&output.stdout), format!("{outcome}\n"), "{}", text(&output.stderr));
-        let is_denial =
-            |alert: &&Alert| alert.message.ends_with("cannot be held until it was looked at: cgroup v2 is not mounted");
+        let is_denial = |alert: &&Alert| {
+            alert.message.ends_with("cannot be held until it was looked at: cgroup v2 is not mounted to be written to")
+        };
         assert_eq!(lanner.alerts_of(UNVERIFIED).iter().filter(is_denial).count(), alerts, "{outcome}");
         lanner.expect_nothing_left();
     }

@@ -13,7 +13,7 @@ use policy::{Mode, Watched};
 use rules::Rule;
 
 use crate::{
-    config::{Config, ConfigError, rules_files},
+    config::{Config, ConfigError, TracedExecs, rules_files},
     container::{self, Identity, LoadIdentityError},
     control::ControlError,
     counters::{Counter, Counters, CountersError},
@@ -173,7 +173,17 @@ impl Beginning {
             cause
         });
         end_abandoned(&shared);
+        warn_of_holds(&shared);
         Ok(Self { shared, changes, sources, watched, failure, log: config.log })
+    }
+}
+
+/// Says at the beginning what would else be told when somebody starts a debugger.
+fn warn_of_holds(shared: &Shared) {
+    if shared.in_force.load().traced_execs(shared.mode) == TracedExecs::Hold
+        && let Err(error) = &shared.holds
+    {
+        tracing::warn!(error = diagnostics::chain(error), "execs of traced tasks will fail, since nothing can be held");
     }
 }
 
@@ -186,7 +196,7 @@ fn end_abandoned(shared: &Shared) {
             }
         }
         Ok(Err(error)) => tracing::error!(%error, "what a supervisor held that died cannot be ended"),
-        // Then nothing was held.
+        // Then it held nothing, unless what is mounted has changed since.
         Err(_not_possible) => {}
     }
 }

@@ -47,7 +47,7 @@ const LONGEST_TEXTS: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many execs of a task in a row may load no program before the next one has to wait, as long as none is longer ago than
 /// that: a search for a program tries several folders.
-const FREE_ATTEMPTS: u32 = 16;
+const FREE_ATTEMPTS: u32 = 32;
 const MAX_DELAY: Duration = Duration::from_millis(100);
 const MEMORY: Duration = Duration::from_secs(1);
 /// A thread that waits, and writes one alert at most.
@@ -194,6 +194,11 @@ impl<'a> Untraced<'a> {
         Some(Self { caller, process, reference, call, calls })
     }
 
+    /// Whether an exec of its task has come to nothing just before.
+    pub(crate) fn tries_again(&self) -> bool {
+        self.calls.in_vain().contains_key(&self.call.task)
+    }
+
     /// Prepares to hold what it executes. It may be made to wait a while first.
     pub(crate) fn prepare_hold<'h>(&self, holds: &'h Holds) -> Result<Hold<'h>, HoldError> {
         thread::sleep(self.calls.delay(self.call.task));
@@ -224,10 +229,8 @@ impl<'a> Untraced<'a> {
                     return Watched::Unattended;
                 }
             };
-            if !proceed() {
-                return Watched::NotExecuted;
-            }
-            match self.outcome(number, hold) {
+            let outcome = if proceed() { self.outcome(number, hold) } else { Outcome::Failed };
+            match outcome {
                 Outcome::Executed => {}
                 Outcome::Failed => {
                     if hold.is_some() {
@@ -496,7 +499,7 @@ mod tests {
     #[test]
     fn execs_that_load_nothing_come_slower_and_slower() {
         let calls = UntracedCalls::default();
-        let delays: Vec<_> = (0..32)
+        let delays: Vec<_> = (0..64)
             .map(|_| {
                 let delay = calls.delay(1);
                 calls.note_in_vain(1);

@@ -1,6 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `/proc/PID/cgroup`: the control groups of a task.
 
+/// How a group is called that holds a process while it executes a program, before the number of that process: the id of no
+/// container has such a name.
+pub(crate) const HOLD: &str = "lanner-exec:";
+
+/// The path of a group without those that hold processes for a moment: where what is in them belongs.
+pub(crate) fn without_holds(path: &[u8]) -> &[u8] {
+    let is_hold = |name: &[u8]| {
+        let number = name.strip_prefix(HOLD.as_bytes());
+        number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+    };
+    let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else { return path };
+    let (above, name) = path.split_at(slash);
+    if !is_hold(name.strip_prefix(b"/").unwrap_or(name)) {
+        path
+    } else if above.is_empty() {
+        b"/"
+    } else {
+        without_holds(above)
+    }
+}
+
 /// One line of the file: a hierarchy's controllers and the path below its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cgroup {
@@ -37,6 +58,22 @@ impl Cgroup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_belongs_where_it_came_from() {
+        for (path, home) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/lanner-exec:7", "/a"),
+            ("/lanner-exec:7/lanner-exec:8", "/"),
+            ("/a/lanner-exec:7/b", "/a/lanner-exec:7/b"),
+            ("/lanner-exec:", "/lanner-exec:"),
+            ("/lanner-exec:7x", "/lanner-exec:7x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_holds(path.as_bytes()), home.as_bytes(), "{path}");
+        }
+    }
 
     #[test]
     fn hybrid_lines_give_a_path_per_controller() {

@@ -26,6 +26,7 @@ use nix::{
 
 use super::{
     Activity, Auxiliary, Cgroup, Stat, Status, Wait,
+    cgroup::without_holds,
     stat::number,
     unseen::{named, opened, overlook},
 };
@@ -452,14 +453,22 @@ impl Process {
         inside.filter(|inside| inside.is_empty() || inside.starts_with(b"/")).map(<[u8]>::to_vec)
     }
 
-    /// Control groups.
+    /// Control groups. One that holds the task for a moment is not told of.
     pub(crate) fn cgroups(&self) -> Option<Vec<Cgroup>> {
+        let mut groups = self.all_cgroups()?;
+        for group in groups.iter_mut().filter(|group| group.is_unified()) {
+            group.path = without_holds(&group.path).to_vec();
+        }
+        Some(groups)
+    }
+
+    fn all_cgroups(&self) -> Option<Vec<Cgroup>> {
         self.read("cgroup", MAX_FILE).map(|content| Cgroup::parse(&content))
     }
 
     /// Its group of cgroup v2, from the root that our namespace shows.
     pub(crate) fn unified_group(&self) -> Option<Vec<u8>> {
-        self.cgroups()?.into_iter().find(Cgroup::is_unified).map(|group| group.path)
+        self.all_cgroups()?.into_iter().find(Cgroup::is_unified).map(|group| group.path)
     }
 
     /// Whether a frozen control group keeps the task from its program, at the end of its call: it waits in a function of the

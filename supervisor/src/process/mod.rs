@@ -26,7 +26,7 @@ mod unseen;
 pub(crate) use activity::{Activity, Wait};
 pub(crate) use auxiliary::Auxiliary;
 pub(crate) use capability::names as capability_names;
-pub(crate) use cgroup::Cgroup;
+pub(crate) use cgroup::{Cgroup, HOLD, without_holds};
 pub(crate) use descriptor::{Descriptor, Kind, has_lost_name, is_marked, kernel_path};
 pub(crate) use handle::{MAX_FIRST_ARGUMENT, Process, auxiliary_of, name_of, read_system_setting, state_of};
 pub(crate) use hidden_memory::read_hidden;

@@ -36,7 +36,7 @@ pub(crate) use seccomp::{
 };
 pub(crate) use socket::{connect, socket_protocol};
 pub(crate) use tracee::{Stop, makes_anew, next_stop, reported_stop, resume};
-pub(crate) use urgency::Urgency;
+pub(crate) use urgency::{Together, Urgency};
 
 /// A system call failed in a way that nobody decides on.
 #[derive(Debug, thiserror::Error)]

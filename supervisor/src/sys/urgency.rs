@@ -3,6 +3,12 @@
 
 use std::{io, marker::PhantomData, mem::MaybeUninit};
 
+use nix::{
+    errno::Errno,
+    sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
+    unistd::Pid,
+};
+
 /// The calling thread, to which this belongs, runs before everything that is not in real time (`SCHED_FIFO` of sched(7)).
 #[derive(Debug)]
 pub(crate) struct Urgency {
@@ -39,6 +45,42 @@ impl Drop for Urgency {
     }
 }
 
+/// A task and the calling thread, to which this belongs, have one processor between them.
+#[derive(Debug)]
+pub(crate) struct Together {
+    task: Pid,
+    processors: CpuSet,
+    own: CpuSet,
+    thread: PhantomData<*const ()>,
+}
+
+impl Together {
+    /// On a processor that the task may use.
+    pub(crate) fn bring(task: u32) -> io::Result<Self> {
+        let (task, caller) = (Pid::from_raw(i32::try_from(task).map_err(io::Error::other)?), Pid::from_raw(0));
+        let (processors, own, here) = (sched_getaffinity(task)?, sched_getaffinity(caller)?, sched_getcpu()?);
+        let may_use = |processor: &usize| processors.is_set(*processor).unwrap_or_default();
+        let processor = [here].into_iter().chain(0..CpuSet::count()).find(may_use).ok_or(Errno::ESRCH)?;
+        let mut one = CpuSet::new();
+        one.set(processor)?;
+        let together = Self { task, processors, own, thread: PhantomData };
+        sched_setaffinity(caller, &one)?;
+        sched_setaffinity(task, &one)?;
+        Ok(together)
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        // The task may have ended.
+        for (task, processors) in [(self.task, &self.processors), (Pid::from_raw(0), &self.own)] {
+            if let Err(error) = sched_setaffinity(task, processors) {
+                tracing::debug!(%error, %task, "a task keeps to one processor");
+            }
+        }
+    }
+}
+
 fn set(policy: libc::c_int, parameters: libc::sched_param) -> io::Result<()> {
     // SAFETY: the call reads one structure, which lives across it.
     let set = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
@@ -48,6 +90,25 @@ fn set(policy: libc::c_int, parameters: libc::sched_param) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_comes_to_a_processor_and_has_all_again() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let task = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let processors = |task| {
+            let set = sched_getaffinity(task).unwrap();
+            (0..CpuSet::count()).filter(|processor| set.is_set(*processor).unwrap()).collect::<Vec<_>>()
+        };
+        let before = [task, Pid::from_raw(0)].map(processors);
+        let together = Together::bring(child.id()).unwrap();
+        let [of_task, own] = [task, Pid::from_raw(0)].map(processors);
+        assert!(of_task.len() == 1 && of_task == own);
+        drop(together);
+        assert_eq!([task, Pid::from_raw(0)].map(processors), before);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        Together::bring(child.id()).unwrap_err();
+    }
 
     #[test]
     fn it_ends_with_its_owner() {

@@ -17,13 +17,13 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, openat},
     sys::stat::{Mode, mkdirat},
-    unistd::{UnlinkatFlags, unlinkat},
+    unistd::{Gid, Uid, UnlinkatFlags, setfsgid, setfsuid, unlinkat},
 };
 
 use crate::sys::{OpenHow, open_at};
 
 /// How long a group is tried to be emptied, and to be removed: what was killed takes a moment to end.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// By a descriptor of its directory.
@@ -42,13 +42,22 @@ impl Group {
     /// A new one below it. One of this name that is there already must be empty: whoever made it may have more of it than
     /// its name.
     pub(super) fn make(&self, name: &str) -> io::Result<Self> {
-        let mut made = mkdirat(&self.0, name, Mode::S_IRWXU);
+        let mut made = self.make_directory(name);
         if made == Err(Errno::EEXIST) {
             self.remove(name)?;
-            made = mkdirat(&self.0, name, Mode::S_IRWXU);
+            made = self.make_directory(name);
         }
         made?;
         self.group(name)
+    }
+
+    /// The kernel gives it to whoever makes it, and a thread that opens files for others may wear the ids of one of them.
+    fn make_directory(&self, name: &str) -> nix::Result<()> {
+        let (user, group) = (setfsuid(Uid::from_raw(0)), setfsgid(Gid::from_raw(0)));
+        let made = mkdirat(&self.0, name, Mode::S_IRWXU);
+        setfsgid(group);
+        setfsuid(user);
+        made
     }
 
     /// One below it.
@@ -84,7 +93,8 @@ impl Group {
     pub(super) fn threads(&self) -> io::Result<Vec<u32>> {
         let mut content = String::new();
         self.file("cgroup.threads", OFlag::O_RDONLY)?.read_to_string(&mut content)?;
-        Ok(content.lines().filter_map(|line| line.parse().ok()).collect())
+        // The kernel writes 0 for one that ended just now, and takes 0 for the caller.
+        Ok(content.lines().filter_map(|line| line.parse().ok()).filter(|thread| *thread != 0).collect())
     }
 
     /// Moves a whole process here, by the number of any of its threads, which takes up to 20 ms: the kernel has to wait until
@@ -116,18 +126,18 @@ impl Group {
     pub(super) fn empty_into(&self, other: &Self) -> io::Result<()> {
         let begun = Instant::now();
         loop {
-            let threads = self.threads()?;
-            if threads.is_empty() {
-                return Ok(());
-            }
+            // Each brings its whole process along.
+            let Some(thread) = self.threads()?.into_iter().next() else { return Ok(()) };
             if begun.elapsed() >= PATIENCE {
                 return Err(Errno::EBUSY.into());
             }
-            for thread in threads {
-                match other.take(thread) {
-                    Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
+            match other.take(thread) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            if self.threads()?.first() == Some(&thread) {
+                // It is ending.
+                thread::sleep(PAUSE);
             }
         }
     }

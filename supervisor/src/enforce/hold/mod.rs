@@ -38,26 +38,27 @@ use nix::{
         signal::{Signal, kill},
         stat::Mode,
         statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
+        statvfs::{FsFlags, fstatvfs},
     },
     unistd::{Pid, UnlinkatFlags, symlinkat, unlinkat},
 };
 
-use crate::process::{Process, cgroup2_mounts};
+use crate::process::{HOLD, Process, cgroup2_mounts, without_holds};
 
-/// How the group of a process that is held is called, before its number.
-const GROUP: &str = "lanner-exec-";
 /// How its record in the run directory is.
 const RECORD: &str = "held-";
 
 /// How long a process waits that is held already, for the exec of another of its threads.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(1);
+/// Groups that cannot be removed now. Each has a descriptor.
+const MAX_LEFT: usize = 64;
 
 /// A process cannot be held.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HoldError {
     /// Cgroup v2 is not mounted, or not for us.
-    #[error("cgroup v2 is not mounted")]
+    #[error("cgroup v2 is not mounted to be written to")]
     NotMounted,
     /// The process' group lies outside of our cgroup namespace, or is gone.
     #[error("its control group cannot be seen from here")]
@@ -68,6 +69,9 @@ pub(crate) enum HoldError {
     /// Another of its threads executes a program, and does not come to an end.
     #[error("it is held already")]
     Held,
+    /// Somebody keeps groups from being removed in which processes were held.
+    #[error("{MAX_LEFT} control groups cannot be removed")]
+    Cluttered,
     /// The kernel refuses something.
     #[error("cannot {what}")]
     Refused { what: &'static str, source: io::Error },
@@ -120,8 +124,11 @@ struct Claim<'a> {
 impl Holds {
     /// To be called by a thread that sees the host's files. Who is held is recorded in the directory `records`.
     pub(crate) fn find(records: &Path) -> Result<Self, HoldError> {
-        // Something else may be mounted over one of them.
-        let is_root = |root: &File| fstatfs(root).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC);
+        // Something else may be mounted over one of them, and one may be for reading only.
+        let is_root = |root: &File| {
+            let is_cgroup = fstatfs(root).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC);
+            is_cgroup && fstatvfs(root).is_ok_and(|facts| !facts.flags().contains(FsFlags::ST_RDONLY))
+        };
         let mut points = cgroup2_mounts().into_iter().map(OsString::from_vec);
         let root = points.find_map(|point| File::open(point).ok().filter(is_root)).ok_or(HoldError::NotMounted)?;
         let records = File::open(records).map_err(HoldError::refused("open the run directory"))?;
@@ -140,6 +147,9 @@ impl Holds {
     /// Prepares to hold the process of `task`, which waits for the answer to a call.
     pub(crate) fn prepare(&self, task: &Process, process: u32) -> Result<Hold<'_>, HoldError> {
         let claim = self.claim(process)?;
+        if self.left().len() >= MAX_LEFT {
+            return Err(HoldError::Cluttered);
+        }
         let path = task.unified_group().ok_or(HoldError::Outside)?;
         let home = home_of(&path).ok_or(HoldError::Outside)?;
         let name = group_of(process);
@@ -148,6 +158,10 @@ impl Holds {
         // One of an earlier hold is ours from now on.
         self.left().retain(|left| left.process != process);
         self.record(&relative, process).map_err(HoldError::refused("record who is held"))?;
+        if path.ends_with(name.as_bytes()) {
+            // It could not be brought home before.
+            leave(&home.group(&name).map_err(HoldError::refused("open its control group"))?, &home, process);
+        }
         let made = home.make(&name).and_then(|group| Ok((group.file("cgroup.events", OFlag::O_RDONLY)?, group)));
         let (events, group) = match made {
             Ok(made) => made,
@@ -158,10 +172,6 @@ impl Holds {
         };
         let path = [b"/".as_slice(), &relative].concat();
         let hold = Hold { claim, home: Some(home), group, path, events };
-        // As long as it waits, the number is its own.
-        if !task.exists() {
-            return Err(HoldError::Moved);
-        }
         hold.group.take(process).map_err(HoldError::refused("move it to a control group of its own"))?;
         if hold.has(task) { Ok(hold) } else { Err(HoldError::Moved) }
     }
@@ -225,7 +235,7 @@ impl Holds {
         Ok(ended)
     }
 
-    /// Says whether the process was there. Others, which it or a thread of its has made before it was frozen, go on.
+    /// Says whether the process was held, and so may have executed a program. Others, which it or a thread of its has made before it was frozen, go on.
     fn end(&self, record: &CStr, process: u32) -> io::Result<bool> {
         let path = readlinkat(&self.records, record)?.into_vec();
         let home = home_of(&[b"/", path.as_slice()].concat()).map(|home| Group::open(self.root.as_fd(), home));
@@ -233,9 +243,10 @@ impl Holds {
         let Some(group) = home.group(&group_of(process)).map(Some).or_else(none_if_gone)? else {
             return self.forget(process).map(|()| false);
         };
-        group.freeze()?;
+        // It is frozen before its call is answered, and goes on when it was judged.
         let is_of_it = |thread| Process::open(thread).and_then(|task| task.leader()) == Some(process);
-        let was_held = group.threads()?.into_iter().any(is_of_it);
+        let was_held = group.is_to_be_frozen()? && group.threads()?.into_iter().any(is_of_it);
+        group.freeze()?;
         if was_held {
             let number = Pid::from_raw(i32::try_from(process).map_err(io::Error::other)?);
             match kill(number, Signal::SIGKILL) {
@@ -314,25 +325,13 @@ fn none_if_gone<T>(error: io::Error) -> io::Result<Option<T>> {
 /// Where a process belongs that is in the group of this path: not in one that holds somebody else, who had made it. Nothing
 /// for a group outside of our namespace, whose path leads up.
 fn home_of(path: &[u8]) -> Option<&[u8]> {
-    let mut home = path.strip_prefix(b"/")?;
-    let is_hold =
-        |name: &[u8]| name.strip_prefix(GROUP.as_bytes()).is_some_and(|number| number.iter().all(u8::is_ascii_digit));
-    loop {
-        let (above, name) = home.iter().rposition(|byte| *byte == b'/').map_or((&b""[..], home), |slash| {
-            let (above, name) = home.split_at(slash);
-            (above, name.strip_prefix(b"/").unwrap_or(name))
-        });
-        if !is_hold(name) {
-            break;
-        }
-        home = above;
-    }
+    let home = without_holds(path).strip_prefix(b"/")?;
     let leads_up = home.split(|byte| *byte == b'/').any(|name| name == b"..");
     (!leads_up).then_some(home)
 }
 
 fn group_of(process: u32) -> String {
-    format!("{GROUP}{process}")
+    format!("{HOLD}{process}")
 }
 
 fn record_of(process: u32) -> String {
@@ -357,11 +356,13 @@ mod tests {
 
     use nix::{
         poll::{PollFd, PollFlags, PollTimeout, poll},
-        unistd::geteuid,
+        sys::stat::fstat,
+        unistd::{Uid, geteuid, setfsuid},
     };
     use tempfile::TempDir;
 
     use super::*;
+    use crate::sys::keep_capabilities;
 
     /// Nothing where the machine lets nobody hold anything.
     fn holds() -> Option<(TempDir, Holds)> {
@@ -485,6 +486,21 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_roots_whoever_its_thread_serves() {
+        let Some((_records, holds)) = holds() else { return };
+        let told = Told::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                keep_capabilities().unwrap();
+                setfsuid(Uid::from_raw(1000));
+                let hold = told.prepare(&holds).unwrap();
+                assert_eq!(fstat(hold.group.file("cgroup.freeze", OFlag::O_RDONLY).unwrap()).unwrap().st_uid, 0);
+                assert_eq!(setfsuid(Uid::from_raw(1000)).as_raw(), 1000);
+            });
+        });
+    }
+
+    #[test]
     fn a_process_that_leaves_is_not_held() {
         let Some((_records, holds)) = holds() else { return };
         let told = Told::new();
@@ -500,33 +516,24 @@ mod tests {
     }
 
     #[test]
-    fn a_process_comes_home_from_groups_that_hold() {
-        for (path, home) in [
-            ("/", Some("")),
-            ("/a/b", Some("a/b")),
-            ("/a/lanner-exec-7", Some("a")),
-            ("/lanner-exec-7/lanner-exec-8", Some("")),
-            ("/a/lanner-exec-7/b", Some("a/lanner-exec-7/b")),
-            ("/lanner-exec-x", Some("lanner-exec-x")),
-            ("/../a", None),
-            ("", None),
-        ] {
-            assert_eq!(home_of(path.as_bytes()), home.map(str::as_bytes), "{path}");
-        }
-    }
-
-    #[test]
     fn what_a_predecessor_held_is_killed() {
         let Some((records, holds)) = holds() else { return };
         let mut told = Told::new();
         let group = told.process().unified_group().unwrap();
-        let _abandoned = ManuallyDrop::new(told.prepare(&holds).unwrap());
-        symlink("none/lanner-exec-1", records.path().join("held-1")).unwrap();
+        let abandoned = ManuallyDrop::new(told.prepare(&holds).unwrap());
+        abandoned.freeze().unwrap();
+        // Whose call has no answer yet.
+        let mut other = Told::new();
+        let _unfrozen = ManuallyDrop::new(other.prepare(&holds).unwrap());
+        symlink("none/lanner-exec:1", records.path().join("held-1")).unwrap();
         let successor = Holds::find(records.path()).unwrap();
         assert_eq!(successor.end_abandoned().unwrap(), [told.0.id()]);
         assert_eq!(told.0.wait().unwrap().signal(), Some(libc::SIGKILL));
         assert!(!is_there(&holds, &group, told.0.id()));
         assert_eq!(fs::read_dir(records.path()).unwrap().count(), 0);
         assert!(successor.end_abandoned().unwrap().is_empty());
+        other.tell("lives");
+        assert_eq!(other.says(5000).unwrap(), "lives\n");
+        assert_eq!(other.process().unified_group().unwrap(), group);
     }
 }
