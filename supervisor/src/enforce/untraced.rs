@@ -36,8 +36,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// is slow. The first page that it touches when it runs wakes us, too, unless it may not be looked into.
 const SET_UP_PAUSE: Duration = Duration::from_micros(50);
 const MAX_SET_UP_PAUSE: Duration = Duration::from_millis(100);
-/// How long a look at a program that is set up may take. It takes some 0.1 ms, on a busy machine a few; but the program runs
-/// meanwhile, and can hold up whoever reads its memory for as long as it likes: a thread that waits for a page, which a
+/// How long a look at a program that is set up may take. It takes some 0.1 ms, on a busy machine a few; but the program, which
+/// runs meanwhile unless it is held, can hold up whoever reads its memory for as long as it likes: a thread that waits for a page, which a
 /// file system of the container's never delivers, keeps the lock that the reader needs (`mmap_lock`).
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// How long a program that must not run may live for the sake of the texts of its alert.
@@ -207,7 +207,7 @@ impl<'a> Untraced<'a> {
 
     /// Lets the exec, which is the call `number`, `proceed`, which says whether its task took the answer, and has `judge` look
     /// at the program, however long it takes until that is there: it may wait for a lease, a file system or a processor. A
-    /// program that must die is killed. The look itself may not take long, since the program runs: then `overdue`, on another
+    /// program that must die is killed. The look itself may not take long, since the program may run: then `overdue`, on another
     /// thread, says what becomes of it. `judge` is told how to say beforehand that the program must die; it does so soon then,
     /// whatever else there is to be read. A program that is held does not run before this has returned.
     pub(crate) fn watch(
