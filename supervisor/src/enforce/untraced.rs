@@ -37,8 +37,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 const SET_UP_PAUSE: Duration = Duration::from_micros(50);
 const MAX_SET_UP_PAUSE: Duration = Duration::from_millis(100);
 /// How long a look at a program that is set up may take. It takes some 0.1 ms, on a busy machine a few; but the program, which
-/// runs meanwhile unless it is held, can hold up whoever reads its memory for as long as it likes: a thread that waits for a page, which a
-/// file system of the container's never delivers, keeps the lock that the reader needs (`mmap_lock`).
+/// runs meanwhile unless it is held, can hold up whoever reads its memory for as long as it likes: a thread that waits for a
+/// page, which a file system of the container's never delivers, keeps the lock that the reader needs (`mmap_lock`).
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// How long a program that must not run may live for the sake of the texts of its alert.
 const LONGEST_TEXTS: Duration = Duration::from_millis(20);
@@ -192,11 +192,6 @@ impl<'a> Untraced<'a> {
         let call = Arc::new(Call { task, leader, sign, has_failed, is_done });
         calls.calls().push(Arc::clone(&call));
         Some(Self { caller, process, reference, call, calls })
-    }
-
-    /// Whether an exec of its task has come to nothing just before.
-    pub(crate) fn tries_again(&self) -> bool {
-        self.calls.in_vain().contains_key(&self.call.task)
     }
 
     /// Prepares to hold what it executes. It may be made to wait a while first.

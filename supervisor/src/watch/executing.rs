@@ -375,7 +375,7 @@ impl Verification<'_> {
             }
             TracedExecs::Allow | TracedExecs::Deny => None,
         };
-        let proceed = || self.let_go(&caller, hold.as_ref());
+        let proceed = || self.let_go(hold.as_ref());
         let give_up = |why| {
             let fate = unknown(shared);
             if fate == Fate::Dies {
@@ -409,7 +409,7 @@ impl Verification<'_> {
     }
 
     /// Lets a traced exec go on; says whether its task took the answer.
-    fn let_go(&self, caller: &Untraced<'_>, hold: Option<&Hold<'_>>) -> bool {
+    fn let_go(&self, hold: Option<&Hold<'_>>) -> bool {
         let Some(hold) = hold else { return self.answer(Response::Continue) };
         let freeze = || {
             let frozen = hold.freeze();
@@ -417,11 +417,10 @@ impl Verification<'_> {
         };
         // Without the kernel's protection the freezer ends the wait for the answer, unless that comes before the task has got a
         // processor. Where it does not, nothing has happened: the call is made anew. So it is
-        // kept from one, where once was not enough by that of this thread.
+        // kept on the processor of this thread, which nobody takes away: a tracer sees what was withdrawn (-512).
         let is_raced = !self.delivery.shared.is_wait_killable;
         let told = |error: &io::Error| tracing::warn!(%error, "a held exec may have to be made anew often");
-        let together = (is_raced && caller.tries_again())
-            .then(|| Together::bring(self.notification.target_tid).inspect_err(told).ok());
+        let together = is_raced.then(|| Together::bring(self.notification.target_tid).inspect_err(told).ok());
         let urgency = is_raced.then(|| Urgency::take().inspect_err(told).ok());
         let is_frozen = freeze();
         let is_taken = is_frozen && self.answer(Response::Continue);

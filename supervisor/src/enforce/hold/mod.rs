@@ -155,10 +155,10 @@ impl Holds {
         let name = group_of(process);
         let relative = if home.is_empty() { name.as_bytes().to_vec() } else { [home, b"/", name.as_bytes()].concat() };
         let home = Group::open(self.root.as_fd(), home).map_err(HoldError::refused("open its control group"))?;
+        self.record(&relative, process).map_err(HoldError::refused("record who is held"))?;
         // One of an earlier hold is ours from now on.
         self.left().retain(|left| left.process != process);
-        self.record(&relative, process).map_err(HoldError::refused("record who is held"))?;
-        if path.ends_with(name.as_bytes()) {
+        if path.strip_suffix(name.as_bytes()).is_some_and(|above| above.ends_with(b"/")) {
             // It could not be brought home before.
             leave(&home.group(&name).map_err(HoldError::refused("open its control group"))?, &home, process);
         }
@@ -235,7 +235,8 @@ impl Holds {
         Ok(ended)
     }
 
-    /// Says whether the process was held, and so may have executed a program. Others, which it or a thread of its has made before it was frozen, go on.
+    /// Says whether the process was held, and so may have executed a program. Others, which it or a thread of its had made before
+    /// it was frozen, go on.
     fn end(&self, record: &CStr, process: u32) -> io::Result<bool> {
         let path = readlinkat(&self.records, record)?.into_vec();
         let home = home_of(&[b"/", path.as_slice()].concat()).map(|home| Group::open(self.root.as_fd(), home));
