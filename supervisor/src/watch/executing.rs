@@ -416,8 +416,8 @@ impl Verification<'_> {
             frozen.inspect_err(|error| tracing::error!(%error, "a process cannot be frozen")).is_ok()
         };
         // Without the kernel's protection the freezer ends the wait for the answer, unless that comes before the task has got a
-        // processor. Where it does not, nothing has happened: the call is made anew. So it is
-        // kept on the processor of this thread, which nobody takes away: a tracer sees what was withdrawn (-512).
+        // processor. Where it does not, nothing has happened: the call is made anew, and a tracer sees that (-512). So the task
+        // is kept on the processor of this thread, which nobody takes away.
         let is_raced = !self.delivery.shared.is_wait_killable;
         let told = |error: &io::Error| tracing::warn!(%error, "a held exec may have to be made anew often");
         let together = is_raced.then(|| Together::bring(self.notification.target_tid).inspect_err(told).ok());
