@@ -395,7 +395,12 @@ impl Process {
             if is_told || !self.stat().is_some_and(|stat| stat.is_ending && stat.threads > 1) {
                 return told;
             }
-            let Some(listed) = self.threads() else { break };
+            let Some(listed) = self.threads() else {
+                if self.exists() {
+                    break;
+                }
+                return told;
+            };
             let running = listed.iter().filter_map(|task| self.thread(*task)).filter(|thread| !thread.is_ending());
             let mut asked = 0;
             let mut answers = running.take(MAX_THREADS).inspect(|_| asked += 1).map(|thread| read(&thread));
