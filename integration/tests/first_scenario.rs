@@ -21,6 +21,15 @@ const COMMAND: [&str; 3] = ["sh", "-c", "while true; do cat /etc/shadow; sleep 5
 const PATIENCE: Duration = Duration::from_secs(20);
 const STAMP: usize = "08:33:10.199588288".len();
 
+/// What engines tell of an image.
+const FROM_IMAGE: &str = "
+- rule: from image
+  desc: A program was executed in a container of an image.
+  condition: evt.type = execve and proc.name = uname and container.image.repository endswith busybox
+  output: from %container.image.repository %container.image.tag %container.image.id
+  priority: WARNING
+";
+
 /// The rule for enforcement: denied from its entrypoint on, the container could not even start.
 fn cat_only() -> String {
     FIRST_SCENARIO.replace("evt.type = execve", "evt.type = execve and proc.name = cat")
@@ -97,12 +106,16 @@ fn under_podman() {
     if skipped(&needs) {
         return;
     }
-    let lanner = Lanner::new(&Settings::audit(FIRST_SCENARIO));
+    let lanner = Lanner::new(&Settings::audit(&[FROM_IMAGE, FIRST_SCENARIO].concat()));
     let podman = Podman::new(&lanner, &lanner.shim_as("lanner-runtime"));
     let container = podman.start(NAME, &COMMAND);
     expect_line(&lanner, "cat", &container, "");
     assert!(podman.call(&["exec", NAME, "id"]).status.success());
     expect_line(&lanner, "id", &container, "");
+    assert!(podman.call(&["exec", NAME, "uname"]).status.success());
+    let of_image = &lanner.alerts_of("from image")[0];
+    assert_eq!(of_image.text("container.image.repository"), "docker.io/library/busybox");
+    assert_eq!((of_image.text("container.image.tag"), of_image.text("container.image.id").len()), ("latest", 64));
     assert!(podman.call(&["rm", "--force", "--time", "0", NAME]).status.success());
     lanner.expect_nothing_left();
 }

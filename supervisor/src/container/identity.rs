@@ -2,7 +2,7 @@
 //! [`Identity`]: the container's names, image, pod and isolation.
 //!
 //! Names come from where the engine leaves them: CRI annotations of containerd and CRI-O, Docker's own record, podman's
-//! command line (in `plan.json`); plain containerd and runc have nothing but the id.
+//! command line (in `plan.json`) and storage; plain containerd and runc have nothing but the id.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +19,7 @@ use super::{
     docker::Record,
     image::Image,
     pod_labels::{self, PodLabels},
+    podman,
     spec::{Plan, Spec, is_of_containerd},
 };
 
@@ -117,7 +118,7 @@ impl Identity {
             id: short(&plan.id),
             name: name(&plan, &spec, record.as_ref(), engine),
             engine,
-            image: image(&spec, record.as_ref()),
+            image: image(&plan, &spec, record.as_ref(), engine),
             is_privileged: spec.is_privileged(),
             has_host_pids: spec.shares("pid", "pid"),
             has_host_network: spec.shares("network", "net"),
@@ -188,7 +189,10 @@ fn name(plan: &Plan, spec: &Spec, record: Option<&Record>, engine: &str) -> Stri
     }
 }
 
-fn image(spec: &Spec, record: Option<&Record>) -> Image {
+fn image(plan: &Plan, spec: &Spec, record: Option<&Record>, engine: &str) -> Image {
+    if engine == "podman" {
+        return podman::image(&plan.id, &plan.bundle).unwrap_or_default();
+    }
     let id = spec.annotation("io.kubernetes.cri-o.ImageRef").or_else(|| record?.image.as_deref()).unwrap_or_default();
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     // Older versions of CRI-O have a reference there.

@@ -5,6 +5,7 @@ mod docker;
 mod identity;
 mod image;
 mod pod_labels;
+mod podman;
 mod selinux;
 mod spec;
 

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::Identity;
+use super::{Identity, image::Image};
 
 /// Recorded specs; absent outside the project's own machines.
 fn recorded(name: &str) -> Option<String> {
@@ -99,6 +99,33 @@ fn podman_is_named_by_its_command_line() {
     let spec = r#"{"annotations":{"io.container.manager":"libpod"}}"#;
     let identity = load(plan, spec);
     assert_eq!((&*identity.name, identity.engine, &*identity.full_id), ("web", "podman", "6a20ca468bfd4e82"));
+}
+
+#[test]
+fn podman_keeps_images_in_its_storage() {
+    let root = tempfile::tempdir().unwrap();
+    let of = |id: &str| {
+        let bundle = root.path().join(format!("overlay-containers/{id}/userdata"));
+        let plan = serde_json::json!({"id": id, "bundle": bundle}).to_string();
+        load(&plan, r#"{"annotations":{"io.container.manager":"libpod"}}"#).image
+    };
+    fs::create_dir(root.path().join("overlay-containers")).unwrap();
+    let write =
+        |list: &str, content: &str| fs::write(root.path().join("overlay-containers").join(list), content).unwrap();
+    assert_eq!(of("a1"), Image::default());
+    let entry =
+        |id: &str, image: &str, metadata: &str| serde_json::json!({"id": id, "image": image, "metadata": metadata});
+    let named = entry("a1", "9f3e", r#"{"image-name":"localhost:5000/web:1.2","image-id":"9f3e","created-at":1}"#);
+    write("containers.json", &serde_json::json!([entry("b2", "", ""), named]).to_string());
+    let short_lived = entry("c3", "77aa", r#"{"image-name":"docker.io/library/busybox:latest"}"#);
+    write("volatile-containers.json", &serde_json::json!([short_lived]).to_string());
+    let image = of("a1");
+    assert_eq!((&*image.repository, &*image.tag, &*image.id), ("localhost:5000/web", "1.2", "9f3e"));
+    assert_eq!((&*of("c3").repository, &*of("c3").id), ("docker.io/library/busybox", "77aa"));
+    assert_eq!(of("b2"), Image::default(), "a plain directory is no image");
+    assert_eq!(of("d4"), Image::default());
+    write("containers.json", "[{");
+    assert_eq!(of("a1"), Image::default());
 }
 
 #[test]
