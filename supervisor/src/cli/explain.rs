@@ -60,6 +60,8 @@ pub(crate) enum ExplainError {
     Log(#[source] io::Error),
     #[error("there is no alert{} in the event log", beginning(.0))]
     NoAlert(String),
+    #[error("no rule raised alert {id}, \"{rule}\": Lanner tells of itself with it")]
+    Internal { id: String, rule: String },
     #[error(transparent)]
     Event(#[from] RecordedEventError),
     #[error("the event does not say which rule raised it: name one with `--rule`")]
@@ -106,15 +108,20 @@ fn read(path: &Path) -> Result<Vec<u8>, ExplainError> {
 /// The last alert about a call whose id begins with `id`.
 fn last_alert(log: &Path, id: &str) -> Result<Vec<u8>, ExplainError> {
     let mut reader = LogReader::new(log, None);
-    let mut found = None;
+    let mut found = Err(ExplainError::NoAlert(id.to_owned()));
     loop {
         let lines = reader.read().map_err(ExplainError::Log)?;
         if lines.is_empty() {
-            return found.ok_or_else(|| ExplainError::NoAlert(id.to_owned()));
+            return found;
         }
         for (alert, record) in lines.iter().filter_map(|line| Alert::parse_record(&line.bytes)) {
-            if alert.source != INTERNAL_SOURCE && alert.id.starts_with(id) {
-                found = Some(record.to_vec());
+            if !alert.id.starts_with(id) {
+                continue;
+            }
+            if alert.source != INTERNAL_SOURCE {
+                found = Ok(record.to_vec());
+            } else if found.is_err() && !id.is_empty() {
+                found = Err(ExplainError::Internal { id: alert.id, rule: alert.rule });
             }
         }
     }

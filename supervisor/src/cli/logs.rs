@@ -58,7 +58,10 @@ pub(super) enum LogsError {
 
 /// Prints alerts; ends at the log's end, or with `--follow` when it is stopped or nobody reads on.
 pub(super) fn run(config: &Config, arguments: &LogsArguments) -> Result<(), LogsError> {
-    let renderer = LineRenderer::new(LineFormat { json: arguments.json, ..config.outputs.format.clone() });
+    let renderer = LineRenderer::new(LineFormat {
+        json: arguments.json || config.outputs.format.json,
+        ..config.outputs.format.clone()
+    });
     let mut printer = Printer { renderer, arguments, reader: LogReader::new(&config.event_log, None) };
     if !arguments.follow {
         return printer.print_present();

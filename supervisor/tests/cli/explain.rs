@@ -134,6 +134,8 @@ fn what_cannot_be_explained_says_why() {
         "lanner: rule `Shell startd` is not loaded; did you mean `Shell started`?\n",
     );
     check(&["--last", "bbbb"], 1, "", "lanner: there is no alert whose id begins with `bbbb` in the event log\n");
+    let internal = "lanner: no rule raised alert internal-1, \"Lanner internal: rules not loaded\": Lanner tells of itself with it\n";
+    check(&["--last", "internal"], 1, "", internal);
     check(
         &["--rule", "x", "--event", "none.json"],
         1,

@@ -12,5 +12,6 @@ mod support;
 
 mod describe;
 mod explain;
+mod logs;
 mod serve;
 mod validate;
