@@ -3,13 +3,14 @@
 //
 // The path of the program, flipped while a child executes it by execve (path), execveat (at), their i386 entries (i386,
 // i386-at), with the parent's memory (vfork), by eight threads at once (threads), while it is traced by its parent (traced)
-// whom an exec does not stop (seized), or who is one of eight that do so at once (traced-many), or exchanged by a handler
-// that interrupts the call, which is made anew then (handler, traced-handler); the
-// path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the path is relative
+// whom an exec does not stop (seized), or who is one of eight that do so at once (traced-many), or who moves it between
+// control groups (traced-moved), or exchanged by a handler that interrupts the call, which is made anew then (handler,
+// traced-handler); the path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the path is relative
 // to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the program in memory
 // (memfd); the working directory (working).
 #include "attack.h"
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 
 enum { I386_EXECVE = 11, I386_EXECVEAT = 358, THREADS = 8, PROCESSES = 8, STACK = 65536 };
@@ -128,6 +129,8 @@ static pid_t start_seized(void) {
   return child;
 }
 
+static pid_t start_moved(void) { return arguments->caller = start_alone(); }
+
 static pid_t start_sharing_files(void) { return start_with(CLONE_FILES); }
 static pid_t start_sharing_directory(void) { return start_with(CLONE_FS); }
 
@@ -157,6 +160,35 @@ static void prepare_path(void) { flip(arguments->path, ALLOWED, BANNED); }
 static void prepare_many(void) {
   prepare_path();
   processes = PROCESSES;
+}
+
+static void write_to(const char *file, const char *text) {
+  int descriptor = open(file, O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  write(descriptor, text, strlen(text));
+  close(descriptor);
+}
+
+// Takes whoever calls out of the control group that he is in, as fast as it can.
+static void *move(void *unused) {
+  const char *groups[] = {"/tmp/groups/other/cgroup.procs", "/tmp/groups/cgroup.procs"};
+  char number[16];
+  for (int side = 0; !attack->over; side ^= 1) {
+    snprintf(number, sizeof number, "%d", arguments->caller);
+    write_to(groups[side], number);
+  }
+  return unused;
+}
+
+static void prepare_moved(void) {
+  prepare_path();
+  require(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP) == 0, "unshare");
+  write_to("/proc/self/uid_map", "0 0 1");
+  mkdir("/tmp/groups", 0755);
+  require(mount("groups", "/tmp/groups", "cgroup2", 0, NULL) == 0, "mount control groups");
+  require(mkdir("/tmp/groups/other", 0755) == 0 || errno == EEXIST, "make a control group");
+  arguments->caller = getpid();
+  start_thread(move, NULL);
 }
 
 static void prepare_script(void) { flip(arguments->path, "/public/script", "/banned/script"); }
@@ -211,6 +243,7 @@ static const struct Kind {
     {"threads", prepare_path, turn_word, start_alone, by_threads},
     {"traced", prepare_path, turn_word, start_alone, by_tracee},
     {"traced-many", prepare_many, turn_word, start_alone, by_tracee},
+    {"traced-moved", prepare_moved, turn_word, start_moved, by_tracee},
     {"seized", prepare_path, turn_word, start_seized, by_execve},
     {"handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted},
     {"traced-handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted_tracee},

@@ -158,7 +158,7 @@ impl Beginning {
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
-            holds: Holds::find(directory.path()),
+            holds: Holds::find(directory.path(), container::may_write_to_groups(directory.path())?),
             handing_over: HandingOver::default(),
             meetings: Meetings::default(),
             wake_ups: WakeUps::new(config.limit_cpu_latency).map_err(StartError::Timer)?,

@@ -184,6 +184,7 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_exec traced", PROGRAM).within(User),
     race("attack_exec traced", PROGRAM).within(UserNamespace),
     race("attack_exec traced-many", PROGRAM).calling(8),
+    race("attack_exec traced-moved", PROGRAM).without_decoy(),
     race("attack_exec seized", PROGRAM),
     race("attack_exec traced", PROGRAM)
         .under("enforce: {traced_execs: allow}\n")

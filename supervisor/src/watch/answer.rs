@@ -22,6 +22,7 @@ use super::{
 use crate::{
     counters::Counter,
     decode::{Call, Undecodable},
+    diagnostics,
     enforce::{Job, Means},
     event::CallEvent,
     in_force::InForce,
@@ -38,6 +39,8 @@ use crate::{
 const MAX_ATTEMPTS: u64 = 3;
 /// Why a call fails of which a rule asks what nobody could see: it might have matched.
 const UNSEEN: &str = "what a rule asks for could not be seen";
+/// Why a call fails that mounts something.
+const STILL_HELD: &str = "what it mounts could let go a program that is held";
 
 /// What sets a ring up through which files are opened unseen; watched only where it is not denied.
 static IO_URING_SETUP: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("io_uring_setup"));
@@ -169,6 +172,19 @@ impl<'a> Answerer<'a> {
         }
     }
 
+    /// Whether a call may go on that mounts something: control groups to write to, for all that anybody can know of it, as its
+    /// arguments may change until the kernel reads them.
+    fn lets_mount(&self, place: Place<'_>) -> bool {
+        let shared = self.shared();
+        // Nobody is held in audit mode, or where nothing can be.
+        let Some(holds) = shared.holds.as_ref().ok().filter(|_| shared.mode == Mode::Enforce) else { return true };
+        let exposed = holds.expose(|| place.turn.step_aside());
+        exposed.unwrap_or_else(|error| {
+            tracing::error!(error = diagnostics::chain(&error), "a call that mounts something fails");
+            false
+        })
+    }
+
     /// Ends what an earlier notification of the same task left waiting. What came of it, and what its alert paid for, is kept
     /// then for this one.
     pub(super) fn end_earlier(&self, place: Place<'_>) {
@@ -267,6 +283,10 @@ impl<'a> Answerer<'a> {
         {
             InternalAlert::dodge(target.tid(), dodge, shared.mode).write(shared);
             return Some(if shared.mode == Mode::Enforce { decision.denied(libc::EPERM) } else { decision });
+        }
+        if call.is_mounting() && decision.response == Response::Continue && !self.lets_mount(place) {
+            let failed = self.failure(STILL_HELD);
+            return Some(Decision { alerted: decision.alerted, ..failed });
         }
         if call.needs_closed_files() {
             self.close_files(place, &call);

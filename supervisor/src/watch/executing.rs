@@ -363,17 +363,12 @@ impl Verification<'_> {
             return self.deny_traced("`enforce.traced_execs` is `deny`");
         }
         let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return self.refuse() };
-        let prepare = |holds| caller.prepare_hold(holds).map_err(|error| diagnostics::chain(&error));
         let hold = match wanted {
-            TracedExecs::Hold => {
-                match shared.holds.as_ref().map_err(|error| diagnostics::chain(error)).and_then(prepare) {
-                    Ok(hold) => Some(hold),
-                    Err(error) => {
-                        return self.deny_traced(&format!("it cannot be held until it was looked at: {error}"));
-                    }
-                }
-            }
             TracedExecs::Allow | TracedExecs::Deny => None,
+            TracedExecs::Hold => match self.prepare_hold(&caller) {
+                Ok(hold) => Some(hold),
+                Err(why) => return self.deny_traced(&format!("it cannot be held until it was looked at: {why}")),
+            },
         };
         let proceed = || self.let_go(hold.as_ref());
         let give_up = |why| {
@@ -397,6 +392,12 @@ impl Verification<'_> {
             }
             Watched::Judged(_) | Watched::NotExecuted | Watched::Overdue => {}
         }
+    }
+
+    /// Prepares to hold what it executes, or says why that is not possible.
+    fn prepare_hold(&self, caller: &Untraced<'_>) -> Result<Hold<'_>, String> {
+        let holds = self.delivery.shared.holds.as_ref().map_err(|error| diagnostics::chain(error))?;
+        caller.prepare_hold(holds).map_err(|error| diagnostics::chain(&error))
     }
 
     /// Fails an exec that would load a program which nobody stops.
