@@ -4,12 +4,12 @@
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 #![expect(clippy::expect_used, reason = "test code: a failed preparation ends the test")]
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use integration::{
     Alert, Bundle, Container, Lanner, LowLevel,
     Requirement::{self, Fuse, Program, Root},
-    Settings, bare_workload, skipped, text, workload,
+    Settings, bare_workload, skipped, text, wait_for, workload,
 };
 use serde_json::json;
 
@@ -71,6 +71,40 @@ fn a_traced_exec_that_fails_goes_on() {
         let bundle = Bundle::new(&["timeout", "10", "traced", "failing"]).file(&workload("traced"), "/bin/traced");
         let output = Container::run(&lanner.engine(), &bundle);
         assert_eq!(text(&output.stdout), "ENOENT\n".repeat(6), "{runtime:?}: {}", text(&output.stderr));
+        lanner.expect_nothing_left();
+    }
+}
+
+/// How often a container is paused, in the middle of some exec.
+const PAUSES: u64 = 20;
+
+#[test]
+fn traced_execs_go_on_after_a_pause() {
+    for runtime in [LowLevel::Runc, LowLevel::Crun] {
+        if skipped(&[Root, Requirement::Lanner, Program("gcc"), Program(runtime.name())]) {
+            continue;
+        }
+        let lanner = Lanner::new(&Settings::enforce(RULES).under(runtime));
+        let bundle = Bundle::new(&["sh", "-c", "while :; do traced once >> /tmp/outcomes; done"]);
+        let container = Container::start(&lanner.engine(), bundle.file(&workload("traced"), "/bin/traced"));
+        let file = container.inside("/tmp/outcomes");
+        let outcomes = || fs::read_to_string(&file).unwrap_or_default();
+        let await_another = || {
+            let before = outcomes().len();
+            wait_for("an exec", Duration::from_secs(10), || (outcomes().len() > before).then_some(()));
+        };
+        for number in 0..PAUSES {
+            await_another();
+            thread::sleep(Duration::from_millis(number));
+            container.pause(Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(20));
+            container.resume();
+        }
+        await_another();
+        let said = outcomes();
+        container.end();
+        assert_eq!(said.lines().find(|outcome| *outcome != "ran"), None, "{runtime:?}");
+        assert_eq!(lanner.alerts().len(), 0, "{runtime:?}");
         lanner.expect_nothing_left();
     }
 }

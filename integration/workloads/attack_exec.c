@@ -5,9 +5,9 @@
 // i386-at), with the parent's memory (vfork), by eight threads at once (threads), while it is traced by its parent (traced)
 // whom an exec does not stop (seized), or who is one of eight that do so at once (traced-many), or who moves it between
 // control groups (traced-moved), or exchanged by a handler that interrupts the call, which is made anew then (handler,
-// traced-handler); the path of a script (script); an argument's text (argument) or pointer (pointer); the descriptor that the path is relative
-// to (descriptor), that is executed (empty), that /proc names (magic), or that stands for a copy of the program in memory
-// (memfd); the working directory (working).
+// traced-handler); the path of a script (script); an argument's text (argument, traced-argument) or pointer (pointer); the
+// descriptor that the path is relative to (descriptor), that is executed (empty), that /proc names (magic), or that stands for
+// a copy of the program in memory (memfd, traced-memfd); the working directory (working).
 #include "attack.h"
 #include <sched.h>
 #include <sys/mount.h>
@@ -65,6 +65,11 @@ static long chance(long sides) {
 static void exchange(int number) {
   (void)number;
   *flipped = values[*flipped == values[0]];
+}
+
+static void by_traced_copy(void) {
+  ptrace(PTRACE_TRACEME, 0, 0, 0);
+  by_empty_path();
 }
 
 static void by_interrupted(void) {
@@ -244,6 +249,8 @@ static const struct Kind {
     {"traced", prepare_path, turn_word, start_alone, by_tracee},
     {"traced-many", prepare_many, turn_word, start_alone, by_tracee},
     {"traced-moved", prepare_moved, turn_word, start_moved, by_tracee},
+    {"traced-argument", prepare_argument, turn_word, start_alone, by_tracee},
+    {"traced-memfd", prepare_copy, turn_number, start_sharing_files, by_traced_copy},
     {"seized", prepare_path, turn_word, start_seized, by_execve},
     {"handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted},
     {"traced-handler", prepare_path, turn_by_signal, start_interrupted, by_interrupted_tracee},

@@ -185,6 +185,8 @@ pub(crate) static ATTACKS: &[Attack] = &[
     race("attack_exec traced", PROGRAM).within(UserNamespace),
     race("attack_exec traced-many", PROGRAM).calling(8),
     race("attack_exec traced-moved", PROGRAM).without_decoy(),
+    race("attack_exec traced-argument", Trace::Executed("--banned")),
+    race("attack_exec traced-memfd", Trace::Executed("memfd:copy")),
     race("attack_exec seized", PROGRAM),
     race("attack_exec traced", PROGRAM)
         .under("enforce: {traced_execs: allow}\n")
