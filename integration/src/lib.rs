@@ -24,6 +24,7 @@ mod podman;
 mod requirement;
 mod rules_text;
 mod tally;
+mod unprivileged;
 mod wait;
 mod workload;
 

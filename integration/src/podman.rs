@@ -2,18 +2,24 @@
 //! Podman with its storage in a temporary folder and `lanner-runtime` as its OCI runtime.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 use crate::{
-    Lanner,
+    Lanner, binary,
     image::{BUSYBOX, busybox_archive},
     text,
+    unprivileged::Unprivileged,
 };
 
 // Without CAP_SYS_RESOURCE podman's own default, a raised limit, fails.
@@ -24,6 +30,8 @@ const LIMITS: [&str; 4] = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=10
 pub struct Podman {
     storage: TempDir,
     runtime: PathBuf,
+    /// Whose it is, if not root's.
+    user: Option<Unprivileged>,
 }
 
 impl Podman {
@@ -32,12 +40,39 @@ impl Podman {
     pub fn new(lanner: &Lanner, runtime: &Path) -> Self {
         let storage =
             tempfile::Builder::new().prefix("lanner-podman-").tempdir().expect("cannot make a storage folder");
-        let runtime = wrapper(storage.path(), runtime, &lanner.config());
-        let podman = Self { storage, runtime };
-        let archive = format!("oci-archive:{}", busybox_archive().display());
-        let pulled = podman.command().args(["pull", "--quiet", &archive]).output().expect("cannot run podman");
-        assert!(pulled.status.success(), "cannot load the image: {}", pulled.stderr.escape_ascii());
+        let name = runtime.file_name().and_then(OsStr::to_str).expect("a runtime is a file");
+        let runtime = wrapper(storage.path(), name, runtime, &lanner.config());
+        let podman = Self { storage, runtime, user: None };
+        podman.load(&busybox_archive());
         podman
+    }
+
+    /// The podman of a user who is not root, to whom what `lanner` has is given, and who has no control groups.
+    #[track_caller]
+    pub fn rootless(lanner: &Lanner) -> Self {
+        let storage =
+            tempfile::Builder::new().prefix("lanner-podman-").tempdir().expect("cannot make a storage folder");
+        let place = |name: &str| storage.path().join(name);
+        for name in ["lanner", "lanner-runtime"] {
+            fs::copy(binary(name).expect("Lanner is not built"), place(name)).expect("cannot copy Lanner");
+        }
+        let archive = place("busybox.tar");
+        fs::copy(busybox_archive(), &archive).expect("cannot copy the image");
+        // Of other names, podman 4.3 believes that they need control groups.
+        let runtime = wrapper(storage.path(), "crun", &place("lanner-runtime"), &lanner.config());
+        let run = lanner.run_dir();
+        let run = run.parent().expect("the run directory lies in a folder");
+        let user = Some(Unprivileged::new(storage.path(), &[lanner.folder(), run]));
+        let podman = Self { storage, runtime, user };
+        podman.load(&archive);
+        podman
+    }
+
+    #[track_caller]
+    fn load(&self, archive: &Path) {
+        let archive = format!("oci-archive:{}", archive.display());
+        let pulled = self.command().args(["pull", "--quiet", &archive]).output().expect("cannot run podman");
+        assert!(pulled.status.success(), "cannot load the image: {}", pulled.stderr.escape_ascii());
     }
 
     /// Starts a container in the background and returns its id.
@@ -51,7 +86,11 @@ impl Podman {
     /// Runs a container in the foreground.
     pub fn run(&self, options: &[&str], arguments: &[&str]) -> Output {
         let mut command = self.command();
-        command.args(["run", "--network", "none"]).args(LIMITS).args(options).arg(BUSYBOX).args(arguments);
+        command.args(["run", "--network", "none"]).args(LIMITS);
+        if self.user.is_some() {
+            command.args(["--cgroups", "disabled"]);
+        }
+        command.args(options).arg(BUSYBOX).args(arguments);
         command.stdin(Stdio::null()).output().expect("cannot run podman")
     }
 
@@ -61,7 +100,7 @@ impl Podman {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("podman");
+        let mut command = self.user.as_ref().map_or_else(|| Command::new("podman"), |user| user.command("podman"));
         command.env("TMPDIR", self.storage.path());
         command.arg("--root").arg(self.storage.path().join("root"));
         command
@@ -79,13 +118,18 @@ impl Drop for Podman {
     fn drop(&mut self) {
         drop(self.call(&["rm", "--all", "--force", "--time", "0"]));
         drop(self.call(&["rmi", "--all", "--force"]));
+        // The process that keeps a user's namespaces.
+        let keeper = fs::read_to_string(self.storage.path().join("tmp/pause.pid")).ok();
+        if let Some(keeper) = keeper.and_then(|number| number.trim().parse().ok()) {
+            let _may_have_ended = kill(Pid::from_raw(keeper), Signal::SIGKILL);
+        }
     }
 }
 
 /// A script that calls the runtime with the configuration: conmon hands no environment on.
-fn wrapper(folder: &Path, runtime: &Path, config: &Path) -> PathBuf {
-    let name = runtime.file_name().expect("a runtime is a file");
-    let script = folder.join(name);
+fn wrapper(folder: &Path, name: &str, runtime: &Path, config: &Path) -> PathBuf {
+    let script = folder.join("bin").join(name);
+    fs::create_dir(folder.join("bin")).expect("cannot make a folder");
     let text = format!("#!/bin/sh\nLANNER_CONFIG='{}' exec '{}' \"$@\"\n", config.display(), runtime.display());
     fs::write(&script, text).expect("cannot write the wrapper");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("cannot make the wrapper executable");

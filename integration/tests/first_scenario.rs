@@ -137,6 +137,42 @@ fn under_podman_enforced() {
     lanner.expect_nothing_left();
 }
 
+const ROOTLESS: &str = "
+- rule: from image
+  desc: A program was executed in a container.
+  condition: evt.type = execve and proc.name = cat
+  output: executed as %user.name in %container.name from %container.image.repository
+  priority: WARNING
+  action: alert
+- rule: secret
+  desc: A file was opened that none may open.
+  condition: evt.type in (open, openat) and fd.realpath = /etc/shadow
+  output: opened %fd.realpath
+  priority: WARNING
+";
+
+#[test]
+fn under_rootless_podman() {
+    let programs = ["crun", "podman", "newuidmap", "umoci", "skopeo"].map(Program);
+    if skipped(&[&[Root, Requirement::Lanner], &programs[..]].concat()) {
+        return;
+    }
+    for (mode, outcome) in [("audit", "opened\n"), ("enforce", "refused\n")] {
+        let lanner = Lanner::new(&Settings::audit(ROOTLESS).under(LowLevel::Crun));
+        // The user may not write to the default one.
+        let log = lanner.folder().join("lanner.log");
+        lanner.reconfigure("mode", &format!("mode: {mode}\nlog: {{path: {}}}", log.display()));
+        let podman = Podman::rootless(&lanner);
+        let command = "cat /etc/shadow > /dev/null 2>&1 && echo opened || echo refused";
+        let output = podman.run(&["--rm", "--name", NAME], &["sh", "-c", command]);
+        assert_eq!(text(&output.stdout), outcome, "{}", text(&output.stderr));
+        let executed = &lanner.alerts_of("from image")[0];
+        let expected = format!("executed as root in {NAME} from docker.io/library/busybox");
+        assert_eq!((executed.message.as_str(), lanner.alerts_of("secret").len()), (expected.as_str(), 1));
+        lanner.expect_nothing_left();
+    }
+}
+
 #[test]
 fn under_containerd() {
     let needs =
