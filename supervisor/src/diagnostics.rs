@@ -7,8 +7,9 @@ use std::{
     fmt::{self, Write as _},
     io,
     path::Path,
+    process::Command,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -25,7 +26,13 @@ use tracing_subscriber::{
 use crate::event_log::{has_moved, open_for_appending};
 
 /// Names the level for a child that has not read the configuration yet.
-pub(crate) const LEVEL_VARIABLE: &str = "LANNER_LOG_LEVEL";
+const LEVEL_VARIABLE: &str = "LANNER_LOG_LEVEL";
+/// Names the container that a child works for.
+const CONTAINER_VARIABLE: &str = "LANNER_LOG_CONTAINER";
+/// Characters of its id that each line ends with, as all containers of a node share a log.
+const SHORT_ID: usize = 12;
+
+static CONTAINER: OnceLock<String> = OnceLock::new();
 
 /// Warnings and errors of one place in the source that are written in one second: what a container can bring about with
 /// every call would fill a disk.
@@ -108,7 +115,10 @@ where
         if left_out > 0 {
             writeln!(writer, "{left_out} lines like the next one were left out")?;
         }
-        self.format.format_event(context, writer, event)
+        let Some(container) = CONTAINER.get() else { return self.format.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{} container={container}", line.trim_end_matches('\n'))
     }
 }
 
@@ -128,8 +138,25 @@ impl Throttle {
     }
 }
 
-/// Starts logging at the level that our starter named.
+/// Ends each line of this process with the container that it works for, by the beginning of its id.
+pub(crate) fn name_container(id: &str) {
+    // It works for one.
+    let _named_already = CONTAINER.set(id.chars().take(SHORT_ID).collect());
+}
+
+/// Tells a child, and those that come after it, how to log.
+pub(crate) fn pass_on(child: &mut Command, level: Level) {
+    child.env(LEVEL_VARIABLE, level.as_str());
+    if let Some(container) = CONTAINER.get() {
+        child.env(CONTAINER_VARIABLE, container);
+    }
+}
+
+/// Starts logging at the level, and for the container, that our starter named.
 pub(crate) fn start_as_told() {
+    if let Ok(container) = std::env::var(CONTAINER_VARIABLE) {
+        name_container(&container);
+    }
     let told = std::env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
     start(told.unwrap_or(Level::INFO));
 }

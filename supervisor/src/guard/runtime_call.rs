@@ -156,7 +156,7 @@ impl RuntimeCall {
         let answer = |options: &Vec<OsString>| match self.call(options, command, operands, patience) {
             Ok(answer) => Some(answer),
             Err(error) => {
-                tracing::error!(%error, container = self.id, ?command, "the low-level runtime cannot be asked");
+                tracing::error!(%error, ?command, "the low-level runtime cannot be asked");
                 None
             }
         };

@@ -159,6 +159,7 @@ fn prepare(arguments: &GuardArguments) -> Result<Prepared, StartError> {
         log_level: config.log_level.0,
     };
     dup2_stderr(log.as_fd()).map_err(|errno| SyscallError::from_errno("dup2", errno))?;
+    diagnostics::name_container(&plan.id);
     diagnostics::start(config.log_level.0);
     let memory = Memory::new(&config.run_dir, Path::new(executable::OWN), plan.mode);
     let known = fingerprint.filter(|_| plan.mode == Mode::Audit).and_then(|fingerprint| memory.recall(fingerprint));

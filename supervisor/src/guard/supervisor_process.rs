@@ -95,13 +95,14 @@ impl SupervisorCommand {
         estate: &[BorrowedFd<'_>],
     ) -> Result<SupervisorProcess, SupervisorError> {
         let (control, theirs) = Control::pair()?;
-        let mut child = executable::command()
+        let mut command = executable::command();
+        diagnostics::pass_on(&mut command, self.log_level);
+        let mut child = command
             .arg("--config")
             .arg(&self.config)
             .arg("supervise")
             .arg("--directory")
             .arg(&self.directory)
-            .env(diagnostics::LEVEL_VARIABLE, self.log_level.as_str())
             .stdin(Stdio::from(theirs.into_descriptor()))
             .stdout(Stdio::null())
             .spawn()
