@@ -34,6 +34,9 @@ pub(crate) struct AlertRecord<'a, F> {
     /// The full id; none for a message about the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<&'a str>,
+    /// The engine's name of it, where somebody knew it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container_name: Option<&'a str>,
     /// None for messages about Lanner itself, which are about no call.
     #[serde(flatten)]
     pub(crate) outcome: Option<Outcome<'a>>,
@@ -87,6 +90,7 @@ pub(crate) struct Alert {
     #[serde(default)]
     pub(crate) fields: BTreeMap<String, serde_json::Value>,
     pub(crate) container: Option<String>,
+    pub(crate) container_name: Option<String>,
     pub(crate) mode: Option<Mode>,
     #[serde(default, deserialize_with = "optional_from_text")]
     pub(crate) action: Option<Action>,
@@ -168,6 +172,7 @@ mod tests {
             message: "cat \"x\"",
             fields: json!({"evt.time": 1_700_000_000_000_000_001_u64, "proc.name": "cat", "proc.pname": null}),
             container: Some("adaab7654955ffff"),
+            container_name: Some("web"),
             outcome,
         }
     }
@@ -187,7 +192,7 @@ mod tests {
         let expected = concat!(
             r#"{"time":1700000000000000001,"id":"adaab7654955-1-7f","rule":"R","priority":"Informational","source":"syscall","#,
             r#""tags":["a","b"],"hostname":"node1","message":"cat \"x\"","fields":{"evt.time":1700000000000000001,"#,
-            r#""proc.name":"cat","proc.pname":null},"container":"adaab7654955ffff","mode":"enforce","action":"deny","#,
+            r#""proc.name":"cat","proc.pname":null},"container":"adaab7654955ffff","container_name":"web","mode":"enforce","action":"deny","#,
             r#""explicit":true,"verdict":"deny","errno":"EPERM"}"#,
             "\n"
         );
@@ -203,7 +208,7 @@ mod tests {
     #[test]
     fn a_message_about_lanner_has_no_outcome() {
         let mut line = Vec::new();
-        AlertRecord { container: None, ..record(&[], None) }.write_line(&mut line).unwrap();
+        AlertRecord { container: None, container_name: None, ..record(&[], None) }.write_line(&mut line).unwrap();
         let text = std::str::from_utf8(&line).unwrap();
         assert!(text.ends_with("\"proc.pname\":null}}\n"), "{text}");
         let alert = Alert::parse(&line).unwrap();

@@ -26,6 +26,8 @@ pub(crate) struct About<'a> {
     pub(crate) hostname: &'a str,
     /// The container's full id.
     pub(crate) container: &'a str,
+    /// Its name, where somebody knows it.
+    pub(crate) name: Option<&'a str>,
 }
 
 /// One alert that no rule raised.
@@ -164,6 +166,15 @@ impl InternalAlert {
         }
     }
 
+    /// A call that mounts something fails for the sake of who is held.
+    pub(crate) fn mount_refused(pid: u32, call: &str, why: &str) -> Self {
+        Self {
+            rule: "Lanner internal: mount refused",
+            priority: Priority::Warning,
+            message: format!("Process {pid} calls {call}, which fails: {why}"),
+        }
+    }
+
     /// An exec that could not be followed loaded a program which nobody saw in time; `why` is said of that program.
     pub(crate) fn exec_unseen(pid: u32, why: &str) -> Self {
         Self {
@@ -228,7 +239,9 @@ impl InternalAlert {
 
     /// Writes the alert about the container of `shared`; the last one that cannot be written is tried again later.
     pub(crate) fn write(self, shared: &Shared) {
-        let about = About { hostname: shared.context.hostname(), container: &shared.context.identity.full_id };
+        let identity = &shared.context.identity;
+        let name = Some(&*identity.name).filter(|name| !name.is_empty());
+        let about = About { hostname: shared.context.hostname(), container: &identity.full_id, name };
         if self.append(&shared.log, about) {
             shared.counters.add(Counter::Alerts, 1);
         } else {
@@ -249,6 +262,10 @@ impl InternalAlert {
     pub(crate) fn append(&self, log: &EventLog, about: About<'_>) -> bool {
         let time = unix_time();
         let short: String = about.container.chars().take(SHORT_ID).collect();
+        let mut fields = serde_json::json!({ "container.id": short, "evt.time": time });
+        if let (Some(fields), Some(name)) = (fields.as_object_mut(), about.name) {
+            fields.insert("container.name".to_owned(), name.into());
+        }
         let record = AlertRecord {
             time,
             id: &format_args!("{short}-internal-{time:x}"),
@@ -258,8 +275,9 @@ impl InternalAlert {
             tags: &[],
             hostname: about.hostname,
             message: &self.message,
-            fields: serde_json::json!({ "container.id": short, "evt.time": time }),
+            fields,
             container: Some(about.container),
+            container_name: about.name,
             outcome: None,
         };
         let mut line = Vec::new();

@@ -9,7 +9,6 @@ use std::{
 };
 
 use clap::Args;
-use serde_json::Value;
 use tokio::{runtime, time::timeout};
 
 use crate::{
@@ -129,7 +128,7 @@ impl Printer<'_> {
 /// Whether the alert is about the container of this name, or of an id that begins so.
 fn is_about(alert: &Alert, wanted: &str) -> bool {
     let is_id = alert.container.as_ref().is_some_and(|id| !wanted.is_empty() && id.starts_with(wanted));
-    is_id || alert.fields.get("container.name").and_then(Value::as_str) == Some(wanted)
+    is_id || alert.container_name.as_deref() == Some(wanted)
 }
 
 fn print(line: &str) -> Result<(), LogsError> {
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_container_is_named_by_name_or_by_the_beginning_of_its_id() {
-        let record = br#"{"time":1,"rule":"R","priority":"Warning","source":"syscall","hostname":"h","message":"m","fields":{"container.name":"web"},"container":"adaab7654955ffff"}"#;
+        let record = br#"{"time":1,"rule":"R","priority":"Warning","source":"syscall","hostname":"h","message":"m","fields":{},"container":"adaab7654955ffff","container_name":"web"}"#;
         let alert = Alert::parse(record).unwrap();
         for (wanted, expected) in
             [("web", true), ("we", false), ("ada", true), ("adaab7654955ffff", true), ("daa", false), ("", false)]

@@ -165,8 +165,8 @@ impl Emergency {
     /// Writes an alert about the container, and says the same in our own log.
     pub(super) fn raise(&self, alert: &InternalAlert) {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-        let about = About { hostname: &hostname, container: &self.container };
-        tracing::error!(container = self.container, "{}", alert.message());
+        let about = About { hostname: &hostname, container: &self.container, name: None };
+        tracing::error!("{}", alert.message());
         self.follow_log();
         alert.append(&self.log, about);
     }

@@ -138,6 +138,7 @@ impl<'r> Matches<'r> {
                 message: &message,
                 fields: output.fields(event),
                 container: Some(&shared.context.identity.full_id),
+                container_name: Some(&*shared.context.identity.name).filter(|name| !name.is_empty()),
                 outcome: Some(outcome),
             }
             .write_line(lines)

@@ -3,9 +3,9 @@
 
 use crate::support::Scratch;
 
-const LOG: &str = r#"{"time":1700000000000000000,"id":"aaaa-1","rule":"R","priority":"Warning","source":"syscall","tags":[],"hostname":"h","message":"first","fields":{"container.name":"web"},"container":"aaaabbbbccccdddd","mode":"audit","action":"alert","explicit":false,"verdict":"allow"}
+const LOG: &str = r#"{"time":1700000000000000000,"id":"aaaa-1","rule":"R","priority":"Warning","source":"syscall","tags":[],"hostname":"h","message":"first","fields":{"container.name":"web"},"container":"aaaabbbbccccdddd","container_name":"web","mode":"audit","action":"alert","explicit":false,"verdict":"allow"}
 torn
-{"time":1700000001000000000,"id":"eeee-1","rule":"R","priority":"Error","source":"syscall","tags":[],"hostname":"h","message":"second","fields":{"container.name":"db"},"container":"eeeeffff00001111","mode":"audit","action":"alert","explicit":false,"verdict":"allow"}
+{"time":1700000001000000000,"id":"eeee-1","rule":"R","priority":"Error","source":"syscall","tags":[],"hostname":"h","message":"second","fields":{"container.name":"db"},"container":"eeeeffff00001111","container_name":"db","mode":"audit","action":"alert","explicit":false,"verdict":"allow"}
 "#;
 
 const FIRST: &str = "22:13:20.000000000: Warning first\n";
