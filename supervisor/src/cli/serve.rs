@@ -32,6 +32,7 @@ pub(super) struct ServeArguments {
 /// Serves until it is told to stop, as the file at `path` with the `key=value` options over it says.
 pub(super) fn run(path: &Path, options: &[String], arguments: &ServeArguments) -> Result<(), CommandError> {
     let (config, notices) = Config::load(path, options)?;
+    config.check_sinks()?;
     let settings = Settings::load(Some(path.as_os_str()));
     if arguments.dry_run {
         drop(settings?);

@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) rules: RulesOptions,
     /// Where `lanner serve` brings the alerts, and in which form.
     pub(crate) outputs: OutputOptions,
+    /// Sinks that are enabled, and that there are not yet.
+    missing_sinks: Vec<Notice>,
     /// Whether idle CPUs are kept from sleeping deeply while a container makes many calls that need others.
     pub(crate) limit_cpu_latency: bool,
     /// Whether changed configuration and rule files apply without being asked to.
@@ -100,6 +102,12 @@ impl Config {
         Self::load_with(main, Files::Kept(files), &[], &|name| std::env::var(name).ok())
     }
 
+    /// Fails where a sink is enabled that there is not.
+    pub(crate) fn check_sinks(&self) -> Result<(), ConfigError> {
+        let missing = &self.missing_sinks;
+        if missing.is_empty() { Ok(()) } else { Err(ConfigError::Content(missing.clone())) }
+    }
+
     /// What the `config_files` of the file at `path` names, also where a configuration of these does not load.
     pub(crate) fn included_by(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
         layers::entries(path, &|name| std::env::var(name).ok())
@@ -129,6 +137,7 @@ impl Config {
             log_level: LogLevel::read(root),
             rules: RulesOptions::read(root),
             outputs: OutputOptions::read(root),
+            missing_sinks: outputs::missing_sinks(root),
             limit_cpu_latency: root.flag("limit_cpu_latency", true),
             watch_config_files: root.flag("watch_config_files", true),
             files: layers.files,

@@ -79,7 +79,6 @@ impl LogLevel {
 
 impl OutputOptions {
     pub(super) fn read(root: Section<'_>) -> Self {
-        refuse_missing_sinks(root);
         root.flag("buffered_outputs", false); // either way each line is written at once
         note_missing_services(root);
         Self {
@@ -120,16 +119,21 @@ impl FileSink {
     }
 }
 
-/// A sink that somebody relies on must not be missing silently.
-fn refuse_missing_sinks(root: Section<'_>) {
+/// A sink that somebody relies on must not be missing silently. That is for `lanner serve` to refuse: containers are to be
+/// supervised all the same.
+pub(super) fn missing_sinks(root: Section<'_>) -> Vec<Finding> {
+    let mut missing = Vec::new();
     for key in ["program_output", "http_output"] {
         let section = root.section(key);
         if section.flag("enabled", false) {
-            let finding = section.finding("enabled", format!("`{key}` is enabled, and not supported yet"));
+            let message = format!("`{key}` is enabled, and not supported yet: `lanner serve` does not start");
             let remedy = "disable it; a program can read the file of `file_output`, or `lanner logs --follow --json`";
-            root.findings().problem(finding.help(remedy));
+            let finding = section.finding("enabled", message).help(remedy);
+            root.findings().notice(finding.clone());
+            missing.push(finding);
         }
     }
+    missing
 }
 
 fn note_missing_services(root: Section<'_>) {

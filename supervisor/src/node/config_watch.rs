@@ -33,7 +33,8 @@ impl ConfigWatch {
     /// What the files say now.
     pub(super) fn read(&mut self) -> Result<(Config, Vec<Notice>), ConfigError> {
         self.watcher.cover_file(&self.path, &self.options);
-        Config::load(&self.path, &self.options)
+        let (config, notices) = Config::load(&self.path, &self.options)?;
+        config.check_sinks().map(|()| (config, notices))
     }
 
     /// Waits until something may have changed since the last [`Self::read`].

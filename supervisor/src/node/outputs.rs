@@ -2,20 +2,23 @@
 //! The threads of all enabled sinks, started and stopped together.
 
 use std::{
+    fs::File,
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use nix::fcntl::{Flock, FlockArg};
 use tokio::task::JoinHandle;
 
 use super::{
     bell::Bell,
     delivery::{Busy, Delivery, Shared},
     line::LineRenderer,
-    position::Positions,
+    position::{Positions, stored_beside},
     sink::{AppendedFile, SYSLOG_SOCKET, Sink, Stdout, Syslog},
 };
 use crate::config::OutputOptions;
@@ -39,6 +42,8 @@ pub(super) struct Outputs {
     /// Stores the positions while the sinks run.
     store: JoinHandle<()>,
     timeout: Duration,
+    /// Nobody else brings the same alerts to sinks meanwhile.
+    lock: Option<Flock<File>>,
 }
 
 struct Thread {
@@ -49,8 +54,10 @@ struct Thread {
 }
 
 impl Outputs {
-    /// Starts a thread for each enabled sink, where it stopped last time. Needs to be called on a tokio runtime.
+    /// Starts a thread for each enabled sink, where it stopped last time. Needs to be called on a tokio runtime. Fails with
+    /// `EWOULDBLOCK` where another process does that for the same log.
     pub(super) fn start(options: &OutputOptions, log: &Path) -> io::Result<Self> {
+        let lock = Some(lock(log)?);
         let sinks = sinks(options);
         let names: Vec<&str> = sinks.iter().map(|(name, _)| *name).collect();
         let shared = Arc::new(Shared {
@@ -59,7 +66,7 @@ impl Outputs {
             renderer: LineRenderer::new(options.format.clone()),
         });
         let store = tokio::spawn(keep_stored(Arc::clone(&shared)));
-        let mut outputs = Self { shared, threads: Vec::new(), store, timeout: options.timeout };
+        let mut outputs = Self { shared, threads: Vec::new(), store, timeout: options.timeout, lock };
         for (name, sink) in sinks {
             outputs.spawn(Delivery::new(name, sink, log, Arc::clone(&outputs.shared)), name)?;
         }
@@ -97,7 +104,7 @@ impl Outputs {
     }
 
     /// Lets every sink finish its line, and stores the positions. A sink that does not return keeps its old position.
-    pub(super) async fn stop(&self) {
+    pub(super) async fn stop(&mut self) {
         self.shared.bell.stop();
         let deadline = Instant::now().checked_add(STOP_TIMEOUT);
         while self.threads.iter().any(|thread| !thread.handle.is_finished()) {
@@ -114,7 +121,16 @@ impl Outputs {
         }
         self.store.abort();
         store(&self.shared.positions);
+        self.lock = None;
     }
+}
+
+/// The file stays: one that is removed could be locked by two.
+fn lock(log: &Path) -> io::Result<Flock<File>> {
+    let mut path = stored_beside(log).into_os_string();
+    path.push(".lock");
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_file, errno)| errno.into())
 }
 
 async fn keep_stored(shared: Arc<Shared>) {

@@ -142,8 +142,12 @@ fn start_outputs(config: &Config) -> Result<(DirectoryWatch, Outputs), ServeErro
     make_directory(log).map_err(ServeError::new(format!("make the directory of `{}`", log.display())))?;
     // Watched before the sinks read, so that no line comes between the two.
     let watch = watch_log(log)?;
-    let outputs = Outputs::start(&config.outputs, log);
-    Ok((watch, outputs.map_err(ServeError::new(format!("follow `{}`", log.display())))?))
+    let outputs = Outputs::start(&config.outputs, log).map_err(|source| {
+        let is_taken = source.kind() == io::ErrorKind::WouldBlock;
+        let what = if is_taken { "bring alerts to their outputs, which another process does, from" } else { "follow" };
+        ServeError::new(format!("{what} `{}`", log.display()))(source)
+    });
+    Ok((watch, outputs?))
 }
 
 fn watch_log(log: &Path) -> Result<DirectoryWatch, ServeError> {
@@ -171,10 +175,13 @@ mod tests {
         fs::write(&path, format!("{text}json_output: true\n")).unwrap();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let start = |config| runtime.block_on(async { Service::start(config, ConfigWatch::new(&path, &[])).unwrap() });
-        let service = start(config);
-        assert!(service.config.outputs.format.json, "what was read before it was watched is in force");
+        let Service { config, mut outputs, .. } = start(config);
+        assert!(config.outputs.format.json, "what was read before it was watched is in force");
+        let mut second = runtime.block_on(async { Outputs::start(&config.outputs, &config.event_log) });
+        assert!(second.as_mut().err().is_some_and(|error| error.kind() == io::ErrorKind::WouldBlock));
+        runtime.block_on(outputs.stop());
         fs::write(&path, "{").unwrap();
-        let service = start(service.config);
+        let service = start(config);
         assert!(service.config.outputs.format.json && service.last_failure.is_some());
     }
 }

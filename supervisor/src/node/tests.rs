@@ -266,7 +266,7 @@ fn run_outputs(log: &Path, file: &Path, during: impl FnOnce()) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let outputs = Outputs::start(&options, log).unwrap();
+        let mut outputs = Outputs::start(&options, log).unwrap();
         during();
         outputs.stop().await;
     });

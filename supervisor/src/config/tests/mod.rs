@@ -158,14 +158,6 @@ $DIR/lanner.yaml:2:12: `file_output` is enabled without a `filename`
    |            ^",
     );
     check_error(
-        "http_output: {enabled: true, url: x}\n",
-        "\
-$DIR/lanner.yaml:1:24: `http_output` is enabled, and not supported yet
- 1 | http_output: {enabled: true, url: x}
-   |                        ^
-   = help: disable it; a program can read the file of `file_output`, or `lanner logs --follow --json`",
-    );
-    check_error(
         "rules:\n  - disable: everything\n",
         "\
 $DIR/lanner.yaml:2:5: an element of `rules` must be `enable:` or `disable:` with one of `rule: NAME` and `tag: TAG`
@@ -205,6 +197,14 @@ fn aliases_of_aliases_do_not_fill_the_memory() {
     let text: String = std::iter::once(first).chain(levels).collect();
     let error = load(&text, &[], &[]).map(|_| ()).unwrap_err();
     assert!(error.contains("aliases stand for more than 50000 values"), "{error}");
+}
+
+#[test]
+fn containers_do_not_depend_on_sinks() {
+    let (config, notices) = load("http_output: {enabled: true, url: x}\n", &[], &[]).unwrap();
+    let error = config.check_sinks().unwrap_err().to_string();
+    let expected = "lanner.yaml:1:24: `http_output` is enabled, and not supported yet: `lanner serve` does not start";
+    assert!(error.contains(expected) && notices[0].contains(expected), "{error}");
 }
 
 #[test]
