@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What podman's storage keeps of a container: its image is not in the OCI spec that podman writes.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    fmt,
+    fs::File,
+    io::{BufReader, Read as _},
+    path::Path,
+};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer as _,
+    de::{SeqAccess, Visitor},
+};
 
 use super::image::Image;
 
 /// The lists of containers: those that end with their last process (`--rm`) have one of their own since podman 4.4.
 const LISTS: [&str; 2] = ["containers.json", "volatile-containers.json"];
-/// Bytes of a list that are read; a container takes some 600.
+/// Bytes of a list that are looked at; a container takes some 600.
 const MAX_LIST: u64 = 32 << 20;
 
 /// An entry of `<graphroot>/<driver>-containers/containers.json` (`container` of containers/storage).
@@ -41,8 +49,31 @@ pub(super) fn image(id: &str, bundle: &str) -> Option<Image> {
 }
 
 fn listed(id: &str, path: &Path) -> Option<Entry> {
-    let mut content = Vec::new();
-    File::open(path).ok()?.take(MAX_LIST).read_to_end(&mut content).ok()?;
-    let entries: Vec<Entry> = serde_json::from_slice(&content).ok()?;
-    entries.into_iter().find(|entry| entry.id == id)
+    let list = BufReader::new(File::open(path).ok()?.take(MAX_LIST));
+    let found = serde_json::Deserializer::from_reader(list).deserialize_seq(Sought(id));
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, path = %path.display(), "podman's list of containers cannot be read: the image is not known");
+        None
+    })
+}
+
+/// Finds one entry of a list, of which no other is kept.
+struct Sought<'a>(&'a str);
+
+impl<'de> Visitor<'de> for Sought<'_> {
+    type Value = Option<Entry>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of containers")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Option<Entry>, A::Error> {
+        let mut found = None;
+        while let Some(entry) = entries.next_element::<Entry>()? {
+            if entry.id == self.0 {
+                found = Some(entry);
+            }
+        }
+        Ok(found)
+    }
 }

@@ -63,11 +63,21 @@ impl Together {
         let processor = [here].into_iter().chain(0..CpuSet::count()).find(may_use).ok_or(Errno::ESRCH)?;
         let mut one = CpuSet::new();
         one.set(processor)?;
-        let together = Self { task, processors, own, thread: PhantomData };
+        let together = Self { task, processors: chosen(task, processors)?, own, thread: PhantomData };
         sched_setaffinity(caller, &one)?;
         sched_setaffinity(task, &one)?;
         Ok(together)
     }
+}
+
+/// What a task that may use `processors` has chosen of those that its control group gives it. Of nothing chosen it is all that
+/// there may ever be: the kernel takes a set for a choice, which later lets the task use no more of a larger group
+/// (`user_cpus_ptr`, Linux 6.2).
+fn chosen(task: Pid, processors: CpuSet) -> io::Result<CpuSet> {
+    let mut all = CpuSet::new();
+    (0..CpuSet::count()).try_for_each(|processor| all.set(processor))?;
+    sched_setaffinity(task, &all)?;
+    Ok(if sched_getaffinity(task)? == processors { all } else { processors })
 }
 
 impl Drop for Together {
@@ -99,12 +109,17 @@ mod tests {
             let set = sched_getaffinity(task).unwrap();
             (0..CpuSet::count()).filter(|processor| set.is_set(*processor).unwrap()).collect::<Vec<_>>()
         };
-        let before = [task, Pid::from_raw(0)].map(processors);
-        let together = Together::bring(child.id()).unwrap();
-        let [of_task, own] = [task, Pid::from_raw(0)].map(processors);
-        assert!(of_task.len() == 1 && of_task == own);
-        drop(together);
-        assert_eq!([task, Pid::from_raw(0)].map(processors), before);
+        let mut one = CpuSet::new();
+        one.set(processors(task)[0]).unwrap();
+        for choice in [sched_getaffinity(task).unwrap(), one] {
+            sched_setaffinity(task, &choice).unwrap();
+            let before = [task, Pid::from_raw(0)].map(processors);
+            let together = Together::bring(child.id()).unwrap();
+            let [of_task, own] = [task, Pid::from_raw(0)].map(processors);
+            assert!(of_task.len() == 1 && of_task == own);
+            drop(together);
+            assert_eq!([task, Pid::from_raw(0)].map(processors), before);
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         Together::bring(child.id()).unwrap_err();
