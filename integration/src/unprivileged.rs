@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
 };
 
 const NAME: &str = "lanner-user";
@@ -58,5 +58,5 @@ impl Unprivileged {
 #[track_caller]
 fn succeed(command: &mut Command) {
     let status = command.status();
-    assert!(status.as_ref().is_ok_and(|status| status.success()), "{command:?}: {status:?}");
+    assert!(status.as_ref().is_ok_and(ExitStatus::success), "{command:?}: {status:?}");
 }

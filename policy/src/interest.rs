@@ -12,7 +12,8 @@ pub const BASE: &[&str] = &["execve", "execveat", "open", "openat", "openat2", "
 /// The calls that change what a task may open, of which a part is remembered in enforce mode.
 const CHANGING: &[&str] = &["setgroups", "setgroups32", "chroot", "pivot_root", "setns", "unshare"];
 
-/// The calls that may fail as long as somebody has a file of a file system open.
+/// The calls that mount file systems, unmount them or change how they are mounted. Some may fail as long as somebody has a file
+/// open there, and all may show control groups in a place where they can be written to.
 pub const MOUNTING: &[&str] = &["umount", "umount2", "mount", "mount_setattr", "fsconfig"];
 
 /// A call to watch, always or only where a register is as some rule needs it.
@@ -92,7 +93,8 @@ fn first_is_among(values: &[u32]) -> Vec<RegisterTest> {
 /// The calls that are watched beside the [base set](BASE) in enforce mode.
 pub fn enforced() -> Vec<Watched> {
     let changing = CHANGING.iter().map(|name| Watched::always(name));
-    changing.chain([posing(), hooking()]).chain(opening_unseen()).chain(after_closes()).collect()
+    let mounting = MOUNTING.iter().map(|name| Watched::always(name));
+    merged(changing.chain(mounting).chain([posing(), hooking()]).chain(opening_unseen()).chain(after_closes()))
 }
 
 /// The calls that are watched where opens are performed because they may fail as long as somebody has a file open: one that

@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Uid, fchown};
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
 
-use crate::args::Invocation;
+use crate::{args::Invocation, exposure};
 
 /// Names the mode that a pod asks for.
 const MODE_ANNOTATION: &str = "lanner.dev/mode";
@@ -85,6 +85,11 @@ impl Bundle {
     pub(crate) fn evading_annotation(&self) -> Option<(&'static str, &'static str)> {
         let annotations = self.spec.get("annotations")?;
         EVADING_ANNOTATIONS.into_iter().find(|(name, _)| annotations.get(name).is_some())
+    }
+
+    /// Whether the container could write to control groups.
+    pub(crate) fn is_exposed(&self) -> bool {
+        exposure::is_exposed(&self.spec, &self.folder)
     }
 
     /// Refuses members that runc would take for the profile, or for where it lies, and we would leave as they are.

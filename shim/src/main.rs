@@ -6,6 +6,7 @@
 mod args;
 mod bundle;
 mod conmon;
+mod exposure;
 mod features;
 mod guard;
 mod log;

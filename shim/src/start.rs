@@ -167,6 +167,7 @@ impl Start<'_> {
             "name": conmon::container_name(),
             "started": u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
             "wait_killable": wait_killable,
+            "exposed": bundle.is_exposed(),
         }))
     }
 

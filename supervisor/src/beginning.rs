@@ -19,7 +19,7 @@ use crate::{
     counters::{Counter, Counters, CountersError},
     descriptor_limit,
     diagnostics::{self, Throttle},
-    enforce::{DevicePolicy, Holds, Upheaval, prepare_openers, remember_host},
+    enforce::{DevicePolicy, HoldError, Holds, Upheaval, prepare_openers, remember_host},
     event::Context,
     event_log::{EventLog, EventLogError},
     handing_over::{HandingOver, Meetings},
@@ -88,6 +88,9 @@ pub(crate) enum StartError {
     /// A system call failed.
     #[error(transparent)]
     Syscall(#[from] SyscallError),
+    /// Nothing could be recorded of what is held.
+    #[error(transparent)]
+    Holds(#[from] HoldError),
     /// Files of the host cannot be told from those of a container.
     #[error("cannot open the host's root directory and our descriptors")]
     Host(#[source] io::Error),
@@ -134,7 +137,7 @@ impl Beginning {
         remember_host().and_then(|()| prepare_openers()).map_err(StartError::Host)?;
         let has_descriptors = descriptor_limit::raise();
         let directory = RunDirectory::new(directory);
-        let Plan { mode, wait_killable, .. } = directory.plan()?;
+        let Plan { mode, wait_killable, exposed, .. } = directory.plan()?;
         if mode == Mode::Enforce && !has_descriptors {
             return Err(StartError::Descriptors(descriptor_limit::current()));
         }
@@ -150,7 +153,7 @@ impl Beginning {
         let watched = interest::with_helpful(&in_force, mode);
         let counters = Counters::open(&directory.counters())?;
         counters.add(Counter::Starts, 1);
-        let shared = Shared {
+        let mut shared = Shared {
             context: Context::new(Identity::load(directory.path())?),
             mode,
             // The shim asks for the flag only where the kernel knows it too.
@@ -158,7 +161,7 @@ impl Beginning {
             in_force: ArcSwap::from_pointee(in_force),
             log: EventLog::open(&config.event_log)?,
             upheaval: Upheaval::new(mode == Mode::Enforce),
-            holds: Holds::find(directory.path(), container::may_write_to_groups(directory.path())?),
+            holds: Holds::new(directory.path(), exposed)?,
             handing_over: HandingOver::default(),
             meetings: Meetings::default(),
             wake_ups: WakeUps::new(config.limit_cpu_latency).map_err(StartError::Timer)?,
@@ -172,7 +175,7 @@ impl Beginning {
             alert.write(&shared);
             cause
         });
-        end_abandoned(&shared);
+        end_abandoned(&mut shared);
         warn_of_holds(&shared);
         Ok(Self { shared, changes, sources, watched, failure, log: config.log })
     }
@@ -181,23 +184,24 @@ impl Beginning {
 /// Says at the beginning what would else be told when somebody starts a debugger.
 fn warn_of_holds(shared: &Shared) {
     if shared.in_force.load().traced_execs(shared.mode) == TracedExecs::Hold
-        && let Err(error) = &shared.holds
+        && let Err(error) = shared.holds.check()
     {
-        tracing::warn!(error = diagnostics::chain(error), "execs of traced tasks will fail, since nothing can be held");
+        tracing::warn!(
+            error = diagnostics::chain(&error),
+            "execs of traced tasks will fail, since nothing can be held"
+        );
     }
 }
 
 /// Programs that a predecessor held when it died were not judged, and nobody else lets them go.
-fn end_abandoned(shared: &Shared) {
-    match shared.holds.as_ref().map(Holds::end_abandoned) {
-        Ok(Ok(processes)) => {
+fn end_abandoned(shared: &mut Shared) {
+    match shared.holds.end_abandoned() {
+        Ok(processes) => {
             for process in processes {
                 InternalAlert::exec_unseen(process, "was killed, since a supervisor died that held it").write(shared);
             }
         }
-        Ok(Err(error)) => tracing::error!(%error, "what a supervisor held that died cannot be ended"),
-        // Then it held nothing, unless what is mounted has changed since.
-        Err(_not_possible) => {}
+        Err(error) => tracing::error!(%error, "what a supervisor held that died cannot be ended"),
     }
 }
 

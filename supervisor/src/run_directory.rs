@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) bundle: PathBuf,
     /// Whether the low-level runtime knows the flag that holds signals back while a received call waits.
     pub(crate) wait_killable: bool,
+    /// Whether the container is given what it could write to control groups with.
+    pub(crate) exposed: bool,
 }
 
 /// The directory cannot be used.
@@ -226,7 +228,8 @@ mod tests {
         let [leaving, held, dead, starting, killed] = ["leaving", "held", "dead", "starting", "killed"].map(|name| {
             let path = scratch.path().join(name);
             fs::create_dir(&path).unwrap();
-            let plan = format!(r#"{{"id":"{name}","mode":"audit","bundle":"/b","wait_killable":true}}"#);
+            let plan =
+                format!(r#"{{"id":"{name}","mode":"audit","bundle":"/b","wait_killable":true,"exposed":false}}"#);
             fs::write(path.join("plan.json"), plan).unwrap();
             path
         });

@@ -9,7 +9,7 @@ use policy::Mode;
 use crate::{
     counters::Counters,
     diagnostics::Throttle,
-    enforce::{DevicePolicy, HoldError, Holds, Upheaval},
+    enforce::{DevicePolicy, Holds, Upheaval},
     event::Context,
     event_log::EventLog,
     handing_over::{HandingOver, Meetings},
@@ -35,8 +35,8 @@ pub(crate) struct Shared {
     pub(crate) upheaval: Upheaval,
     /// The device files that the container may open.
     pub(crate) devices: Arc<DevicePolicy>,
-    /// What keeps processes from the programs that they execute, or why nothing does.
-    pub(crate) holds: Result<Holds, HoldError>,
+    /// What keeps processes from the programs that they execute.
+    pub(crate) holds: Holds,
     /// Files on their way to a target.
     pub(crate) handing_over: HandingOver,
     /// Those of them that somebody may have the other end of.

@@ -200,9 +200,7 @@ impl Supervisor {
             if self.unwritten_due <= Instant::now() {
                 self.unwritten_due = Instant::now() + HOUSEKEEPING;
                 InternalAlert::write_again(&self.shared);
-                if let Ok(holds) = &self.shared.holds {
-                    holds.tidy();
-                }
+                self.shared.holds.tidy();
             }
         }
     }
@@ -293,7 +291,7 @@ impl Supervisor {
     /// A guard that ends at once would be started hundreds of times a second.
     fn bury_guard(&mut self) {
         let pause = self.guard_backoff.next(self.guard_since.elapsed());
-        tracing::error!(container = %self.shared.context.identity.id, ?pause, "the guard is dead and is replaced");
+        tracing::error!(?pause, "the guard is dead and is replaced");
         self.guard_due = Some(Instant::now() + pause);
     }
 

@@ -398,6 +398,8 @@ fn what_would_be_good_to_see_is_seen_where_the_profile_has_room_for_it() {
     let denial = |value| json!({"names": ["flock"], "action": "SCMP_ACT_ERRNO", "args": condition(value)});
     let trace = json!([{"names": ["mount", "flock"], "action": "SCMP_ACT_TRACE"}]);
     let denials = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [denial(1), denial(2)]});
+    // A mount may undo what the supervisor holds.
+    patched(Some(&rules(&trace)), &plan(Mode::Enforce, &crate::enforced())).unwrap_err();
     for own in [rules(&trace), denials] {
         patched(Some(&own), &plan(Mode::Enforce, &needed)).unwrap_err();
         let after = patched(Some(&own), &plan(Mode::Enforce, &helpful)).unwrap();

@@ -210,7 +210,7 @@ mod tests {
         let path = run_dir.join(id);
         fs::create_dir_all(&path).unwrap();
         let plan = format!(
-            r#"{{"id":"{id}","mode":"audit","bundle":"/b","runtime":"/runc","name":null,"started":1,"wait_killable":false}}"#
+            r#"{{"id":"{id}","mode":"audit","bundle":"/b","runtime":"/runc","name":null,"started":1,"wait_killable":false,"exposed":false}}"#
         );
         fs::write(path.join("plan.json"), plan).unwrap();
         let annotations = r#"{"io.kubernetes.cri.container-name":"web\u001b[2J","io.kubernetes.cri.sandbox-name":"pod-1","io.kubernetes.cri.sandbox-namespace":"default","io.kubernetes.cri.sandbox-id":"s","io.kubernetes.cri.container-type":"container","io.kubernetes.cri.image-name":"docker.io/library/busybox:1"}"#;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who the container is: constant for its life, from what the shim left in the run directory.
 
-mod control_groups;
 mod docker;
 mod identity;
 mod image;
@@ -10,7 +9,6 @@ mod podman;
 mod selinux;
 mod spec;
 
-pub(crate) use control_groups::may_write_to_groups;
 pub(crate) use identity::{Identity, LoadIdentityError, device_rules};
 pub(crate) use pod_labels::listed as listed_labels;
 pub(crate) use selinux::enforced_label;

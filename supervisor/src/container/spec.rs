@@ -88,21 +88,6 @@ impl Mount {
         self.kind.as_deref() == Some("bind") || self.has("bind") || self.has("rbind")
     }
 
-    /// Whether control groups are mounted, of either version.
-    pub(super) fn is_of_control_groups(&self) -> bool {
-        matches!(self.kind.as_deref(), Some("cgroup" | "cgroup2"))
-    }
-
-    /// Whether what is mounted below a host path comes along.
-    pub(super) fn is_recursive(&self) -> bool {
-        self.has("rbind")
-    }
-
-    /// Whether the container may write to none of what comes along either (`rro`).
-    pub(super) fn is_readonly_throughout(&self) -> bool {
-        self.has("rro")
-    }
-
     /// `rw` or `ro`.
     pub(crate) fn mode(&self) -> &'static str {
         if self.is_writable() { "rw" } else { "ro" }
@@ -178,7 +163,7 @@ impl Spec {
 }
 
 fn is_readonly_kernel_mount(mount: &Mount) -> bool {
-    (mount.kind.as_deref() == Some("sysfs") || mount.is_of_control_groups()) && !mount.is_writable()
+    matches!(mount.kind.as_deref(), Some("sysfs" | "cgroup" | "cgroup2")) && !mount.is_writable()
 }
 
 /// Whether the namespace file `path` is that of the host's first process; false where it cannot be seen.

@@ -45,6 +45,8 @@ pub(crate) struct Status {
     pub(crate) bounding: u64,
     /// Capabilities that an exec of an ordinary program keeps.
     pub(crate) ambient: u64,
+    /// Who traces the task; 0 for nobody that we can see.
+    pub(crate) tracer: u32,
     /// Whether set-user-id programs give nothing.
     pub(crate) has_no_new_privileges: bool,
     /// Sizes; zero for a process without memory.
@@ -110,6 +112,7 @@ impl Status {
             b"CapEff" => self.effective = set(value)?,
             b"CapBnd" => self.bounding = set(value)?,
             b"CapAmb" => self.ambient = set(value)?,
+            b"TracerPid" => self.tracer = number(value)?,
             b"NoNewPrivs" => self.has_no_new_privileges = number::<u32>(value)? != 0,
             b"VmSize" => self.memory.size = kilobytes(value)?,
             b"VmRSS" => self.memory.resident = kilobytes(value)?,
@@ -121,7 +124,7 @@ impl Status {
 }
 
 /// Lines of [`Status::take`] without the sizes, which a zombie lacks.
-const REQUIRED: usize = 14;
+const REQUIRED: usize = 15;
 
 fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte: &u8| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())

@@ -11,9 +11,9 @@ use std::{
 use super::{Process, unseen::overlook};
 use crate::descriptor_limit;
 
-/// Handles kept at once, with up to five descriptors each: no more than take a quarter of what this process may have.
+/// Handles kept at once, with up to six descriptors each: no more than take a quarter of what this process may have.
 const CAPACITY: RangeInclusive<u64> = 8..=128;
-const DESCRIPTORS_EACH: u64 = 5;
+const DESCRIPTORS_EACH: u64 = 6;
 /// A parent that exits while we look is replaced by the next one; a process whose parents keep dying is given up.
 const ATTEMPTS: usize = 3;
 /// Generations that are followed upwards, each with a descriptor; real trees end after a dozen.
@@ -79,7 +79,9 @@ impl Ancestors {
                 Parent::Unseen => return None,
                 Parent::OfNobody => {
                     // The process itself is there for as long as its call waits.
-                    self.is_broken.set(child.is_some());
+                    if child.is_some() {
+                        self.is_broken.set(true);
+                    }
                     return None;
                 }
             }

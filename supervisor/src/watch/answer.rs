@@ -23,11 +23,11 @@ use crate::{
     counters::Counter,
     decode::{Call, Undecodable},
     diagnostics,
-    enforce::{Job, Means},
+    enforce::{HoldError, Job, Means},
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
-    process::unseen,
+    process::{Process, unseen},
     shared::Shared,
     slots::{Phase, Slot, Slots},
     sys::{Notification, Pidfd, Response},
@@ -39,8 +39,6 @@ use crate::{
 const MAX_ATTEMPTS: u64 = 3;
 /// Why a call fails of which a rule asks what nobody could see: it might have matched.
 const UNSEEN: &str = "what a rule asks for could not be seen";
-/// Why a call fails that mounts something.
-const STILL_HELD: &str = "what it mounts could let go a program that is held";
 
 /// What sets a ring up through which files are opened unseen; watched only where it is not denied.
 static IO_URING_SETUP: LazyLock<Option<EventType>> = LazyLock::new(|| EventType::from_name("io_uring_setup"));
@@ -172,17 +170,39 @@ impl<'a> Answerer<'a> {
         }
     }
 
-    /// Whether a call may go on that mounts something: control groups to write to, for all that anybody can know of it, as its
-    /// arguments may change until the kernel reads them.
-    fn lets_mount(&self, place: Place<'_>) -> bool {
-        let shared = self.shared();
-        // Nobody is held in audit mode, or where nothing can be.
-        let Some(holds) = shared.holds.as_ref().ok().filter(|_| shared.mode == Mode::Enforce) else { return true };
-        let exposed = holds.expose(|| place.turn.step_aside());
-        exposed.unwrap_or_else(|error| {
-            tracing::error!(error = diagnostics::chain(&error), "a call that mounts something fails");
-            false
-        })
+    /// Has nobody held from now on, because of a call that mounts something: control groups to write to, for all that anybody can
+    /// know of it, as its arguments may change until the kernel reads them. Says whether it may go on.
+    fn expose_holds(&self, place: Place<'_>, call: &Call) -> bool {
+        let (shared, notification, turn) = (self.shared(), place.notification, place.turn);
+        let (task, name) = (notification.target_tid, call.type_name());
+        let was_exposed = matches!(shared.holds.check(), Err(HoldError::Exposed));
+        let may_wait = || {
+            let may_wait = turn.may_hand_over();
+            if may_wait {
+                turn.step_aside();
+            }
+            may_wait
+        };
+        let is_pending = || self.delivery.listener.is_pending(notification.id);
+        let exposed = shared.holds.expose(may_wait, is_pending);
+        let why = match exposed {
+            Ok(killed) => {
+                for process in killed {
+                    let why = "was killed, since its exec did not end, and its container may be able to let it go";
+                    InternalAlert::exec_unseen(process, why).write(shared);
+                }
+                if !was_exposed {
+                    tracing::info!(task, call = name, "execs of traced tasks fail from now on: it may mount cgroup v2");
+                }
+                return true;
+            }
+            Err(HoldError::Busy) => "it could let go a program that is held".to_owned(),
+            Err(error) => diagnostics::chain(&error),
+        };
+        if is_pending() && shared.told_failure.admits() {
+            InternalAlert::mount_refused(task, name, &why).write(shared);
+        }
+        false
     }
 
     /// Ends what an earlier notification of the same task left waiting. What came of it, and what its alert paid for, is kept
@@ -227,12 +247,13 @@ impl<'a> Answerer<'a> {
         }
         if self.slots.phase() == Phase::Preparing {
             // The low-level runtime's init opens files and then blocks in the open of its exec FIFO: not the container's
-            // doing. Its first exec is the entrypoint.
-            if !call.is_exec() {
+            // doing, unless one of its tasks has it do so, as who has CAP_SYS_PTRACE can. Its first exec is the entrypoint.
+            if call.is_exec() {
+                self.slots.set_started(notification.target_tid);
+                self.note_init();
+            } else if !is_traced(notification.target_tid) {
                 return self.send(notification, Decision::CONTINUE);
             }
-            self.slots.set_started(notification.target_tid);
-            self.note_init();
         }
         // Whatever is decided, in audit mode it happens.
         if self.shared().mode == Mode::Audit && Some(call.event_type()) == *LANDLOCK_RESTRICT_SELF {
@@ -284,10 +305,14 @@ impl<'a> Answerer<'a> {
             InternalAlert::dodge(target.tid(), dodge, shared.mode).write(shared);
             return Some(if shared.mode == Mode::Enforce { decision.denied(libc::EPERM) } else { decision });
         }
-        if call.is_mounting() && decision.response == Response::Continue && !self.lets_mount(place) {
-            let failed = self.failure(STILL_HELD);
-            return Some(Decision { alerted: decision.alerted, ..failed });
+        if decision.response == Response::Continue
+            && call.is_mounting()
+            && shared.mode == Mode::Enforce
+            && !self.expose_holds(place, &call)
+        {
+            return Some(decision.denied(libc::EBUSY));
         }
+        // After the wait for who is held, in which files may come open.
         if call.needs_closed_files() {
             self.close_files(place, &call);
         }
@@ -397,7 +422,7 @@ impl<'a> Answerer<'a> {
     pub(super) fn failure(&self, why: &'static str) -> Decision {
         let calls = self.shared().counters.add(Counter::Failures, 1);
         if self.shared().told_failure.admits() {
-            tracing::error!(container = %self.shared().context.identity.id, why, "a call gets the failure verdict");
+            tracing::error!(why, "a call gets the failure verdict");
             InternalAlert::not_judged(why, calls, self.shared().mode).write(self.shared());
         }
         match self.shared().mode {
@@ -455,6 +480,11 @@ impl<'a> Answerer<'a> {
             tracing::error!(%error, process, "a process that a rule ends cannot be killed; its call is denied");
         }
     }
+}
+
+/// Whether somebody traces the task. One about which nobody can tell may be traced.
+fn is_traced(task: u32) -> bool {
+    Process::open(task).and_then(|process| process.status()).is_none_or(|status| status.tracer != 0)
 }
 
 /// The process that made the call, in our pid namespace.

@@ -32,7 +32,7 @@ use crate::{
     counters::Counter,
     decode::Call,
     diagnostics,
-    enforce::{Exec, Fate, Follow, Followed, Hold, Located, RESTART, Untraced, Watched},
+    enforce::{Exec, Fate, Follow, Followed, Hold, HoldError, Located, RESTART, Untraced, Watched},
     event::{CallEvent, ExecSnapshot, Moment},
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -359,16 +359,16 @@ impl Verification<'_> {
         self.turn.hand_over();
         let (task, shared) = (self.notification.target_tid, &self.delivery.shared);
         let wanted = self.judged.in_force.traced_execs(shared.mode);
-        if wanted == TracedExecs::Deny {
-            return self.deny_traced("`enforce.traced_execs` is `deny`");
+        match (wanted, shared.holds.check()) {
+            (TracedExecs::Deny, _) => return self.deny_traced("`enforce.traced_execs` is `deny`"),
+            (TracedExecs::Hold, Err(error)) => return self.deny_unheld(&error),
+            (TracedExecs::Hold, Ok(())) | (TracedExecs::Allow, _) => {}
         }
         let Some(caller) = Untraced::of(task, &self.delivery.unfinished.untraced) else { return self.refuse() };
-        let hold = match wanted {
-            TracedExecs::Allow | TracedExecs::Deny => None,
-            TracedExecs::Hold => match self.prepare_hold(&caller) {
-                Ok(hold) => Some(hold),
-                Err(why) => return self.deny_traced(&format!("it cannot be held until it was looked at: {why}")),
-            },
+        let hold = (wanted == TracedExecs::Hold).then(|| caller.prepare_hold(&shared.holds)).transpose();
+        let hold = match hold {
+            Ok(hold) => hold,
+            Err(error) => return self.deny_unheld(&error),
         };
         let proceed = || self.let_go(hold.as_ref());
         let give_up = |why| {
@@ -394,10 +394,8 @@ impl Verification<'_> {
         }
     }
 
-    /// Prepares to hold what it executes, or says why that is not possible.
-    fn prepare_hold(&self, caller: &Untraced<'_>) -> Result<Hold<'_>, String> {
-        let holds = self.delivery.shared.holds.as_ref().map_err(|error| diagnostics::chain(error))?;
-        caller.prepare_hold(holds).map_err(|error| diagnostics::chain(&error))
+    fn deny_unheld(&self, error: &HoldError) {
+        self.deny_traced(&format!("it cannot be held until it was looked at: {}", diagnostics::chain(error)));
     }
 
     /// Fails an exec that would load a program which nobody stops.

@@ -122,7 +122,8 @@ impl Group {
         Ok(length == 1 && content == *b"1")
     }
 
-    /// Moves all its processes to another one. It should be frozen: they make no others then.
+    /// Moves all its processes to another one. It should be frozen: they make no others then. Somebody else may go on making
+    /// some here, to be frozen in turn, for which a mount that is read-only is enough (`CLONE_INTO_CGROUP` of clone3(2)).
     pub(super) fn empty_into(&self, other: &Self) -> io::Result<()> {
         let begun = Instant::now();
         loop {

@@ -15,7 +15,7 @@ mod records;
 mod tests;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, hash_map::Entry},
     ffi::OsString,
     fs::File,
     io,
@@ -24,8 +24,7 @@ use std::{
         unix::{ffi::OsStringExt as _, fs::FileExt as _},
     },
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -42,15 +41,18 @@ use nix::{
 };
 use records::Records;
 
-use crate::process::{HOLD, Process, cgroup2_mounts, without_holds};
+use crate::{
+    process::{HOLD, Process, cgroup2_mounts, without_holds},
+    sys::Pidfd,
+};
 
-/// How long a process waits that is held already, for the exec of another of its threads.
+/// How long somebody waits for a hold to end: for that of another thread's exec, or of anybody where control groups may be
+/// mounted. A hold is over in some milliseconds, unless the exec itself waits for something.
 const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long it may go unnoticed that nobody waits any more.
+const LOOK: Duration = Duration::from_millis(20);
 /// Groups that cannot be removed now. Each has a descriptor.
-const MAX_LEFT: usize = 64;
-
-const NOTING: &str = "record that nobody is to be held";
+const MAX_REMNANTS: usize = 64;
 
 /// A process cannot be held.
 #[derive(Debug, thiserror::Error)]
@@ -61,17 +63,17 @@ pub(crate) enum HoldError {
     /// The process' group lies outside of our cgroup namespace, or is gone.
     #[error("its control group cannot be seen from here")]
     Outside,
-    /// A task of the container has, or may have, control groups to write to.
-    #[error("its container may write to control groups, by a mount of its own")]
+    /// The container was given control groups to write to, or more with which it could get some, or may have mounted some.
+    #[error("its container may be able to write to control groups")]
     Exposed,
     /// It did not come into the group that was made for it.
     #[error("it was moved to another control group")]
     Moved,
     /// Another of its threads executes a program, and does not come to an end.
     #[error("it is held already")]
-    Held,
+    Busy,
     /// Somebody keeps groups from being removed in which processes were held.
-    #[error("{MAX_LEFT} control groups cannot be removed")]
+    #[error("{MAX_REMNANTS} control groups cannot be removed")]
     Cluttered,
     /// The kernel refuses something.
     #[error("cannot {what}")]
@@ -87,25 +89,31 @@ impl HoldError {
 /// What it takes to hold processes of one container.
 #[derive(Debug)]
 pub(crate) struct Holds {
-    root: File,
+    /// Cgroup v2, where it is mounted and may be written to.
+    root: Option<File>,
     records: Records,
-    held: Mutex<Held>,
+    claims: Mutex<Claims>,
+    /// Told when a claim ends.
+    ended: Condvar,
     /// Groups of processes that are not held any more, which could not be removed.
-    left: Mutex<Vec<Remnant>>,
+    remnants: Mutex<Vec<Remnant>>,
 }
 
-/// Who is held.
+/// Who may be held.
 #[derive(Debug, Default)]
-struct Held {
-    processes: HashSet<u32>,
-    /// Whether nobody is to be held any more, since the container could let him go.
-    is_exposed: bool,
+struct Claims {
+    /// A process that was killed has no reference any more.
+    processes: HashMap<u32, Option<Pidfd>>,
+    /// Since when nobody is to be held any more, as the container could let him go.
+    exposed: Option<Instant>,
 }
 
 /// A group that is to be removed, with its record.
 #[derive(Debug)]
 struct Remnant {
     home: Group,
+    /// Of the group, from the root.
+    path: Vec<u8>,
     process: u32,
 }
 
@@ -116,7 +124,7 @@ pub(crate) struct Hold<'a> {
     /// The group that it comes from; nothing when that was given away.
     home: Option<Group>,
     group: Group,
-    /// Of that one, as the kernel shows it.
+    /// Of that one, from the root.
     path: Vec<u8>,
     events: File,
 }
@@ -128,67 +136,106 @@ struct Claim<'a> {
     process: u32,
 }
 
+impl Claims {
+    /// Kills all who are held, and returns the processes that this was news for.
+    fn kill(&mut self) -> Vec<u32> {
+        let killed = self.processes.iter_mut().filter_map(|(process, reference)| {
+            let reference = reference.take()?;
+            if let Err(error) = reference.kill() {
+                tracing::debug!(%error, process, "a process that is held has ended");
+            }
+            Some(*process)
+        });
+        killed.collect()
+    }
+}
+
 impl Holds {
-    /// To be called by a thread that sees the host's files. Who is held is recorded in the directory `records`. Nobody is where
-    /// the container `is_exposed`, now or by what a predecessor recorded.
-    pub(crate) fn find(records: &Path, is_exposed: bool) -> Result<Self, HoldError> {
+    /// To be called by a thread that sees the host's files. Who is held is recorded in the directory `records`. Nobody ever is
+    /// if `is_exposed`: the container is given what it could let him go with.
+    pub(crate) fn new(records: &Path, is_exposed: bool) -> Result<Self, HoldError> {
         // Something else may be mounted over one of them, and one may be for reading only.
         let is_root = |root: &File| {
             let is_cgroup = fstatfs(root).is_ok_and(|facts| facts.filesystem_type() == CGROUP2_SUPER_MAGIC);
             is_cgroup && fstatvfs(root).is_ok_and(|facts| !facts.flags().contains(FsFlags::ST_RDONLY))
         };
         let mut points = cgroup2_mounts().into_iter().map(OsString::from_vec);
-        let root = points.find_map(|point| File::open(point).ok().filter(is_root)).ok_or(HoldError::NotMounted)?;
+        let root = points.find_map(|point| File::open(point).ok().filter(is_root));
         let records = Records::open(records).map_err(HoldError::refused("open the run directory"))?;
-        if is_exposed {
-            records.note_exposed().map_err(HoldError::refused(NOTING))?;
-        }
-        let is_exposed = records.say_exposed();
-        let held = Mutex::new(Held { is_exposed, ..Held::default() });
-        Ok(Self { root, records, held, left: Mutex::default() })
+        let exposed = (is_exposed || records.say_exposed()).then(Instant::now);
+        let claims = Mutex::new(Claims { exposed, ..Claims::default() });
+        Ok(Self { root, records, claims, ended: Condvar::new(), remnants: Mutex::default() })
+    }
+
+    /// Fails where nobody can be held, or nobody is to be.
+    pub(crate) fn check(&self) -> Result<(), HoldError> {
+        self.root()?;
+        if self.claims().exposed.is_some() { Err(HoldError::Exposed) } else { Ok(()) }
     }
 
     /// To be called before a call is let go on after which a task of the container may be able to write to control groups: it
-    /// could let go whom we hold. From then on nobody is held. Calls `wait` where somebody still is, and says whether that came
-    /// to an end.
-    pub(crate) fn expose(&self, wait: impl FnOnce()) -> Result<bool, HoldError> {
-        self.records.note_exposed().map_err(HoldError::refused(NOTING))?;
-        self.held().is_exposed = true;
-        let is_over = || self.held().processes.is_empty();
-        if is_over() {
-            return Ok(true);
+    /// could let go whom we hold. From then on nobody is held. Whoever still is has [`PATIENCE`] from the first such call on to
+    /// be judged, for which this waits, where it `may_wait`, as long as the call `is_pending`; then he is killed: an exec can
+    /// wait for ever. Returns which processes were. Fails where somebody is held nevertheless.
+    pub(crate) fn expose(
+        &self,
+        may_wait: impl FnOnce() -> bool,
+        is_pending: impl Fn() -> bool,
+    ) -> Result<Vec<u32>, HoldError> {
+        let mut claims = self.claims();
+        if claims.exposed.is_none() {
+            // For a successor, who must know before the call is made.
+            self.records.note_exposed().map_err(HoldError::refused("record that nobody is to be held"))?;
         }
-        wait();
-        let begun = Instant::now();
-        while !is_over() && begun.elapsed() < PATIENCE {
-            thread::sleep(PAUSE);
+        let since = *claims.exposed.get_or_insert_with(Instant::now);
+        let mut killed = Vec::new();
+        if claims.processes.is_empty() {
+            return Ok(killed);
         }
-        Ok(is_over())
+        drop(claims);
+        if !may_wait() {
+            return Err(HoldError::Busy);
+        }
+        claims = self.claims();
+        while !claims.processes.is_empty() {
+            if !is_pending() || since.elapsed() >= PATIENCE * 2 {
+                return Err(HoldError::Busy);
+            }
+            if since.elapsed() >= PATIENCE {
+                killed.extend(claims.kill());
+            }
+            claims = self.ended.wait_timeout(claims, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(killed)
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn root(&self) -> Result<BorrowedFd<'_>, HoldError> {
+        self.root.as_ref().map(File::as_fd).ok_or(HoldError::NotMounted)
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<Remnant>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prepares to hold the process of `task`, which waits for the answer to a call.
+    fn remnants(&self) -> MutexGuard<'_, Vec<Remnant>> {
+        self.remnants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prepares to hold the process with the number `process`, to which `task` belongs, which waits for the answer to a call.
+    /// That takes some milliseconds, and up to [`PATIENCE`] where another of its threads is held.
     pub(crate) fn prepare(&self, task: &Process, process: u32) -> Result<Hold<'_>, HoldError> {
+        let root = self.root()?;
         let claim = self.claim(process)?;
-        if self.left().len() >= MAX_LEFT {
+        if self.remnants().len() >= MAX_REMNANTS {
             return Err(HoldError::Cluttered);
         }
-        let path = task.unified_group().ok_or(HoldError::Outside)?;
-        let home = home_of(&path).ok_or(HoldError::Outside)?;
+        let current = task.unified_group().ok_or(HoldError::Outside)?;
+        let home = home_of(&current).ok_or(HoldError::Outside)?;
         let name = group_of(process);
-        let relative = if home.is_empty() { name.as_bytes().to_vec() } else { [home, b"/", name.as_bytes()].concat() };
-        let home = Group::open(self.root.as_fd(), home).map_err(HoldError::refused("open its control group"))?;
-        self.records.note(&relative, process).map_err(HoldError::refused("record who is held"))?;
-        // One of an earlier hold is ours from now on.
-        self.left().retain(|left| left.process != process);
-        if path.strip_suffix(name.as_bytes()).is_some_and(|above| above.ends_with(b"/")) {
+        let path = if home.is_empty() { name.as_bytes().to_vec() } else { [home, b"/", name.as_bytes()].concat() };
+        let home = Group::open(root, home).map_err(HoldError::refused("open its control group"))?;
+        self.records.note(&path, process).map_err(HoldError::refused("record who is held"))?;
+        if current.strip_suffix(name.as_bytes()).is_some_and(|above| above.ends_with(b"/")) {
             // It could not be brought home before.
             leave(&home.group(&name).map_err(HoldError::refused("open its control group"))?, &home, process);
         }
@@ -196,56 +243,64 @@ impl Holds {
         let (events, group) = match made {
             Ok(made) => made,
             Err(source) => {
-                self.remove(Remnant { home, process });
+                self.remove(Remnant { home, path, process });
                 return Err(HoldError::refused("make a control group")(source));
             }
         };
-        let path = [b"/".as_slice(), &relative].concat();
+        // One of an earlier hold is ours from now on.
+        self.remnants().retain(|remnant| remnant.path != path);
         let hold = Hold { claim, home: Some(home), group, path, events };
         hold.group.take(process).map_err(HoldError::refused("move it to a control group of its own"))?;
         if hold.has(task) { Ok(hold) } else { Err(HoldError::Moved) }
     }
 
     fn claim(&self, process: u32) -> Result<Claim<'_>, HoldError> {
+        let refused = HoldError::refused("open a reference to it");
+        let number = i32::try_from(process).map_err(|_large| refused(Errno::ESRCH.into()))?;
+        let reference = Pidfd::open(Pid::from_raw(number)).map_err(refused)?;
         let begun = Instant::now();
-        while !self.try_claim(process)? {
-            if begun.elapsed() >= PATIENCE {
-                return Err(HoldError::Held);
+        let mut claims = self.claims();
+        loop {
+            if claims.exposed.is_some() {
+                return Err(HoldError::Exposed);
             }
-            thread::sleep(PAUSE);
+            if let Entry::Vacant(free) = claims.processes.entry(process) {
+                free.insert(Some(reference));
+                return Ok(Claim { holds: self, process });
+            }
+            let left = PATIENCE.checked_sub(begun.elapsed()).ok_or(HoldError::Busy)?;
+            claims = self.ended.wait_timeout(claims, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(Claim { holds: self, process })
-    }
-
-    fn try_claim(&self, process: u32) -> Result<bool, HoldError> {
-        let mut held = self.held();
-        if held.is_exposed { Err(HoldError::Exposed) } else { Ok(held.processes.insert(process)) }
     }
 
     /// Removes a group in which nobody is held, now or later.
-    fn remove(&self, left: Remnant) {
-        let removed = left.home.remove(&group_of(left.process)).and_then(|()| self.records.forget(left.process));
-        if let Err(error) = removed {
-            tracing::debug!(%error, process = left.process, "a control group is removed later");
-            self.left().push(left);
+    fn remove(&self, remnant: Remnant) {
+        let removed = remnant.home.remove(&group_of(remnant.process));
+        if let Err(error) = removed.and_then(|()| self.records.forget(remnant.process)) {
+            tracing::debug!(%error, process = remnant.process, "a control group is removed later");
+            let mut all = self.remnants();
+            all.retain(|other| other.path != remnant.path);
+            all.push(remnant);
         }
     }
 
-    /// Removes what could not be removed before.
+    /// Removes what could not be removed before. To be called once in a while.
     pub(crate) fn tidy(&self) {
         // Nobody who claims one of them meanwhile may lose it.
-        let mut all = self.left();
-        all.retain(|left| {
-            let is_held = self.held().processes.contains(&left.process);
-            let removed =
-                || left.home.try_remove(&group_of(left.process)).and_then(|()| self.records.forget(left.process));
-            is_held || removed().is_err()
+        let mut all = self.remnants();
+        all.retain(|remnant| {
+            let is_claimed = self.claims().processes.contains_key(&remnant.process);
+            let removed = || {
+                remnant.home.try_remove(&group_of(remnant.process))?;
+                self.records.forget(remnant.process)
+            };
+            is_claimed || removed().is_err()
         });
     }
 
     /// Kills what a predecessor of ours held when it died, and returns which processes that were. Nobody has looked at what
-    /// they execute.
-    pub(crate) fn end_abandoned(&self) -> io::Result<Vec<u32>> {
+    /// they execute. To be called before anybody can be held.
+    pub(crate) fn end_abandoned(&mut self) -> io::Result<Vec<u32>> {
         let mut ended = Vec::new();
         for process in self.records.processes()? {
             match self.end(process) {
@@ -260,7 +315,8 @@ impl Holds {
     /// it was frozen, go on.
     fn end(&self, process: u32) -> io::Result<bool> {
         let path = self.records.group_of(process)?;
-        let home = home_of(&[b"/", path.as_slice()].concat()).map(|home| Group::open(self.root.as_fd(), home));
+        let root = self.root().map_err(io::Error::other)?;
+        let home = home_of(&[b"/", path.as_slice()].concat()).map(|home| Group::open(root, home));
         let Some(home) = home.transpose().or_else(none_if_gone)? else {
             return self.records.forget(process).map(|()| false);
         };
@@ -268,7 +324,9 @@ impl Holds {
             return self.records.forget(process).map(|()| false);
         };
         // It is frozen before its call is answered, and goes on when it was judged.
-        let is_of_it = |thread| Process::open(thread).and_then(|task| task.leader()) == Some(process);
+        // One of which nobody can tell may be one of its threads.
+        let is_of_it =
+            |thread| Process::open(thread).and_then(|task| task.leader()).is_none_or(|leader| leader == process);
         let was_held = group.is_to_be_frozen()? && group.threads()?.into_iter().any(is_of_it);
         group.freeze()?;
         if was_held {
@@ -279,7 +337,7 @@ impl Holds {
             }
         }
         leave(&group, &home, process);
-        self.remove(Remnant { home, process });
+        self.remove(Remnant { home, path, process });
         Ok(was_held)
     }
 }
@@ -307,7 +365,7 @@ impl Hold<'_> {
 
     /// Whether the task is still where it was brought.
     fn has(&self, task: &Process) -> bool {
-        task.unified_group().is_some_and(|path| path == self.path)
+        task.unified_group().is_some_and(|path| path.strip_prefix(b"/") == Some(&self.path))
     }
 
     /// Whether the task is held: its container may be one that can write to control groups.
@@ -321,20 +379,23 @@ impl Drop for Hold<'_> {
         let &Claim { holds, process } = &self.claim;
         if let Some(home) = self.home.take() {
             leave(&self.group, &home, process);
-            holds.remove(Remnant { home, process });
+            holds.remove(Remnant { home, path: std::mem::take(&mut self.path), process });
         }
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.holds.held().processes.remove(&self.process);
+        self.holds.claims().processes.remove(&self.process);
+        self.holds.ended.notify_all();
     }
 }
 
 /// Lets what is in a group go on where it comes from, or else where it is.
 fn leave(group: &Group, home: &Group, process: u32) {
-    if let Err(error) = group.empty_into(home) {
+    if let Err(error) = group.empty_into(home)
+        && !is_gone(&error)
+    {
         tracing::warn!(%error, process, "a process that was held stays in a control group of its own");
         if let Err(error) = group.thaw() {
             tracing::error!(%error, process, "a process that was held stays frozen");
@@ -343,7 +404,12 @@ fn leave(group: &Group, home: &Group, process: u32) {
 }
 
 fn none_if_gone<T>(error: io::Error) -> io::Result<Option<T>> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) }
+    if is_gone(&error) { Ok(None) } else { Err(error) }
+}
+
+/// Whether a group was removed, with all that was in it.
+fn is_gone(error: &io::Error) -> bool {
+    [libc::ENOENT, libc::ENODEV].map(Some).contains(&error.raw_os_error())
 }
 
 /// Where a process belongs that is in the group of this path: not in one that holds somebody else, who had made it. Nothing

@@ -8,6 +8,7 @@ use std::{
     os::unix::{fs::symlink, process::ExitStatusExt as _},
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc,
+    thread,
 };
 
 use nix::{
@@ -20,11 +21,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::sys::keep_capabilities;
 
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Nothing where the machine lets nobody hold anything.
 fn holds() -> Option<(TempDir, Holds)> {
     let records = tempfile::tempdir().unwrap();
-    let holds = if geteuid().is_root() { Holds::find(records.path(), false) } else { Err(HoldError::NotMounted) };
-    holds.inspect_err(|error| eprintln!("skipped: {error}")).ok().map(|holds| (records, holds))
+    let holds = Holds::new(records.path(), false).unwrap();
+    let possible = if geteuid().is_root() { holds.check() } else { Err(HoldError::NotMounted) };
+    possible.inspect_err(|error| eprintln!("skipped: {error}")).ok().map(|()| (records, holds))
 }
 
 /// A process that says a word when it is told to go on, and then waits for its end.
@@ -67,7 +71,7 @@ impl Drop for Told {
 }
 
 fn is_there(holds: &Holds, home: &[u8], process: u32) -> bool {
-    let home = Group::open(holds.root.as_fd(), home_of(home).unwrap()).unwrap();
+    let home = Group::open(holds.root().unwrap(), home_of(home).unwrap()).unwrap();
     home.group(&group_of(process)).is_ok()
 }
 
@@ -127,21 +131,39 @@ fn nobody_is_held_where_the_container_could_let_him_go() {
     let Some((records, holds)) = holds() else { return };
     let told = Told::new();
     let hold = told.prepare(&holds).unwrap();
-    let mut has_waited = false;
-    assert!(!holds.expose(|| has_waited = true).unwrap() && has_waited);
+    holds.check().unwrap();
+    assert!(matches!(holds.expose(|| false, || panic!("it may not wait")), Err(HoldError::Busy)));
+    assert!(matches!(holds.expose(|| true, || false), Err(HoldError::Busy)));
+    assert!(matches!(holds.check(), Err(HoldError::Exposed)));
     assert!(matches!(Told::new().prepare(&holds), Err(HoldError::Exposed)));
+    let (waits, is_waiting) = mpsc::channel();
     thread::scope(|scope| {
-        let exposed = scope.spawn(|| holds.expose(|| ()).unwrap());
-        thread::sleep(PAUSE);
+        let exposed = scope.spawn(|| holds.expose(|| waits.send(()).is_ok(), || true).unwrap());
+        is_waiting.recv().unwrap();
+        assert!(!exposed.is_finished());
         drop(hold);
-        assert!(exposed.join().unwrap());
+        assert!(exposed.join().unwrap().is_empty());
     });
-    assert!(holds.expose(|| panic!("nobody is held")).unwrap());
+    assert!(holds.expose(|| panic!("nobody is held"), || true).unwrap().is_empty());
     for (records, is_exposed) in [(records.path(), false), (tempfile::tempdir().unwrap().path(), true)] {
-        let later = Holds::find(records, is_exposed).unwrap();
+        let later = Holds::new(records, is_exposed).unwrap();
         assert!(matches!(told.prepare(&later), Err(HoldError::Exposed)));
-        assert!(later.end_abandoned().unwrap().is_empty());
     }
+}
+
+#[test]
+fn who_is_held_for_long_dies_where_the_container_could_let_him_go() {
+    let Some((_records, holds)) = holds() else { return };
+    let mut told = Told::new();
+    let hold = told.prepare(&holds).unwrap();
+    hold.freeze().unwrap();
+    let number = told.0.id();
+    thread::scope(|scope| {
+        let exposed = scope.spawn(|| holds.expose(|| true, || true).unwrap());
+        assert_eq!(told.0.wait().unwrap().signal(), Some(libc::SIGKILL));
+        drop(hold);
+        assert_eq!(exposed.join().unwrap(), [number]);
+    });
 }
 
 #[test]
@@ -204,7 +226,7 @@ fn what_a_predecessor_held_is_killed() {
     let mut other = Told::new();
     let _unfrozen = ManuallyDrop::new(other.prepare(&holds).unwrap());
     symlink("none/lanner-exec:1", records.path().join("held-1")).unwrap();
-    let successor = Holds::find(records.path(), false).unwrap();
+    let mut successor = Holds::new(records.path(), false).unwrap();
     assert_eq!(successor.end_abandoned().unwrap(), [told.0.id()]);
     assert_eq!(told.0.wait().unwrap().signal(), Some(libc::SIGKILL));
     assert!(!is_there(&holds, &group, told.0.id()));
