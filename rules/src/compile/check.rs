@@ -27,6 +27,11 @@ pub(crate) struct CompiledCheck {
 }
 
 impl CompiledCheck {
+    /// Whether no value satisfies it.
+    pub(crate) fn never_holds(&self) -> bool {
+        matches!(self.right, Right::Constants(Comparison::Never))
+    }
+
     /// Memory of the regular expressions in it.
     pub(crate) fn regex_bytes(&self) -> usize {
         let of_test = |test: &Test| {

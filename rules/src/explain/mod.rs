@@ -255,14 +255,16 @@ impl Explainer<'_> {
         if let Right::Operand(operand) = &check.right {
             operand.for_each_field(&mut see);
         }
+        let compiled = self.arena.compiled(check);
         // A part without a value leaves its operand without one, and no comparison holds for that.
-        let truth = if seen.iter().any(|seen| seen.value == SeenValue::Absent) {
+        let is_absent = seen.iter().any(|seen| seen.value == SeenValue::Absent);
+        let truth = if is_absent || compiled.is_some_and(CompiledCheck::never_holds) {
             Truth::False
         } else if seen.iter().any(|seen| seen.value == SeenValue::Unknown) {
             Truth::Unknown
         } else {
             let holds = |compiled: &CompiledCheck| compiled.holds(&KnownPart(self.event));
-            self.arena.compiled(check).map_or(Truth::Unknown, |compiled| Truth::of(holds(compiled)))
+            compiled.map_or(Truth::Unknown, |compiled| Truth::of(holds(compiled)))
         };
         (truth, seen)
     }

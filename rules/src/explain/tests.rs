@@ -160,6 +160,15 @@ exception `backup` holds
 }
 
 #[test]
+fn nothing_is_in_an_empty_list_whatever_it_is() {
+    let mut loader = Loader::new(LoadOptions::default());
+    let rule = "- {rule: r, desc: d, condition: evt.type = open and proc.name in (), output: o, priority: INFO}";
+    loader.add("r.yaml", rule.as_bytes());
+    let explanation = loader.explain("r", &listed(&[])).unwrap();
+    assert_eq!((explanation.truth(), explanation.unknown_fields().len()), (Truth::False, 0), "\n{explanation}");
+}
+
+#[test]
 fn what_is_not_known_is_not_taken_for_false() {
     let event = listed(&[
         (Field::Fd(FdField::Name), Some(Value::text(b"/etc/shadow"))),
