@@ -219,6 +219,9 @@ fn calls_that_failed_on_a_full_disk_are_told_of_later() {
     assert_eq!(told(), 0, "the disk is not full");
     fs::remove_file(&filler).unwrap();
     wait_for("an alert of it", Duration::from_secs(30), || (told() == 1).then_some(()));
+    let failed = container.output().lines().filter(|line| *line == "failed").count();
+    let message = &lanner.alerts_of("Lanner internal: call not judged")[0].message;
+    assert!(message.contains(&format!(", the {failed}. of this container")), "{failed} failed: {message}");
     container.end();
     lanner.expect_nothing_left();
 }

@@ -78,10 +78,10 @@ impl InternalAlert {
         }
     }
 
-    /// A call that nothing could be decided or recorded about; `calls` were so by now. Told once a second.
+    /// A call that nothing could be decided or recorded about; `calls` were so by now. Told once a second, and when it is over.
     pub(crate) fn not_judged(why: &str, calls: u64, mode: Mode) -> Self {
         let verdict = match mode {
-            Mode::Audit => "passed unjudged",
+            Mode::Audit => "passed unjudged or unrecorded",
             Mode::Enforce => "failed",
         };
         Self {
@@ -246,6 +246,14 @@ impl InternalAlert {
             shared.counters.add(Counter::Alerts, 1);
         } else {
             *shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
+        }
+    }
+
+    /// Has the alert written in a while, unless a later one of its kind comes before, or one of another kind waits.
+    pub(crate) fn write_later(self, shared: &Shared) {
+        let mut unwritten = shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        if unwritten.as_ref().is_none_or(|other| other.rule == self.rule) {
+            *unwritten = Some(self);
         }
     }
 

@@ -26,7 +26,7 @@ use integration::{
 
 use self::{
     differences::{Outcomes, expect_equal, outcomes},
-    stage::{Stage, User},
+    stage::{Stage, TRACED, User},
 };
 
 const FEWEST: usize = 200; // checks that a whole run makes
@@ -71,7 +71,10 @@ fn check_all(runtime: LowLevel, stage: Stage) {
     if cannot_run(runtime) {
         return;
     }
-    let (native, enforced) = run_both(runtime, stage);
+    let (mut native, mut enforced) = run_both(runtime, stage);
+    let (traced_native, traced_enforced) = run_both(runtime, Stage { families: TRACED, ..stage });
+    native.extend(traced_native);
+    enforced.extend(traced_enforced);
     assert!(native.len() >= FEWEST, "only {} checks were made", native.len());
     expect_equal(&words(runtime, stage), &native, &enforced);
 }

@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) own_users: bool,
     /// Whether the root filesystem is an overlay.
     pub(crate) on_overlay: bool,
-    /// Families of checks to run, by name; all but `sticky` if none is named.
+    /// Families of checks to run, by name; all but `sticky` and `traced` if none is named.
     pub(crate) families: &'static [&'static str],
 }
 
@@ -128,6 +128,9 @@ const CAPABILITIES: &[&str] = &[
     "CAP_SYS_PTRACE",
 ];
 
+/// The family of checks that need a container which cannot mount.
+pub(crate) const TRACED: &[&str] = &["traced"];
+
 const MOUNTS: [(&str, &str); 4] = [("readonly", "ro"), ("nosuid", "nosuid"), ("noexec", "noexec"), ("nodev", "nodev")];
 
 impl Stage {
@@ -175,17 +178,20 @@ impl Stage {
     }
 
     fn with_user(self, bundle: Bundle) -> Bundle {
-        let (uid, held): (u32, &[&str]) = match self.user {
-            User::Root => (0, CAPABILITIES),
+        // What is traced is not held where the container might mount.
+        let is_granted = |capability: &&&str| **capability != "CAP_SYS_ADMIN" || self.families != TRACED;
+        let granted: Vec<_> = CAPABILITIES.iter().filter(is_granted).collect();
+        let (uid, held) = match self.user {
+            User::Root => (0, &*granted),
             User::FewCapabilities => return bundle,
-            User::Plain => (USER, &[]),
+            User::Plain => (USER, &[][..]),
         };
         bundle
             .set("/process/user", json!({"uid": uid, "gid": uid, "additionalGids": [GROUP]}))
             .set("/process/noNewPrivileges", json!(false))
             .set(
                 "/process/capabilities",
-                json!({"bounding": CAPABILITIES, "effective": held, "permitted": held, "inheritable": [], "ambient": []}),
+                json!({"bounding": granted, "effective": held, "permitted": held, "inheritable": [], "ambient": []}),
             )
     }
 

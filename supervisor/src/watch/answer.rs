@@ -23,7 +23,7 @@ use crate::{
     counters::Counter,
     decode::{Call, Undecodable},
     diagnostics,
-    enforce::{HoldError, Job, Means},
+    enforce::{Job, Means},
     event::CallEvent,
     in_force::InForce,
     internal_alert::InternalAlert,
@@ -175,7 +175,7 @@ impl<'a> Answerer<'a> {
     fn expose_holds(&self, place: Place<'_>, call: &Call) -> bool {
         let (shared, notification, turn) = (self.shared(), place.notification, place.turn);
         let (task, name) = (notification.target_tid, call.type_name());
-        let was_exposed = matches!(shared.holds.check(), Err(HoldError::Exposed));
+        let was_exposed = shared.holds.is_exposed();
         let may_wait = || {
             let may_wait = turn.may_hand_over();
             if may_wait {
@@ -185,18 +185,16 @@ impl<'a> Answerer<'a> {
         };
         let is_pending = || self.delivery.listener.is_pending(notification.id);
         let exposed = shared.holds.expose(may_wait, is_pending);
+        if !was_exposed && shared.holds.is_exposed() {
+            tracing::info!(task, call = name, "execs of traced tasks fail from now on: it may mount cgroup v2");
+        }
+        for process in exposed.iter().flat_map(|exposure| &exposure.killed) {
+            let why = "was killed, since its exec did not end, and its container may be able to let it go";
+            InternalAlert::exec_unseen(*process, why).write(shared);
+        }
         let why = match exposed {
-            Ok(killed) => {
-                for process in killed {
-                    let why = "was killed, since its exec did not end, and its container may be able to let it go";
-                    InternalAlert::exec_unseen(process, why).write(shared);
-                }
-                if !was_exposed {
-                    tracing::info!(task, call = name, "execs of traced tasks fail from now on: it may mount cgroup v2");
-                }
-                return true;
-            }
-            Err(HoldError::Busy) => "it could let go a program that is held".to_owned(),
+            Ok(exposure) if exposure.is_over => return true,
+            Ok(_) => "it could let go a program that is held".to_owned(),
             Err(error) => diagnostics::chain(&error),
         };
         if is_pending() && shared.told_failure.admits() {
@@ -420,14 +418,18 @@ impl<'a> Answerer<'a> {
 
     /// The answer to a call about which nothing can be decided or recorded: audit lets it pass, enforce fails it.
     pub(super) fn failure(&self, why: &'static str) -> Decision {
-        let calls = self.shared().counters.add(Counter::Failures, 1);
-        if self.shared().told_failure.admits() {
+        let shared = self.shared();
+        let calls = shared.counters.add(Counter::Failures, 1);
+        let alert = InternalAlert::not_judged(why, calls, shared.mode);
+        if shared.told_failure.admits() {
             tracing::error!(why, "a call gets the failure verdict");
-            InternalAlert::not_judged(why, calls, self.shared().mode).write(self.shared());
+            alert.write(shared);
+        } else {
+            alert.write_later(shared);
         }
-        match self.shared().mode {
+        match shared.mode {
             Mode::Audit => Decision::CONTINUE,
-            Mode::Enforce => Decision::CONTINUE.denied(self.shared().in_force.load().errno.number()),
+            Mode::Enforce => Decision::CONTINUE.denied(shared.in_force.load().errno.number()),
         }
     }
 

@@ -129,6 +129,15 @@ pub(crate) struct Hold<'a> {
     events: File,
 }
 
+/// What has come of those who were held, as nobody is to be any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Exposure {
+    /// Processes that were killed.
+    pub(crate) killed: Vec<u32>,
+    /// Whether nobody is held.
+    pub(crate) is_over: bool,
+}
+
 /// Nobody else holds the process meanwhile.
 #[derive(Debug)]
 struct Claim<'a> {
@@ -170,18 +179,23 @@ impl Holds {
     /// Fails where nobody can be held, or nobody is to be.
     pub(crate) fn check(&self) -> Result<(), HoldError> {
         self.root()?;
-        if self.claims().exposed.is_some() { Err(HoldError::Exposed) } else { Ok(()) }
+        if self.is_exposed() { Err(HoldError::Exposed) } else { Ok(()) }
+    }
+
+    /// Whether nobody is to be held, or no longer.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.claims().exposed.is_some()
     }
 
     /// To be called before a call is let go on after which a task of the container may be able to write to control groups: it
     /// could let go whom we hold. From then on nobody is held. Whoever still is has [`PATIENCE`] from the first such call on to
     /// be judged, for which this waits, where it `may_wait`, as long as the call `is_pending`; then he is killed: an exec can
-    /// wait for ever. Returns which processes were. Fails where somebody is held nevertheless.
+    /// wait for ever. Fails where that cannot be recorded.
     pub(crate) fn expose(
         &self,
         may_wait: impl FnOnce() -> bool,
         is_pending: impl Fn() -> bool,
-    ) -> Result<Vec<u32>, HoldError> {
+    ) -> Result<Exposure, HoldError> {
         let mut claims = self.claims();
         if claims.exposed.is_none() {
             // For a successor, who must know before the call is made.
@@ -190,23 +204,21 @@ impl Holds {
         let since = *claims.exposed.get_or_insert_with(Instant::now);
         let mut killed = Vec::new();
         if claims.processes.is_empty() {
-            return Ok(killed);
+            return Ok(Exposure { killed, is_over: true });
         }
         drop(claims);
-        if !may_wait() {
-            return Err(HoldError::Busy);
-        }
+        let (begun, may_wait) = (Instant::now(), may_wait());
         claims = self.claims();
         while !claims.processes.is_empty() {
-            if !is_pending() || since.elapsed() >= PATIENCE * 2 {
-                return Err(HoldError::Busy);
+            if !may_wait || !is_pending() || begun.elapsed() >= PATIENCE * 2 {
+                return Ok(Exposure { killed, is_over: false });
             }
             if since.elapsed() >= PATIENCE {
                 killed.extend(claims.kill());
             }
             claims = self.ended.wait_timeout(claims, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(killed)
+        Ok(Exposure { killed, is_over: true })
     }
 
     fn root(&self) -> Result<BorrowedFd<'_>, HoldError> {

@@ -132,8 +132,9 @@ fn nobody_is_held_where_the_container_could_let_him_go() {
     let told = Told::new();
     let hold = told.prepare(&holds).unwrap();
     holds.check().unwrap();
-    assert!(matches!(holds.expose(|| false, || panic!("it may not wait")), Err(HoldError::Busy)));
-    assert!(matches!(holds.expose(|| true, || false), Err(HoldError::Busy)));
+    let exposure = |is_over| Exposure { killed: Vec::new(), is_over };
+    assert_eq!(holds.expose(|| false, || panic!("it may not wait")).unwrap(), exposure(false));
+    assert_eq!(holds.expose(|| true, || false).unwrap(), exposure(false));
     assert!(matches!(holds.check(), Err(HoldError::Exposed)));
     assert!(matches!(Told::new().prepare(&holds), Err(HoldError::Exposed)));
     let (waits, is_waiting) = mpsc::channel();
@@ -142,9 +143,9 @@ fn nobody_is_held_where_the_container_could_let_him_go() {
         is_waiting.recv().unwrap();
         assert!(!exposed.is_finished());
         drop(hold);
-        assert!(exposed.join().unwrap().is_empty());
+        assert_eq!(exposed.join().unwrap(), exposure(true));
     });
-    assert!(holds.expose(|| panic!("nobody is held"), || true).unwrap().is_empty());
+    assert_eq!(holds.expose(|| panic!("nobody is held"), || true).unwrap(), exposure(true));
     for (records, is_exposed) in [(records.path(), false), (tempfile::tempdir().unwrap().path(), true)] {
         let later = Holds::new(records, is_exposed).unwrap();
         assert!(matches!(told.prepare(&later), Err(HoldError::Exposed)));
@@ -162,7 +163,7 @@ fn who_is_held_for_long_dies_where_the_container_could_let_him_go() {
         let exposed = scope.spawn(|| holds.expose(|| true, || true).unwrap());
         assert_eq!(told.0.wait().unwrap().signal(), Some(libc::SIGKILL));
         drop(hold);
-        assert_eq!(exposed.join().unwrap(), [number]);
+        assert_eq!(exposed.join().unwrap(), Exposure { killed: vec![number], is_over: true });
     });
 }
 
