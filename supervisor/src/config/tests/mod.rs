@@ -200,6 +200,16 @@ fn aliases_of_aliases_do_not_fill_the_memory() {
 }
 
 #[test]
+fn the_configuration_that_is_shipped_loads() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/lanner.yaml"));
+    let (config, notices) = Config::load(path, &[]).unwrap();
+    assert!(
+        notices.is_empty() && config.outputs.stdout && config.rules.append_output[0].suggested_output,
+        "{notices:?}"
+    );
+}
+
+#[test]
 fn containers_do_not_depend_on_sinks() {
     let (config, notices) = load("http_output: {enabled: true, url: x}\n", &[], &[]).unwrap();
     let error = config.check_sinks().unwrap_err().to_string();
