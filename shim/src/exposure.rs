@@ -4,6 +4,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -29,18 +30,18 @@ fn sees_host(spec: &Value) -> bool {
     let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
     let own =
         namespaces.into_iter().flatten().find(|namespace| namespace.get("type").is_some_and(|kind| kind == "pid"));
-    let host = fs::read_link("/proc/self/ns/pid").ok();
     match own.map(|namespace| namespace.get("path").and_then(Value::as_str).unwrap_or_default()) {
         None => true,
         Some("") => false,
-        // Only the pid namespace of a process that has one of its own is another one.
-        Some(path) => fs::metadata(path).is_ok_and(|facts| is_at(&facts, host.as_deref())),
+        Some(path) => is_own_namespace(path),
     }
 }
 
-fn is_at(facts: &fs::Metadata, namespace: Option<&Path>) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    namespace.and_then(Path::to_str) == Some(&format!("pid:[{}]", facts.ino()))
+/// Whether the namespace at this path is ours, which is the host's.
+fn is_own_namespace(path: &str) -> bool {
+    let identity = |path: &str| fs::metadata(path).ok().map(|facts| (facts.dev(), facts.ino()));
+    let theirs = identity(path);
+    theirs.is_some() && theirs == identity("/proc/self/ns/pid")
 }
 
 /// Whether any of the control groups at `groups` comes along, or others are mounted.

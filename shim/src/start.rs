@@ -167,7 +167,8 @@ impl Start<'_> {
             "name": conmon::container_name(),
             "started": u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
             "wait_killable": wait_killable,
-            "exposed": bundle.is_exposed(),
+            // Nobody is held in audit mode.
+            "exposed": mode == Mode::Enforce && bundle.is_exposed(),
         }))
     }
 
