@@ -38,8 +38,7 @@ impl Podman {
     /// Makes the storage and loads the busybox image.
     #[track_caller]
     pub fn new(lanner: &Lanner, runtime: &Path) -> Self {
-        let storage =
-            tempfile::Builder::new().prefix("lanner-podman-").tempdir().expect("cannot make a storage folder");
+        let storage = storage();
         let name = runtime.file_name().and_then(OsStr::to_str).expect("a runtime is a file");
         let runtime = wrapper(storage.path(), name, runtime, &lanner.config());
         let podman = Self { storage, runtime, user: None };
@@ -50,8 +49,7 @@ impl Podman {
     /// The podman of a user who is not root, to whom what `lanner` has is given, and who has no control groups.
     #[track_caller]
     pub fn rootless(lanner: &Lanner) -> Self {
-        let storage =
-            tempfile::Builder::new().prefix("lanner-podman-").tempdir().expect("cannot make a storage folder");
+        let storage = storage();
         let place = |name: &str| storage.path().join(name);
         for name in ["lanner", "lanner-runtime"] {
             fs::copy(binary(name).expect("Lanner is not built"), place(name)).expect("cannot copy Lanner");
@@ -124,6 +122,10 @@ impl Drop for Podman {
             let _may_have_ended = kill(Pid::from_raw(keeper), Signal::SIGKILL);
         }
     }
+}
+
+fn storage() -> TempDir {
+    tempfile::Builder::new().prefix("lanner-podman-").tempdir().expect("cannot make a storage folder")
 }
 
 /// A script that calls the runtime with the configuration: conmon hands no environment on.

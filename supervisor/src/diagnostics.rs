@@ -23,15 +23,17 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::event_log::{has_moved, open_for_appending};
+use crate::{
+    container::short_id,
+    event_log::{has_moved, open_for_appending},
+};
 
 /// Names the level for a child that has not read the configuration yet.
 const LEVEL_VARIABLE: &str = "LANNER_LOG_LEVEL";
 /// Names the container that a child works for.
 const CONTAINER_VARIABLE: &str = "LANNER_LOG_CONTAINER";
-/// Characters of its id that each line ends with, as all containers of a node share a log.
-const SHORT_ID: usize = 12;
 
+/// What each line ends with, as all containers of a node share a log.
 static CONTAINER: OnceLock<String> = OnceLock::new();
 
 /// Warnings and errors of one place in the source that are written in one second: what a container can bring about with
@@ -141,7 +143,7 @@ impl Throttle {
 /// Ends each line of this process with the container that it works for, by the beginning of its id.
 pub(crate) fn name_container(id: &str) {
     // It works for one.
-    let _named_already = CONTAINER.set(id.chars().take(SHORT_ID).collect());
+    let _named_already = CONTAINER.set(short_id(id));
 }
 
 /// Tells a child, and those that come after it, how to log.

@@ -8,6 +8,7 @@ use rules::Priority;
 
 use crate::{
     alert::{AlertRecord, INTERNAL_SOURCE},
+    container::short_id,
     counters::Counter,
     decode::Dodge,
     diagnostics,
@@ -15,9 +16,6 @@ use crate::{
     shared::Shared,
     unix_time::unix_time,
 };
-
-/// Characters of a container's id that alerts show, as Falco does.
-const SHORT_ID: usize = 12;
 
 /// Whom an alert is about.
 #[derive(Debug, Clone, Copy)]
@@ -240,8 +238,8 @@ impl InternalAlert {
     /// Writes the alert about the container of `shared`; the last one that cannot be written is tried again later.
     pub(crate) fn write(self, shared: &Shared) {
         let identity = &shared.context.identity;
-        let name = Some(&*identity.name).filter(|name| !name.is_empty());
-        let about = About { hostname: shared.context.hostname(), container: &identity.full_id, name };
+        let (container, name) = (&*identity.full_id, identity.known_name());
+        let about = About { hostname: shared.context.hostname(), container, name };
         if self.append(&shared.log, about) {
             shared.counters.add(Counter::Alerts, 1);
         } else {
@@ -269,7 +267,7 @@ impl InternalAlert {
     /// this alert.
     pub(crate) fn append(&self, log: &EventLog, about: About<'_>) -> bool {
         let time = unix_time();
-        let short: String = about.container.chars().take(SHORT_ID).collect();
+        let short = short_id(about.container);
         let mut fields = serde_json::json!({ "container.id": short, "evt.time": time });
         if let (Some(fields), Some(name)) = (fields.as_object_mut(), about.name) {
             fields.insert("container.name".to_owned(), name.into());

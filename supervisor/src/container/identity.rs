@@ -102,6 +102,11 @@ pub(crate) fn device_rules(directory: &Path) -> Result<Vec<DeviceRule>, LoadIden
 }
 
 impl Identity {
+    /// The engine's name of it, where that is known.
+    pub(crate) fn known_name(&self) -> Option<&str> {
+        Some(&*self.name).filter(|name| !name.is_empty())
+    }
+
     /// Reads `plan.json` and `spec.json` of a container's run directory.
     pub(crate) fn load(directory: &Path) -> Result<Self, LoadIdentityError> {
         let plan = read(&directory.join("plan.json"))?;
@@ -115,7 +120,7 @@ impl Identity {
         let record = Record::find(&plan.id, spec.mounts.as_deref().unwrap_or_default());
         let engine = engine(&plan, &spec, record.is_some());
         Self {
-            id: short(&plan.id),
+            id: short_id(&plan.id),
             name: name(&plan, &spec, record.as_ref(), engine),
             engine,
             image: image(&plan, &spec, record.as_ref(), engine),
@@ -151,8 +156,8 @@ impl Pod {
     }
 }
 
-/// The first characters of an id.
-pub(super) fn short(id: &str) -> String {
+/// The first characters of an id, which Falco shows of it.
+pub(crate) fn short_id(id: &str) -> String {
     id.chars().take(SHORT_ID).collect()
 }
 
@@ -184,7 +189,7 @@ fn name(plan: &Plan, spec: &Spec, record: Option<&Record>, engine: &str) -> Stri
         (Some(record), _) => record.name().to_owned(),
         (None, Some(name)) => name.to_owned(),
         // *Falco:* plain containerd shows the short id.
-        (None, None) if engine == "containerd" => short(&plan.id),
+        (None, None) if engine == "containerd" => short_id(&plan.id),
         (None, None) => plan.id.clone(),
     }
 }

@@ -9,7 +9,7 @@ mod podman;
 mod selinux;
 mod spec;
 
-pub(crate) use identity::{Identity, LoadIdentityError, device_rules};
+pub(crate) use identity::{Identity, LoadIdentityError, device_rules, short_id};
 pub(crate) use pod_labels::listed as listed_labels;
 pub(crate) use selinux::enforced_label;
 pub(crate) use spec::Mount;

@@ -13,10 +13,8 @@ use std::collections::HashMap;
 use rules::{Argument, EventCategory, EventType, EvtField, FdField, Field, Knowledge, PartialEvent, ProcField, Value};
 use serde_json::{Map, Value as Json};
 
+use crate::container::short_id;
 use value::read_value;
-
-/// Characters of `container.id`.
-const SHORT_ID: usize = 12;
 
 /// What is known of an event.
 #[derive(Debug)]
@@ -142,7 +140,7 @@ impl RecordedEvent {
             }
         };
         add(Field::Evt(EvtField::Hostname), text("hostname").map(str::to_owned));
-        let id = text("container").map(|id| id.chars().take(SHORT_ID).collect());
+        let id = text("container").map(short_id);
         add(Field::Container(rules::ContainerField::Id), id);
     }
 

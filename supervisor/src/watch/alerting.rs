@@ -138,7 +138,7 @@ impl<'r> Matches<'r> {
                 message: &message,
                 fields: output.fields(event),
                 container: Some(&shared.context.identity.full_id),
-                container_name: Some(&*shared.context.identity.name).filter(|name| !name.is_empty()),
+                container_name: shared.context.identity.known_name(),
                 outcome: Some(outcome),
             }
             .write_line(lines)
